@@ -1,0 +1,74 @@
+"""What an architecture is: a module, how its films are normalised, and where its heat maps come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Layout = Literal["NCHW", "NHWC", "tokens"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatMapLayer:
+    """A layer that Grad-CAM may read.
+
+    Args:
+        name: dotted name of the submodule.
+        layout: axes of its output: NCHW, NHWC, or `tokens` (B, prefix + rows * columns, C).
+        prefix_tokens: class and register tokens before the patch tokens, for layout `tokens`.
+    """
+
+    name: str
+    layout: Layout = "NCHW"
+    prefix_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network that turns normalised films (B, C, H, W) float32 into one pneumonia logit each (B, 1).
+
+    Args:
+        module: the network.
+        in_channels: 1 (gray) or 3 (the gray film three times).
+        heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
+        pixel_mean: mean subtracted from pixels in [0, 1].
+        pixel_std: standard deviation that they are then divided by.
+        weights_origin: `random`, `timm:TAG` or `file:NAME`.
+    """
+
+    module: nn.Module
+    in_channels: int = 1
+    heatmap_layers: tuple[HeatMapLayer, ...] = ()
+    pixel_mean: float = 0.5
+    pixel_std: float = 0.25
+    weights_origin: str = "random"
+
+    def normalise(self, films: Tensor) -> Tensor:
+        """Turn films (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""
+        normal = (films.float() / 255 - self.pixel_mean) / self.pixel_std
+        return normal.expand(-1, self.in_channels, -1, -1)
+
+    def logits(self, films: Tensor) -> Tensor:
+        """Return pneumonia logits (B,) of films (B, 1, H, W) uint8."""
+        output: Tensor = self.module(self.normalise(films))
+        return output.reshape(len(films))
+
+    def parameter_count(self, *, trainable_only: bool = False) -> int:
+        """Return the number of parameters."""
+        chosen = (p for p in self.module.parameters() if p.requires_grad or not trainable_only)
+        return sum(parameter.numel() for parameter in chosen)
+
+
+def flops_per_image(architecture: Architecture, side_px: int) -> int:
+    """Return floating-point operations of one forward pass; a multiplication and an addition count as two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = architecture.module.eval()
+    device = next(module.parameters()).device
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        architecture.logits(torch.zeros(1, 1, side_px, side_px, dtype=torch.uint8, device=device))
+    return int(counter.get_total_flops())

@@ -1,0 +1,185 @@
+"""NAME -> MODEL: registered architectures (plugins) first, then every name that timm knows."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from pneumobench.architectures.architecture import Architecture
+from pneumobench.errors import SettingsError, nearest_names, suggestion
+from pneumobench.suite import NAME_PATTERN
+
+ENTRY_POINT_GROUP = "pneumobench.architectures"
+Builder = TypeVar("Builder", bound=Callable[..., Architecture])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """A registered architecture.
+
+    Args:
+        name: name in suites.
+        build: function (in_channels, image_side_px) -> Architecture; it declares those of the two it needs.
+        source: publication or repository that it stands for.
+        origin: file and line of the function.
+    """
+
+    name: str
+    build: Callable[..., Architecture]
+    source: str
+    origin: str
+
+
+_registrations: dict[str, Registration] = {}
+
+
+def register_architecture(name: str, *, source: str) -> Callable[[Builder], Builder]:
+    """Register a function that builds an `Architecture` under a name.
+
+    The function takes the keyword `in_channels` and, if it needs it, `image_side_px`.
+
+    Args:
+        name: 1 to 64 of a-z 0-9 _ . -
+        source: DOI, arXiv number or address of what is implemented.
+
+    Raises:
+        SettingsError: the name is taken or not allowed.
+
+    Example:
+        >>> from torch import nn
+        >>> @register_architecture("doc_linear", source="a worked example")
+        ... def doc_linear(*, in_channels: int, image_side_px: int) -> Architecture:
+        ...     pixels = in_channels * image_side_px**2
+        ...     return Architecture(module=nn.Sequential(nn.Flatten(), nn.Linear(pixels, 1)))
+    """
+
+    def decorate(build: Builder) -> Builder:
+        code = build.__code__ if inspect.isfunction(build) else None
+        origin = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(build)
+        if not NAME_PATTERN.fullmatch(name):
+            raise SettingsError(f"{origin}: architecture name {name!r}; expected 1 to 64 of a-z 0-9 _ . -")
+        if not source.strip():
+            raise SettingsError(f"{origin}: architecture {name!r} needs a source (DOI, arXiv number or address).")
+        known = _registrations.get(name)
+        if known is not None and known.origin != origin:
+            raise SettingsError(
+                f"architecture {name!r} is registered twice: {known.origin} and {origin}. Rename one of them."
+            )
+        _registrations[name] = Registration(name=name, build=build, source=source, origin=origin)
+        return build
+
+    return decorate
+
+
+def load_plugin_file(path: Path) -> None:
+    """Run a Python file that registers architectures.
+
+    Raises:
+        SettingsError: the file is missing, or fails or exits while it is imported.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise SettingsError(f"plugin file {path} does not exist (architectures.plugins).")
+    module_name = f"pneumobench_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
+    if module_name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise SettingsError(f"plugin file {path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SettingsError:
+        del sys.modules[module_name]
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        raise SettingsError(f"plugin file {path} failed while it was imported: {error!r}.") from error
+
+
+def load_entry_points(name: str | None = None) -> None:
+    """Import the installed packages that offer an architecture of this name, or all of them for None.
+
+    Raises:
+        SettingsError: a package fails while it is imported.
+    """
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if name in (None, entry.name) and entry.name not in _registrations:
+            try:
+                entry.load()
+            except (Exception, SystemExit) as error:
+                package = entry.dist.name if entry.dist else "unknown"
+                raise SettingsError(f"package {package}: architecture {entry.name!r} failed: {error!r}.") from error
+
+
+def registered() -> dict[str, Registration]:
+    """Return what is registered so far, by name."""
+    return dict(sorted(_registrations.items()))
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Check that every name can be built, before anything is trained.
+
+    Raises:
+        SettingsError: naming all unknown names with their nearest known ones.
+    """
+    import timm
+
+    unknown = []
+    for name in names:
+        if name not in _registrations:
+            load_entry_points(name)
+        if name in _registrations or timm.is_model(name):
+            continue
+        known = [*_registrations, *timm.list_models()]
+        near = nearest_names(name, known, count=3)
+        unknown.append(f"unknown architecture {name!r}; {suggestion(name, known, count=3)}" if near else
+                       f"unknown architecture {name!r}; `pneumobench architectures` lists the known ones.")  # fmt: skip
+    if unknown:
+        raise SettingsError("\n".join(unknown))
+
+
+def build_architecture(
+    name: str, *, in_channels: int, image_side_px: int, weights: str = "none", seed: int = 0
+) -> Architecture:
+    """Build an architecture with random weights drawn from the seed, or pretrained ones.
+
+    Args:
+        name: registered name, or timm name.
+        in_channels: 1 or 3.
+        image_side_px: side of the square input.
+        weights: `none`, `imagenet`, or a folder of NAME.safetensors.
+        seed: seed of the initial weights.
+
+    Raises:
+        SettingsError: the name is unknown, weights are not to be had, or a plugin breaks its contract.
+    """
+    from pneumobench.architectures.timm_backbone import build_timm_backbone, load_local_weights
+
+    check_names((name,))
+    torch.manual_seed(seed)
+    if name not in _registrations:
+        return build_timm_backbone(name, in_channels=in_channels, image_side_px=image_side_px, weights=weights)
+    registration = _registrations[name]
+    wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
+    accepted = inspect.signature(registration.build).parameters
+    architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
+    if not isinstance(architecture, Architecture):
+        raise SettingsError(
+            f"{registration.origin}: {name!r} returned {type(architecture).__name__}; expected an Architecture."
+        )
+    if weights == "imagenet":
+        raise SettingsError(
+            f"architecture {name!r} ({registration.origin}) has no ImageNet weights: use weights: none, or a folder."
+        )
+    return architecture if weights == "none" else load_local_weights(architecture, name, Path(weights))

@@ -1,0 +1,147 @@
+"""Any timm model as a pneumonia classifier with one logit, its heat-map layers found without being named.
+
+Source: Wightman, PyTorch Image Models, doi 10.5281/zenodo.4414861.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from pneumobench.architectures.architecture import Architecture, HeatMapLayer
+from pneumobench.errors import SettingsError
+
+
+def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weights: str) -> Architecture:
+    """Build a timm model with one output.
+
+    Args:
+        name: timm name, with or without a weight tag.
+        in_channels: 1 or 3; pretrained first convolutions are adapted by timm.
+        image_side_px: side of the input; transformers with a fixed grid are built for it.
+        weights: `none`, `imagenet` or a folder of NAME.safetensors.
+
+    Raises:
+        SettingsError: pretrained weights are not to be had.
+    """
+    config = timm.get_pretrained_cfg(name)
+    options: dict[str, Any] = {"num_classes": 1, "in_chans": in_channels}
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = image_side_px
+    origin = "random"
+    if weights == "imagenet":
+        origin = f"timm:{name if config is None or '.' in name else f'{name}.{config.tag}'}"
+        options["pretrained"] = True
+    elif weights != "none":
+        file = local_weights_file(name, Path(weights))
+        origin = f"file:{file.name}"
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, config)}}
+    try:
+        module = timm.create_model(name, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        if weights == "none":
+            raise SettingsError(f"{name}: cannot be built for {image_side_px} px: {error}.") from error
+        raise SettingsError(
+            f"{name}: pretrained weights could not be loaded: {str(error) or type(error).__name__}. Without internet, "
+            "put NAME.safetensors files into a folder and set architectures.weights to it, or set it to none."
+        ) from error
+    mean, std = 0.5, 0.25
+    if origin != "random" and config is not None:  # gray films: one mean and deviation for all channels
+        mean, std = sum(config.mean) / 3, sum(config.std) / 3
+    return Architecture(
+        module=module,
+        in_channels=in_channels,
+        heatmap_layers=find_heatmap_layers(module, in_channels, image_side_px),
+        pixel_mean=mean,
+        pixel_std=std,
+        weights_origin=origin,
+    )
+
+
+def local_weights_file(name: str, folder: Path) -> Path:
+    """Return the weights file of an architecture in a folder.
+
+    Raises:
+        SettingsError: the folder has no such file.
+    """
+    file = folder / f"{name}.safetensors"
+    if not file.is_file():
+        raise SettingsError(
+            f"{file}: no such weights file. architectures.weights names a folder with one NAME.safetensors for each "
+            "architecture; or set it to imagenet or none."
+        )
+    return file
+
+
+def _class_count(file: Path, config: Any) -> dict[str, int]:
+    """Tell timm how many classes the file's classifier has; it drops the head without a word otherwise."""
+    classifier = config.classifier if config is not None else None
+    names = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+    with safe_open(file, framework="pt") as tensors:
+        known = set(tensors.keys())
+        for name in names:
+            if f"{name}.weight" in known:
+                return {"num_classes": int(tensors.get_slice(f"{name}.weight").get_shape()[0])}
+    return {}
+
+
+def load_local_weights(architecture: Architecture, name: str, folder: Path) -> Architecture:
+    """Load NAME.safetensors into an architecture that timm does not know; shapes must fit.
+
+    Raises:
+        SettingsError: the file is missing, or its tensors do not fit.
+    """
+    file = local_weights_file(name, folder)
+    try:
+        architecture.module.load_state_dict(load_file(file))
+    except RuntimeError as error:
+        raise SettingsError(f"{file}: tensors do not fit architecture {name!r}: {error}.") from error
+    return dataclasses.replace(architecture, weights_origin=f"file:{file.name}")
+
+
+def find_heatmap_layers(module: nn.Module, in_channels: int, image_side_px: int) -> tuple[HeatMapLayer, ...]:
+    """Return the layers of a timm model that heat maps can be taken from, shallow to deep.
+
+    Plain vision transformers are read at the norm before the last attention, as tokens; all others at the stage
+    outputs that timm names, whose axes are found by running them once.
+    """
+    blocks = getattr(module, "blocks", None)
+    grid = getattr(getattr(module, "patch_embed", None), "grid_size", None)
+    if blocks is not None and grid is not None and hasattr(module, "num_prefix_tokens"):
+        last = f"blocks.{len(blocks) - 1}.norm1"
+        return (HeatMapLayer(name=last, layout="tokens", prefix_tokens=int(module.num_prefix_tokens)),)  # type: ignore[arg-type]
+    stages = [info for info in getattr(module, "feature_info", None) or [] if info.get("module")]
+    if not all(isinstance(info, dict) for info in stages):
+        return ()
+    known = dict(module.named_modules())
+    shapes: dict[str, torch.Size] = {}
+    hooks = [
+        known[info["module"]].register_forward_hook(
+            lambda _m, _i, output, name=info["module"]: shapes.__setitem__(name, output.shape)
+        )
+        for info in stages
+        if info["module"] in known
+    ]
+    was_training = module.training
+    with torch.no_grad():
+        module.eval()(torch.zeros(1, in_channels, image_side_px, image_side_px))
+    module.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    layers = []
+    for info in stages:
+        shape = shapes.get(info["module"])
+        if shape is None or len(shape) != 4:
+            continue
+        if shape[1] == info["num_chs"]:
+            layers.append(HeatMapLayer(name=info["module"], layout="NCHW"))
+        elif shape[3] == info["num_chs"]:
+            layers.append(HeatMapLayer(name=info["module"], layout="NHWC"))
+    return tuple(layers)

@@ -1,0 +1,128 @@
+"""Grad-CAM through Captum for any layer layout, without a layer named by the user.
+
+Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+from torch import Tensor, nn
+
+from pneumobench.architectures import Architecture, HeatMapLayer
+from pneumobench.errors import SettingsError
+
+MIN_GRID_CELLS = 7  # a coarser map cannot tell lung from mediastinum
+
+
+class _Probe(nn.Module):
+    """Passes an activation (B, C, H, W) on and lets the gradient start here, so that nothing before it is kept."""
+
+    def forward(self, activation: Tensor) -> Tensor:
+        return activation.detach().requires_grad_() if torch.is_grad_enabled() else activation
+
+
+class _ProbedLayer(nn.Module):
+    """A layer whose output goes through a probe as (B, C, H, W), whatever its own layout."""
+
+    def __init__(self, layer: nn.Module, where: HeatMapLayer) -> None:
+        super().__init__()
+        self.layer, self.where, self.probe = layer, where, _Probe()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        if self.where.layout == "NCHW":
+            # a copy, because in-place activations after the layer would overwrite what the map is made of
+            return self.probe(y).clone()
+        if self.where.layout == "NHWC":
+            return self.probe(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).clone()
+        prefix, patches = y[:, : self.where.prefix_tokens], y[:, self.where.prefix_tokens :]
+        side = math.isqrt(patches.shape[1])
+        assert side * side == patches.shape[1], "square films give a square grid of patches"
+        grid = patches.transpose(1, 2).unflatten(2, (side, side))  # (B, T, C) -> (B, C, side, side)
+        return torch.cat([prefix.detach(), self.probe(grid).flatten(2).transpose(1, 2)], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenLayer:
+    """The layer that maps are read from, and the rows x columns of its map."""
+
+    layer: HeatMapLayer
+    grid: tuple[int, int]
+
+
+@contextmanager
+def _probed(module: nn.Module, where: HeatMapLayer) -> Iterator[_Probe]:
+    original = module.get_submodule(where.name)
+    wrapped = _ProbedLayer(original, where)
+    wrapped.train(module.training)
+    module.set_submodule(where.name, wrapped)
+    try:
+        yield wrapped.probe
+    finally:
+        module.set_submodule(where.name, original)
+
+
+def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
+    """Return the deepest declared layer with at least 7 x 7 cells, or the one with the finest grid.
+
+    Raises:
+        SettingsError: the architecture declares no layer, or one that its module does not have.
+    """
+    module = architecture.module.eval()
+    known = dict(module.named_modules())
+    device = next(module.parameters()).device
+    best: ChosenLayer | None = None
+    for where in architecture.heatmap_layers:
+        if where.name not in known:
+            raise SettingsError(f"heat-map layer {where.name!r} does not exist; layers: {', '.join(list(known)[1:8])} ...")
+        shape: list[torch.Size] = []
+        with _probed(module, where) as probe, torch.no_grad():
+            hook = probe.register_forward_hook(lambda _m, _i, output, shape=shape: shape.append(output.shape))
+            architecture.logits(torch.zeros(1, 1, side_px, side_px, dtype=torch.uint8, device=device))
+            hook.remove()
+        if not shape or len(shape[0]) != 4:
+            raise SettingsError(f"heat-map layer {where.name!r} gives no map of rows and columns; check its layout.")
+        grid = (int(shape[0][2]), int(shape[0][3]))
+        enough = min(MIN_GRID_CELLS, min(best.grid) if best else 0)
+        if best is None or min(grid) >= enough:
+            best = ChosenLayer(layer=where, grid=grid)
+    if best is None:
+        raise SettingsError("heat maps are not available: the architecture declares no heatmap_layers.")
+    return best
+
+
+def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer) -> Tensor:
+    """Return Grad-CAM maps of the pneumonia logit on the layer's own grid.
+
+    Args:
+        architecture: network; used in eval mode, at float32.
+        films: (B, 1, H, W) uint8 on the device of the network.
+        chosen: layer from `choose_layer`.
+
+    Returns:
+        Maps (B, rows, columns) float32, negative where the evidence speaks against pneumonia.
+    """
+    module = architecture.module.eval()
+    needed_gradient = [parameter.requires_grad for parameter in module.parameters()]
+    module.requires_grad_(False)  # only the gradient of the activation is wanted
+    try:
+        with _probed(module, chosen.layer) as probe, torch.enable_grad():
+            maps = LayerGradCam(architecture.logits, probe).attribute(films, relu_attributions=False)
+    finally:
+        for parameter, needed in zip(module.parameters(), needed_gradient, strict=True):
+            parameter.requires_grad_(needed)
+    maps = maps.detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
+    assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
+    return maps
+
+
+def positive_heat(maps: Tensor, side_px: int) -> Tensor:
+    """Return max(maps, 0) brought to the input grid with bilinear interpolation: (B, side, side)."""
+    heat: Tensor = LayerAttribution.interpolate(maps.clamp(min=0)[:, None], (side_px, side_px), "bilinear")
+    return heat[:, 0]

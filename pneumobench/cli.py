@@ -1,0 +1,222 @@
+"""Command line. It parses, calls, prints, and turns errors into one clear message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pneumobench.errors import PneumobenchError, SettingsError
+
+EXIT_JOB_FAILED = 4
+EXIT_INTERRUPTED = 130
+DEFAULT_SUITE = "quickstart"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pneumobench",
+        description="Compare deep networks for pneumonia detection on chest X-rays of children.",
+        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job failed, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run a suite: train, score, explain, rank (without a name: the quickstart on synthetic radiographs)",
+        description="Run every job of a suite that has no record yet, then write its leaderboard. Any setting can be "
+        "overridden as --group.key VALUE, e.g. --training.epochs 3; `pneumobench suite NAME` shows all keys.",
+        allow_abbrev=False,
+    )
+    run.add_argument("suite", nargs="?", default=DEFAULT_SUITE, help="name of a shipped suite, or a YAML file")
+    _data_options(run)
+    run.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs go (runs)")
+    run.add_argument("--name", help="name of the run and its folder, instead of the suite's")
+    run.add_argument("--architectures", metavar="A,B", help="only these architectures")
+    run.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
+    run.add_argument("--folds", metavar="0,1", help="only these folds")
+    run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
+
+    audit = commands.add_parser("audit", help="check radiographs before anything is trained", allow_abbrev=False)
+    audit.add_argument("data", help="data folder, or a CSV table of images")
+    audit.add_argument("--lung-masks", default="", metavar="FOLDER", help="drawn lung masks, relative to the folder")
+    audit.add_argument("--output", type=Path, default=Path("audit.json"), metavar="FILE", help="report (audit.json)")
+
+    show = commands.add_parser("suite", help="print a suite with every key and value", allow_abbrev=False)
+    show.add_argument("suite", nargs="?", help="name or YAML file; without one: the names of the shipped suites")
+
+    listing = commands.add_parser("architectures", help="list architectures that a suite may name", allow_abbrev=False)
+    listing.add_argument("pattern", nargs="?", default="*", help="only names like this, e.g. 'convnext*'")
+    listing.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+
+    check = commands.add_parser("check", help="check that an architecture keeps the contract", allow_abbrev=False)
+    check.add_argument("name", help="architecture")
+    check.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+    check.add_argument("--side", type=int, default=64, metavar="PX", help="side of the input in pixels (64)")
+    check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
+
+    board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
+    board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
+    return parser
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    parser.add_argument("--limit", type=int, metavar="N", help="use only about N training and N official test images")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors of the user's end as one message on stderr."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    try:
+        if rest and options.command != "run":
+            raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
+        commands = {
+            "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
+            "leaderboard": _leaderboard,
+        }  # fmt: skip
+        return commands[options.command](options, rest)
+    except PneumobenchError as error:
+        print(f"pneumobench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("pneumobench: interrupted; finished jobs are kept, start again to go on.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def entry() -> None:
+    """Console script."""
+    raise SystemExit(main())
+
+
+def _overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    overrides = list(rest)
+    if options.data is not None:
+        overrides += ["--data.root", options.data]
+    if options.limit is not None:
+        overrides += ["--data.limit_images", str(options.limit)]
+    if options.architectures is not None:
+        overrides += ["--architectures.names", f"[{options.architectures}]"]
+    if options.name is not None:
+        overrides += ["--name", options.name]
+    if options.wandb is not None:
+        overrides += ["--logging.wandb", options.wandb]
+    return overrides
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    from rich.console import Console
+
+    from pneumobench.suite import suite_path
+    from pneumobench.suite_reader import load_suite
+
+    suite = load_suite(suite_path(options.suite), _overrides(options, rest))
+    if options.limit is not None and options.name is None:  # a narrowed data set is another run
+        suite = dataclasses.replace(suite, name=f"{suite.name}-limit{options.limit}")
+    if options.plugin:
+        architectures = suite.architectures
+        plugins = (*architectures.plugins, *options.plugin)
+        suite = dataclasses.replace(suite, architectures=dataclasses.replace(architectures, plugins=plugins))
+    try:
+        folds = [int(fold) for fold in options.folds.split(",")] if options.folds else None
+    except ValueError as error:
+        raise SettingsError(f"--folds {options.folds}: expected numbers with commas, e.g. 0,1.") from error
+    console = Console()
+    console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
+    from pneumobench.reporting.tables import leaderboard_table
+    from pneumobench.reporting.wandb_tracking import tracker_for
+    from pneumobench.runner import run
+
+    outcome = run(suite, output=options.output, console=console, tracker=tracker_for(suite, options.output), folds=folds)
+    console.print(leaderboard_table(outcome.leaderboard.board))
+    console.print(f"page: {outcome.leaderboard.page}", highlight=False, soft_wrap=True)
+    failed = [record for record in outcome.records if not record.completed]
+    for record in failed:
+        console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
+    return EXIT_JOB_FAILED if failed else 0
+
+
+def _audit(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from pneumobench.files import write_json
+    from pneumobench.radiographs.audit import audit, audit_text
+    from pneumobench.radiographs.audit import read_radiographs
+    from pneumobench.suite import DataSpec, Suite
+
+    data = Path(options.data)
+    if data.suffix == ".csv":
+        spec = DataSpec(source="csv", root=str(data.parent), csv=data.name)
+    else:
+        spec = DataSpec(source="kermany", root=str(data), lung_masks=options.lung_masks)
+    index, problems = read_radiographs(Suite(data=spec), Path())
+    facts = audit(index, problems)
+    write_json(options.output, facts)
+    print(audit_text(facts))
+    print(f"report: {options.output}")
+    from pneumobench.errors import DataError
+
+    return DataError.exit_code if problems else 0
+
+
+def _suite(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from pneumobench.suite import suite_names, suite_path
+    from pneumobench.suite_reader import load_suite
+
+    print(load_suite(suite_path(options.suite)).to_yaml() if options.suite else "\n".join(suite_names()))
+    return 0
+
+
+def _architectures(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from fnmatch import fnmatch
+
+    import timm
+
+    from pneumobench.architectures.registry import load_entry_points, load_plugin_file, registered
+
+    for plugin in options.plugin:
+        load_plugin_file(Path(plugin))
+    load_entry_points()
+    plugins = [item for name, item in registered().items() if fnmatch(name, options.pattern)]
+    names = [name for name in timm.list_models() if fnmatch(name, options.pattern)]
+    for item in plugins:
+        print(f"{item.name}  (plugin: {item.source})")
+    print("\n".join(names))
+    print(f"{len(plugins)} plugins, {len(names)} timm models", file=sys.stderr)
+    return 0
+
+
+def _check(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from pneumobench.architectures.contract import check_contract
+    from pneumobench.architectures.registry import load_plugin_file
+
+    for plugin in options.plugin:
+        load_plugin_file(Path(plugin))
+    findings = check_contract(options.name, in_channels=options.channels, image_side_px=options.side)
+    for finding in findings:
+        print(f"{'ok  ' if finding.kept else 'FAIL'}  {finding.rule}: {finding.detail}")
+    return 0 if all(finding.kept for finding in findings) else SettingsError.exit_code
+
+
+def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from rich.console import Console
+
+    from pneumobench.reporting.leaderboard import write_leaderboard
+    from pneumobench.reporting.tables import leaderboard_table
+
+    console = Console()
+    paths = write_leaderboard(options.run)
+    console.print(leaderboard_table(paths.board))
+    console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
+    return 0

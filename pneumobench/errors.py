@@ -1,0 +1,58 @@
+"""Every error a user can meet. Each message says what was found, where, what was expected and how to fix it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PneumobenchError(Exception):
+    """Base of all errors shown to a user as one clear message, without a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(PneumobenchError):
+    """A suite, an option or an architecture name is wrong."""
+
+    exit_code = 2
+
+
+class DataError(PneumobenchError):
+    """Radiographs, lung masks, labels or folds are missing, unreadable or inconsistent."""
+
+    exit_code = 3
+
+
+class UnreadableImageError(DataError):
+    """One image file cannot be turned into a gray radiograph."""
+
+
+class LeakError(DataError):
+    """The same patient or the same image content stands on two sides of a split."""
+
+
+class RecordError(DataError):
+    """A record, a predictions table or a run folder is damaged or does not belong with the others."""
+
+
+class DivergedError(PneumobenchError):
+    """The training loss became infinite or not a number."""
+
+
+def nearest_names(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
+    """Return up to `count` known names that look most like `name`, best first.
+
+    >>> nearest_names("resnet19", ["resnet18", "vit_base", "resnet50"], count=1)
+    ['resnet18']
+    """
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.4)
+
+
+def suggestion(name: str, known: Iterable[str], *, count: int = 3) -> str:
+    """Return `did you mean a, b or c?`, or an empty string when nothing known looks like `name`."""
+    names = nearest_names(name, known, count=count)
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+    return f"did you mean {listed}?"

@@ -1,0 +1,209 @@
+"""One job: train an architecture on a fold, score it from its saved weights, explain it, and write its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+
+from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.architecture import flops_per_image
+from pneumobench.architectures.registry import registered
+from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
+from pneumobench.errors import DivergedError
+from pneumobench.files import sha256_of_file
+from pneumobench.lungs.masks import LungMasks
+from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages
+from pneumobench.radiographs.folds import Folds, Part
+from pneumobench.radiographs.index import Index
+from pneumobench.reporting.tracking import Tracker
+from pneumobench.results.provenance import machine, software_versions
+from pneumobench.results.record import JobCost, JobExplanation, JobRecord, write_record
+from pneumobench.results.store import RunFolder, write_attention, write_predictions
+from pneumobench.suite import Suite
+from pneumobench.training.cost import device_of, hardware, peak_memory_mib, reset_peak_memory
+from pneumobench.training.fit import EpochReport, fit, load_weights, remove_training_files
+from pneumobench.training.predictions import probability_of, score
+
+SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all jobs of a run share."""
+
+    suite: Suite
+    folder: RunFolder
+    index: Index
+    folds: Folds
+    films: NDArray[np.uint8]
+    masks: LungMasks
+
+    def fold_images(self, fold: int) -> FoldImages:
+        """Return the images of a fold."""
+        label = self.index.table["label"].to_numpy(dtype=np.int64)
+        return FoldImages(films=self.films, label=label, positions=self.folds.positions(self.index, fold))
+
+    def build(self, name: str) -> Architecture:
+        """Build an architecture with its initial weights, the same for every fold."""
+        suite = self.suite
+        return build_architecture(
+            name,
+            in_channels=suite.data.channels,
+            image_side_px=suite.data.image_side_px,
+            weights=suite.architectures.weights,
+            seed=suite.seed,
+        )
+
+    def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
+        """Return the part of a job's record that is known before it starts, as of a failed job."""
+        registration = registered().get(name)
+        return JobRecord(
+            status="failed",
+            reason="did not start",
+            suite=self.suite.name,
+            architecture=name,
+            fold=fold,
+            seed=self.suite.seed,
+            weights_origin=weights_origin,
+            plugin=registration.source if registration else None,
+            hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
+            software=software_versions(),
+            hardware=hardware(self.suite.training, machine()),
+        )
+
+
+def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
+    """Run one job to its record, completed, failed or diverged; only an interruption gets through."""
+    record = bench.record(name, fold, weights_origin="random")
+    try:
+        with tracker.job(bench.suite, name, fold) as (loggers, callbacks):
+            record = _completed(bench, name, fold, tuple(loggers), tuple(callbacks), report)
+            tracker.finished(bench.folder, record)
+    except DivergedError as error:
+        record = dataclasses.replace(record, status="diverged", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
+        record = dataclasses.replace(record, status="failed", reason=_reason(error, bench.suite.training.batch_size))
+    write_record(bench.folder.record_path(name, fold), record)
+    remove_training_files(bench.folder.job_folder(name, fold))
+    gc.collect()
+    return record
+
+
+def _reason(error: Exception, batch_size: int) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        return f"out of memory, batch {batch_size}"
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _completed(
+    bench: Bench, name: str, fold: int, loggers: tuple[object, ...], callbacks: tuple[Callback, ...], report: EpochReport | None
+) -> JobRecord:
+    suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
+    job_folder = bench.folder.job_folder(name, fold)
+    reset_peak_memory()
+    architecture = bench.build(name)
+    data = FoldDataModule(
+        images,
+        augmentation=Augmentation(suite.augmentation, suite.seed),
+        batch_size=spec.batch_size,
+        seed=suite.seed,
+        workers=spec.loader_workers,
+    )
+    fitted = fit(
+        architecture, data, spec, folder=job_folder, seed=suite.seed,
+        epoch_report=report, loggers=loggers, callbacks=callbacks,
+    )  # fmt: skip
+    trainable = architecture.parameter_count(trainable_only=True)
+    training_peak = peak_memory_mib(device_of(spec).type)
+    weights = bench.folder.weights_path(name, fold)
+    load_weights(architecture, weights)  # the saved file is what is scored, never the module in memory
+    scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
+    image_id = bench.index.table["image_id"].to_numpy(dtype=object)
+    predictions = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "image_id": image_id[part_scored.rows],
+                    "split": part,
+                    "fold": fold,
+                    "seed": suite.seed,
+                    "label": images.label[part_scored.rows],
+                    "logit": part_scored.logit,
+                    "probability": probability_of(part_scored.logit),
+                }
+            )
+            for part, part_scored in scored.items()
+        ]
+    )
+    hashes = {
+        "weights": sha256_of_file(weights),
+        "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),
+    }
+    explained = _explained(bench, architecture, images, name, fold, predictions)
+    if explained is not None:
+        hashes["attention"] = write_attention(bench.folder.attention_path(name, fold), explained.attention)
+    seconds = sum(part.seconds for part in scored.values())
+    shared = bench.record(name, fold, weights_origin=architecture.weights_origin)
+    return dataclasses.replace(
+        shared,
+        status="completed",
+        reason=None,
+        hashes={**shared.hashes, **hashes},
+        training={
+            "epochs_run": fitted.epochs_run,
+            "best_epoch": fitted.best_epoch,
+            "stopped_early": fitted.stopped_early,
+            "train_images": len(images.positions["train"]),
+            "tune_images": len(images.positions["tune"]),
+        },
+        cost=JobCost(
+            parameters=architecture.parameter_count(),
+            trainable_parameters=trainable,
+            flops_per_image=flops_per_image(architecture, suite.data.image_side_px),
+            training_seconds=round(fitted.seconds, 3),
+            inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
+            peak_memory_mib=round(training_peak, 1),
+        ),
+        explanation=_explanation_facts(explained, bench.masks),
+    )
+
+
+def _explained(
+    bench: Bench, architecture: Architecture, images: FoldImages, name: str, fold: int, predictions: pd.DataFrame
+) -> Explained | None:
+    spec = bench.suite.explanation
+    rows = rows_to_explain(images, bench.masks, spec.images_per_fold, bench.suite.seed)
+    if not architecture.heatmap_layers or len(rows) == 0:
+        return None
+    image_id = bench.index.table["image_id"].to_numpy(dtype=object)
+    explained = explain_rows(architecture, images, bench.masks, rows, image_id=image_id, fold=fold)
+    probability = predictions.set_index("image_id")["probability"].loc[image_id[rows]].to_numpy(dtype=np.float64)
+    write_gallery(
+        bench.folder.attributions_folder(name, fold), explained, images, bench.masks, probability,
+        overlays=spec.overlays_per_fold,
+    )  # fmt: skip
+    return explained
+
+
+def _explanation_facts(explained: Explained | None, masks: LungMasks) -> JobExplanation | None:
+    if explained is None:
+        return None
+    return JobExplanation(
+        method="gradcam",
+        layer=explained.chosen.layer.name,
+        layout=explained.chosen.layer.layout,
+        grid=explained.chosen.grid,
+        mask_tier=masks.tier(),
+        images=len(explained.rows),
+        degenerate=int(explained.attention["lar"].isna().sum()),
+        seconds_per_image=round(explained.seconds / len(explained.rows), 6),
+    )

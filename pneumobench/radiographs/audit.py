@@ -1,0 +1,112 @@
+"""What is in a data set, and what is wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pneumobench.errors import DataError
+from pneumobench.radiographs.index import Index, Listing, limit_images, list_csv, list_kermany, open_images
+from pneumobench.radiographs.phantoms import make_phantoms
+from pneumobench.suite import Suite, data_root
+
+
+def list_radiographs(suite: Suite, phantom_folder: Path) -> tuple[Path, Listing]:
+    """Return the root and the listed images of a suite's data; phantoms are drawn first where asked for."""
+    data = suite.data
+    if data.source == "phantoms":
+        phantoms = data.phantoms
+        table = make_phantoms(
+            phantom_folder,
+            patients=phantoms.patients,
+            official_test_patients=phantoms.official_test_patients,
+            side_px=phantoms.side_px,
+            seed=phantoms.seed,
+        )
+        return table.parent, list_csv(table.parent, table.name)
+    root = data_root(suite)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data folder. Name one with --data FOLDER, or download the radiographs.")
+    listing = list_kermany(root, data.lung_masks) if data.source == "kermany" else list_csv(root, data.csv)
+    return root, listing
+
+
+def read_radiographs(suite: Suite, phantom_folder: Path) -> tuple[Index, tuple[str, ...]]:
+    """Return the index of a suite's readable images, and one line for every image that cannot be used."""
+    root, listing = list_radiographs(suite, phantom_folder)
+    if listing.rows.empty:
+        raise DataError(f"{root}: no image is listed.")
+    index, problems = open_images(root, listing)
+    if suite.data.limit_images is not None:
+        index = limit_images(index, suite.data.limit_images, suite.seed)
+    return index, problems
+
+
+def audit(index: Index, problems: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return counts, patients, identical images and patients on both sides of an official split, JSON-ready."""
+    table = index.table
+    splits: dict[str, Any] = {}
+    for split, part in table.groupby("split"):
+        splits[str(split)] = {
+            "images": len(part),
+            "normal": int((part["label"] == 0).sum()),
+            "pneumonia": int((part["label"] == 1).sum()),
+            "subtypes": {str(name): int(size) for name, size in part["subtype"].value_counts().sort_index().items()},
+            "patients_normal": int(part.loc[part["label"] == 0, "patient"].nunique()),
+            "patients_pneumonia": int(part.loc[part["label"] == 1, "patient"].nunique()),
+            "groups": int(part["group"].nunique()),
+            "with_drawn_lung_mask": int((part["lung_mask"] != "").sum()),
+        }
+    identical = table[table["sha256"].duplicated(keep=False)].groupby("sha256")
+    sides = table.groupby("patient")["split"].nunique()
+    content_sides = table.groupby("sha256")["split"].nunique()
+    films = table.groupby("patient").size()
+    return {
+        "images": len(table),
+        "patients": int(table["patient"].nunique()),
+        "groups": int(table["group"].nunique()),
+        "splits": splits,
+        "most_films_of_a_patient": int(films.max()),
+        "identical_image_groups": [sorted(part["image_id"]) for _, part in identical],
+        "identical_across_patients": [
+            sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
+        ],
+        "identical_with_two_labels": [sorted(part["image_id"]) for _, part in identical if part["label"].nunique() > 1],
+        "patients_in_train_and_test": sorted(sides[sides > 1].index),
+        "identical_in_train_and_test": int((content_sides > 1).sum()),
+        "width_px": _spread(table["width"]),
+        "height_px": _spread(table["height"]),
+        "problems": list(problems),
+    }
+
+
+def _spread(values: pd.Series[int]) -> dict[str, int]:
+    return {"smallest": int(values.min()), "median": int(values.median()), "largest": int(values.max())}
+
+
+def audit_text(facts: dict[str, Any]) -> str:
+    """Return the facts of `audit` as lines for a terminal."""
+    lines = [f"{facts['images']} images, {facts['patients']} patients, {facts['groups']} groups (patient or content)"]
+    for split, part in facts["splits"].items():
+        subtypes = ", ".join(f"{size} {name}" for name, size in part["subtypes"].items())
+        lines += [
+            f"{split}: {part['images']} images ({part['normal']} normal, {part['pneumonia']} pneumonia; {subtypes})",
+            f"    patients: {part['patients_normal']} normal, {part['patients_pneumonia']} pneumonia; "
+            f"drawn lung masks: {part['with_drawn_lung_mask']}",
+        ]
+    crossing = facts["patients_in_train_and_test"]
+    lines += [
+        f"most films of one patient: {facts['most_films_of_a_patient']}",
+        f"byte-identical groups: {len(facts['identical_image_groups'])}, across patients: "
+        f"{len(facts['identical_across_patients'])}, with two labels: {len(facts['identical_with_two_labels'])}, "
+        f"across train and test: {facts['identical_in_train_and_test']}",
+        f"patient names in both train and official test: {len(crossing)}"
+        + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
+        f"width {facts['width_px']['smallest']}-{facts['width_px']['largest']} px, "
+        f"height {facts['height_px']['smallest']}-{facts['height_px']['largest']} px",
+        f"files that cannot be used: {len(facts['problems'])}",
+        *(f"    {problem}" for problem in facts["problems"]),
+    ]
+    return "\n".join(lines)

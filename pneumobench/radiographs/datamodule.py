@@ -1,0 +1,113 @@
+"""LightningDataModule of one fold: gray films in an order that depends only on seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.radiographs.folds import Part
+
+Batch = tuple[Tensor, Tensor, Tensor]  # films (B, 1, H, W) uint8, has_pneumonia (B,) float32, index rows (B,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldImages:
+    """The images of one fold.
+
+    Args:
+        films: all films of the index (N, H, W) uint8.
+        label: 1 = pneumonia, for all images (N,).
+        positions: rows of each part of the fold.
+    """
+
+    films: NDArray[np.uint8]
+    label: NDArray[np.int64]
+    positions: dict[Part, NDArray[np.int64]]
+
+    def positive_weight(self) -> float:
+        """Return negatives / positives of the training part, the weight that balances both classes."""
+        label = self.label[self.positions["train"]]
+        return float((label == 0).sum() / max(1, (label == 1).sum()))
+
+
+class _Films(Dataset[Any]):
+    """Films by (epoch, row): the epoch travels with the row so that worker processes know it too."""
+
+    def __init__(self, images: FoldImages, augmentation: Augmentation | None) -> None:
+        self.images, self.augmentation = images, augmentation
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, float, int]:
+        epoch, row = item
+        film = self.images.films[row]
+        film = np.array(film) if self.augmentation is None else self.augmentation(film, epoch=epoch, image=row)
+        return torch.from_numpy(film)[None], float(self.images.label[row]), row
+
+    def __len__(self) -> int:
+        return len(self.images.label)
+
+
+class SeededOrder(Sampler[Any]):
+    """Rows of the training part, shuffled by (seed, epoch), as (epoch, row).
+
+    `epoch` is set from outside before each pass. A last batch of one image is left out: batch normalisation
+    cannot use it.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], seed: int, batch_size: int) -> None:
+        self.rows, self.seed, self.epoch = rows, seed, 0
+        self.length = len(rows) - (1 if len(rows) % batch_size == 1 else 0)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)[: self.length]
+        return iter([(self.epoch, int(row)) for row in order])
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class FoldDataModule(lightning.LightningDataModule):
+    """Batches of one fold for training and for scoring.
+
+    Args:
+        images: films, labels and parts of the fold.
+        augmentation: changes of training films.
+        batch_size: images a step.
+        seed: seed of the order.
+        workers: loader processes, 0 = none.
+    """
+
+    def __init__(
+        self, images: FoldImages, *, augmentation: Augmentation, batch_size: int, seed: int, workers: int = 0
+    ) -> None:
+        super().__init__()
+        self.images, self.augmentation = images, augmentation
+        self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.order = SeededOrder(images.positions["train"], seed, batch_size)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return augmented training batches; reloaded every epoch so that `SeededOrder.epoch` is current."""
+        if self.trainer is not None:
+            # current_epoch is not reliable right after a resume; the number of steps done is
+            steps = -(-len(self.order) // (self.batch_size * self.trainer.world_size))
+            self.order.epoch = self.trainer.global_step // steps
+        dataset = _Films(self.images, self.augmentation)
+        return DataLoader(dataset, self.batch_size, sampler=self.order, num_workers=self.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the tune part, as it is, in index order."""
+        return self.scoring_dataloader("tune")
+
+    def scoring_dataloader(self, part: Part) -> DataLoader[Batch]:
+        """Return the films of a part, as they are, in index order."""
+        rows = [(0, int(row)) for row in self.images.positions[part]]
+        sampler: Any = rows  # any sized iterable of dataset keys is a sampler
+        return DataLoader(_Films(self.images, None), 2 * self.batch_size, sampler=sampler, num_workers=self.workers)

@@ -1,0 +1,27 @@
+"""The one way a film becomes a square, shared by films and lung masks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+GEOMETRY = "squeeze-area-1"  # part of every pixel cache key: change it when the pixels change
+
+
+def film_to_square(film: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Squeeze a gray film (H, W) to (side, side); the aspect ratio is not kept.
+
+    Averaging over areas when shrinking keeps fine structures from aliasing.
+    """
+    if film.shape == (side_px, side_px):
+        return film
+    shrinks = film.shape[0] >= side_px and film.shape[1] >= side_px
+    resized = cv2.resize(film, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def mask_to_square(mask: NDArray[np.bool_], side_px: int) -> NDArray[np.bool_]:
+    """Bring a lung mask (H, W) through the geometry of its film with nearest neighbour: (side, side) bool."""
+    resized = cv2.resize(mask.astype(np.uint8), (side_px, side_px), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized > 0)

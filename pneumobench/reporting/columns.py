@@ -1,0 +1,268 @@
+"""The columns that people see, each defined once: heading, meaning, digits and how it is read from a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pneumobench.metrics.intervals import Interval
+from pneumobench.results.leaderboard import CostSummary, Leaderboard, Row
+from pneumobench.results.lung_attention import AttentionSummary
+from pneumobench.results.scores import Scores
+
+NOTHING: Final = "–"  # shown where a number does not exist
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of numbers.
+
+    Args:
+        key: its name in files and for sorting.
+        heading: what stands above it.
+        meaning: one sentence for the legend.
+        digits: digits after the point.
+        value: the number of a row; None or NaN where it does not exist.
+        interval: its interval, if it has one.
+        higher_is_better: which way a reader sorts first; None for a cost or a count.
+    """
+
+    key: str
+    heading: str
+    meaning: str
+    value: Callable[[Row], float | None]
+    digits: int = 3
+    interval: Callable[[Row], Interval | None] | None = None
+    higher_is_better: bool | None = True
+
+
+def _of(
+    scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]
+) -> Callable[[Row], float | None]:
+    def read(row: Row) -> float | None:
+        found = scores(row)
+        return None if found is None else value(found)
+
+    return read
+
+
+def _interval_of(scores: Callable[[Row], Scores | None]) -> Callable[[Row], Interval | None]:
+    def read(row: Row) -> Interval | None:
+        found = scores(row)
+        return None if found is None else found.auc_interval
+
+    return read
+
+
+def _score_columns(scores: Callable[[Row], Scores | None]) -> tuple[Column, ...]:
+    return (
+        Column(
+            key="auc",
+            heading="AUC",
+            meaning="area under the ROC curve, with its 95 % interval (bootstrap over patients)",
+            value=_of(scores, lambda s: s.auc),
+            interval=_interval_of(scores),
+        ),
+        Column(
+            key="average_precision",
+            heading="AP",
+            meaning="average precision, the area under the precision-recall curve",
+            value=_of(scores, lambda s: s.average_precision),
+        ),
+        Column(
+            key="accuracy",
+            heading="Accuracy",
+            meaning="share of films called right",
+            value=_of(scores, lambda s: s.at_half.accuracy),
+        ),
+        Column(
+            key="precision",
+            heading="Precision",
+            meaning="share of films called pneumonia that show it",
+            value=_of(scores, lambda s: s.at_half.precision),
+        ),
+        Column(
+            key="recall",
+            heading="Recall",
+            meaning="share of pneumonia films that are found (sensitivity)",
+            value=_of(scores, lambda s: s.at_half.recall),
+        ),
+        Column(
+            key="specificity",
+            heading="Specificity",
+            meaning="share of normal films that are called normal",
+            value=_of(scores, lambda s: s.at_half.specificity),
+        ),
+        Column(
+            key="f1",
+            heading="F1",
+            meaning="harmonic mean of precision and recall",
+            value=_of(scores, lambda s: s.at_half.f1),
+        ),
+        Column(
+            key="mcc",
+            heading="MCC",
+            meaning="Matthews correlation coefficient, -1 to 1, 0 = chance",
+            value=_of(scores, lambda s: s.at_half.mcc),
+        ),
+        Column(
+            key="brier",
+            heading="Brier",
+            meaning="mean squared error of the probability, 0 = perfect",
+            value=_of(scores, lambda s: s.brier),
+            higher_is_better=False,
+        ),
+        Column(
+            key="ece",
+            heading="ECE",
+            meaning="expected calibration error over 15 bins of equal size, 0 = calibrated",
+            value=_of(scores, lambda s: s.ece),
+            higher_is_better=False,
+        ),
+    )
+
+
+def main_attention(row: Row) -> AttentionSummary | None:
+    """Return the lung attention over the largest set of masks of one tier."""
+    return row.attention[0] if row.attention else None
+
+
+def _attention(value: Callable[[AttentionSummary], float]) -> Callable[[Row], float | None]:
+    def read(row: Row) -> float | None:
+        summary = main_attention(row)
+        return None if summary is None else value(summary)
+
+    return read
+
+
+def _adjusted_interval(row: Row) -> Interval | None:
+    summary = main_attention(row)
+    return None if summary is None else summary.lar_adjusted_interval
+
+
+POOLED: Final = _score_columns(lambda row: row.pooled)
+OFFICIAL: Final = _score_columns(lambda row: row.official)
+LUNG_ATTENTION: Final = (
+    Column(
+        key="lar_adjusted",
+        heading="LAR adj.",
+        meaning=(
+            "lung attention ratio against chance, over pneumonia films: 0 = no better than looking everywhere, "
+            "1 = all attention inside the lungs, negative = looks away"
+        ),
+        value=_attention(lambda summary: summary.pneumonia.lar_adjusted),
+        interval=_adjusted_interval,
+    ),
+)
+
+
+def _cost(value: Callable[[CostSummary], float | None], unit: float = 1.0) -> Callable[[Row], float | None]:
+    def read(row: Row) -> float | None:
+        found = None if row.cost is None else value(row.cost)
+        return None if found is None else found / unit
+
+    return read
+
+
+COST: Final = (
+    Column(
+        key="parameters",
+        heading="Parameters (M)",
+        meaning="millions of parameters",
+        value=_cost(lambda cost: cost.parameters, 1e6),
+        digits=1,
+        higher_is_better=None,
+    ),
+    Column(
+        key="flops",
+        heading="GFLOPs / image",
+        meaning="billions of floating-point operations for one image",
+        value=_cost(lambda cost: cost.flops_per_image, 1e9),
+        digits=2,
+        higher_is_better=None,
+    ),
+    Column(
+        key="training_minutes",
+        heading="Training (min)",
+        meaning="minutes of training, all completed folds together",
+        value=_cost(lambda cost: cost.training_seconds, 60.0),
+        digits=1,
+        higher_is_better=None,
+    ),
+    Column(
+        key="inference",
+        heading="Images / s",
+        meaning="films scored in a second",
+        value=_cost(lambda cost: cost.inference_images_per_second),
+        digits=0,
+        higher_is_better=None,
+    ),
+    Column(
+        key="peak_memory",
+        heading="Peak memory (MiB)",
+        meaning="largest memory of a job",
+        value=_cost(lambda cost: cost.peak_memory_mib),
+        digits=0,
+        higher_is_better=None,
+    ),
+)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number as people read it, or a dash where there is none.
+
+    >>> number(0.98765), number(1234.5, 0), number(float("nan"))
+    ('0.988', '1,234', '–')
+    """
+    return NOTHING if value is None or math.isnan(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def interval_text(interval: Interval | None, digits: int = 3) -> str:
+    """Return `[0.981, 0.992]`, or an empty string where there is no interval."""
+    if interval is None or math.isnan(interval.low):
+        return ""
+    return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def weights_words(origin: str) -> str:
+    """Say where the weights of an architecture started.
+
+    >>> weights_words("random"), weights_words("file:resnet18.safetensors")
+    ('random initialisation', 'weights file resnet18.safetensors')
+    """
+    if origin == "random":
+        return "random initialisation"
+    kind, _, name = origin.partition(":")
+    if kind == "timm":
+        return f"pretrained, timm {name}"
+    return f"weights file {name}" if kind == "file" else origin
+
+
+def weights_notice(board: Leaderboard) -> str:
+    """Say once, above every table, what the networks started from."""
+    origins = {row.weights_origin for row in board.rows if row.weights_origin}
+    if origins == {"random"}:
+        return "Random initialisation: no network here was pretrained on any image."
+    if "random" in origins:
+        names = ", ".join(row.architecture for row in board.rows if row.weights_origin == "random")
+        return f"Random initialisation for {names}; the others were pretrained. Compare them with care."
+    return "All networks here started from pretrained weights."
+
+
+def data_words(board: Leaderboard) -> str:
+    """Say how many films of how many patients were cross-validated and tested, at what size."""
+    kind = "synthetic phantom films" if board.source == "phantoms" else "films"
+    text = (
+        f"{len(board.rows)} architectures, {board.folds} folds by patient; {board.images:,} {kind} of "
+        f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
+        f"{board.image_side_px} × {board.image_side_px} px, {'gray' if board.channels == 1 else 'three channels'}, "
+        f"at most {board.epochs} epochs, seed {board.seed}"
+    )
+    if board.official_images:
+        text += (
+            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} patients "
+            f"({board.official_pneumonia_images:,} with pneumonia)"
+        )
+    return text + "."

@@ -1,0 +1,217 @@
+"""The geometry of the page's figures: from scores to the coordinates that the template draws as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumobench.metrics.discrimination import roc_curve
+from pneumobench.reporting.columns import main_attention, number
+from pneumobench.results.leaderboard import Leaderboard, Row
+
+COLOURS: Final = 7  # Okabe-Ito hues in page.css that stay apart for colour-blind readers
+SIDE: Final = 300.0  # units of the square ROC panels
+LANE_WIDTH: Final = 560.0  # units of the plots with one lane for each architecture
+LANE_HEIGHT: Final = 30.0
+ZOOM: Final = 0.2  # the corner where good architectures differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A mark on an axis: where, and what is written there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One architecture's ROC curve. `colour` and `dash` choose its stroke; `points` is an SVG point list."""
+
+    architecture: str
+    auc: str
+    colour: int
+    dash: int
+    points: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RocPanel:
+    """ROC curves in one square: x = 1 - specificity, y = recall."""
+
+    identifier: str
+    title: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    diagonal: bool
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One architecture in a plot of lanes: marks, a main value with its whisker, and a reference."""
+
+    architecture: str
+    y: float
+    colour: int
+    marks: tuple[Tick, ...]
+    main: float | None
+    main_text: str
+    low: float | None
+    high: float | None
+    reference: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanePlot:
+    """Lanes under each other on one axis."""
+
+    height: float
+    ticks: tuple[Tick, ...]
+    lanes: tuple[Lane, ...]
+
+
+def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
+    """Return the whole ROC square and its upper left corner; no panel when there is nothing to draw."""
+    identifier = "official" if official else "pooled"
+    shown = [
+        (series, row, row.official_predictions if official else row.predictions)
+        for series, row in enumerate(rows)
+        if (row.official if official else row.pooled) is not None and row.state == "complete"
+    ]
+    if not shown:
+        return ()
+    panels = []
+    for name, title, width in (("whole", "whole curve", 1.0), ("corner", "upper left corner", ZOOM)):
+        curves = tuple(_curve(series, row, table, width, official=official) for series, row, table in shown)
+        steps = np.linspace(0.0, width, 6)
+        digits = 1 if width == 1 else 2
+        panels.append(
+            RocPanel(
+                identifier=f"{identifier}-{name}",
+                title=title,
+                x_ticks=tuple(Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps),
+                y_ticks=tuple(
+                    Tick(at=round(SIDE - step / width * SIDE, 1), text=f"{1 - width + step:.{digits}f}")
+                    for step in steps
+                ),
+                diagonal=width == 1,
+                curves=curves,
+            )
+        )
+    return tuple(panels)
+
+
+def _curve(series: int, row: Row, table: pd.DataFrame, width: float, *, official: bool) -> Curve:
+    false_positive, true_positive = roc_curve(
+        table["probability"].to_numpy(np.float64), table["label"].to_numpy() == 1
+    )[:2]
+    x = np.round(np.asarray(false_positive) / width * SIDE, 1)
+    y = np.round((1 - np.asarray(true_positive)) / width * SIDE, 1)
+    scores = row.official if official else row.pooled
+    return Curve(
+        architecture=row.architecture,
+        auc=number(scores.auc if scores else None),
+        colour=series % COLOURS,
+        dash=series // COLOURS,
+        points=_point_list(x, y),
+    )
+
+
+def _point_list(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
+    """Return `x,y x,y ...` without points that lie on a straight step between their neighbours."""
+    kept: list[tuple[float, float]] = []
+    for point in zip(x.tolist(), y.tolist(), strict=True):
+        if kept and kept[-1] == point:
+            continue
+        if len(kept) > 1 and any(kept[-2][axis] == kept[-1][axis] == point[axis] for axis in (0, 1)):
+            kept[-1] = point
+        else:
+            kept.append(point)
+    return " ".join(f"{a:g},{b:g}" for a, b in kept)
+
+
+def fold_plot(board: Leaderboard) -> LanePlot | None:
+    """Return the AUC of every fold as a dot, with the pooled AUC and its interval; None without any score."""
+    rows = [(series, row) for series, row in enumerate(board.rows) if row.pooled is not None]
+    values = [scores.auc for _, row in rows for scores in row.folds.values()]
+    values += [row.pooled.auc_interval.low for _, row in rows if row.pooled and row.pooled.auc_interval]
+    values = [value for value in values if not math.isnan(value)]
+    if not values:
+        return None
+    step, low = _step(1.0 - min(values))
+    ticks = np.arange(low, 1.0 + step / 2, step)
+
+    def across(value: float) -> float:
+        return round((value - low) / (1.0 - low) * LANE_WIDTH, 1)
+
+    lanes = []
+    for position, (series, row) in enumerate(rows):
+        assert row.pooled is not None
+        interval = row.pooled.auc_interval
+        lanes.append(
+            Lane(
+                architecture=row.architecture,
+                y=(position + 0.5) * LANE_HEIGHT,
+                colour=series % COLOURS,
+                marks=tuple(
+                    Tick(at=across(scores.auc), text=f"fold {fold}: AUC {number(scores.auc)}")
+                    for fold, scores in sorted(row.folds.items())
+                ),
+                main=across(row.pooled.auc),
+                main_text=number(row.pooled.auc),
+                low=across(interval.low) if interval else None,
+                high=across(interval.high) if interval else None,
+                reference=None,
+            )
+        )
+    digits = max(1, -math.floor(math.log10(step) + 1e-9))
+    return LanePlot(
+        height=len(lanes) * LANE_HEIGHT,
+        ticks=tuple(Tick(at=across(float(tick)), text=f"{tick:.{digits}f}") for tick in ticks),
+        lanes=tuple(lanes),
+    )
+
+
+def _step(room: float) -> tuple[float, float]:
+    """Return a round tick step and the lower end of an axis that ends at 1 and holds `room` below it."""
+    for step in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1):
+        if room <= 6 * step:
+            return step, round(1.0 - step * max(2, math.ceil(room / step + 0.2)), 6)
+    return 0.2, 0.0
+
+
+def attention_plot(board: Leaderboard) -> LanePlot | None:
+    """Return mean LAR over pneumonia films as bars from 0 to 1, each with what chance would score."""
+    rows = [
+        (series, row, found)
+        for series, row in enumerate(board.rows)
+        if (found := main_attention(row)) is not None and not math.isnan(found.pneumonia.lar)
+    ]
+    if not rows:
+        return None
+    lanes = [
+        Lane(
+            architecture=row.architecture,
+            y=(position + 0.5) * LANE_HEIGHT,
+            colour=series % COLOURS,
+            marks=(),
+            main=round(found.pneumonia.lar * LANE_WIDTH, 1),
+            main_text=number(found.pneumonia.lar),
+            low=round(found.lar_interval.low * LANE_WIDTH, 1) if found.lar_interval else None,
+            high=round(found.lar_interval.high * LANE_WIDTH, 1) if found.lar_interval else None,
+            reference=round(found.pneumonia.chance * LANE_WIDTH, 1),
+        )
+        for position, (series, row, found) in enumerate(rows)
+    ]
+    return LanePlot(
+        height=len(lanes) * LANE_HEIGHT,
+        ticks=tuple(Tick(at=tick * LANE_WIDTH, text=f"{tick:.1f}") for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        lanes=tuple(lanes),
+    )

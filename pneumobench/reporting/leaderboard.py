@@ -1,0 +1,67 @@
+"""Run folder -> leaderboard folder: every table and the page, each written whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumobench.files import write_text
+from pneumobench.reporting.gallery import read_gallery
+from pneumobench.reporting.markdown import leaderboard_markdown
+from pneumobench.reporting.page import leaderboard_page
+from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
+from pneumobench.results.leaderboard import Leaderboard
+from pneumobench.results.ranking import rank_run
+from pneumobench.results.store import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardPaths:
+    """What was written, and the leaderboard it shows."""
+
+    page: Path
+    csv: Path
+    json: Path
+    readme: Path
+    board: Leaderboard
+
+
+def write_leaderboard(run_folder: Path) -> LeaderboardPaths:
+    """Compute the leaderboard of a run and write leaderboard/{index.html, leaderboard.csv, .json, README.md}.
+
+    The same run folder gives the same bytes.
+
+    Raises:
+        RecordError: the folder is not one whole run.
+        LeakError: a patient is on two sides of a fold.
+        SettingsError: the folder cannot be written.
+    """
+    folder = RunFolder(run_folder)
+    board = rank_run(run_folder)
+    command = _command(folder, board)
+    # all is computed before the first file is written: an error leaves the old leaderboard as it was
+    page = leaderboard_page(board, read_gallery(folder, board), command=command)
+    readme = leaderboard_markdown(board, command=command)
+    paths = LeaderboardPaths(
+        page=folder.leaderboard / "index.html",
+        csv=folder.leaderboard / "leaderboard.csv",
+        json=folder.leaderboard / "leaderboard.json",
+        readme=folder.leaderboard / "README.md",
+        board=board,
+    )
+    write_text(paths.csv, leaderboard_csv(board))
+    write_text(paths.json, leaderboard_json(board))
+    write_text(paths.readme, readme)
+    write_text(paths.page, page)
+    return paths
+
+
+def _command(folder: RunFolder, board: Leaderboard) -> str:
+    """Return the command that environment.json keeps, or the plain one for the suite."""
+    plain = f"pneumobench run {board.suite}"
+    try:
+        command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", plain)
+    except (OSError, ValueError, AttributeError):
+        return plain
+    return " ".join(command.split()) if isinstance(command, str) and command else plain

@@ -1,0 +1,180 @@
+"""The leaderboard as a README.md that can be read where it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pneumobench.reporting.columns import (
+    COST,
+    LUNG_ATTENTION,
+    NOTHING,
+    OFFICIAL,
+    POOLED,
+    Column,
+    data_words,
+    interval_text,
+    main_attention,
+    number,
+    weights_notice,
+    weights_words,
+)
+from pneumobench.results.leaderboard import Leaderboard, Row
+from pneumobench.results.lung_attention import OUTCOMES
+
+
+def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
+    """Return the essential tables, what their columns mean, and how to make them again.
+
+    Args:
+        board: the leaderboard.
+        command: the literal command that made the run.
+    """
+    parts = [
+        f"# Leaderboard: {_text(board.suite)}",
+        f"> **{_text(weights_notice(board))}**",
+        _text(data_words(board)),
+        "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
+        "## Out of fold",
+        "Every film is scored once, by the fold's model that has not seen its patient. Threshold 0.5.",
+        _ranking(board),
+        f"`*` = top group: {_top_group_words()}",
+    ]
+    if any(row.official for row in board.rows):
+        parts += [
+            "## Official test folder",
+            f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold 0.5. "
+            "The last column is the mean AUC of the single models, ± standard deviation.",
+            _official(board),
+        ]
+    if any(row.attention for row in board.rows):
+        parts += ["## Lung attention", _attention_words(), _attention(board)]
+    parts += ["## Cost", _hardware_words(board), _cost(board)]
+    if board.failures:
+        failed = [[job.architecture, str(job.fold), job.status, job.reason] for job in board.failures]
+        parts += [
+            "## Jobs that did not complete",
+            _table(["architecture", "fold", "status", "reason"], failed),
+        ]
+    legend = [*POOLED, *LUNG_ATTENTION, *COST]
+    parts += [
+        "## Columns",
+        "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
+        "## Make it again",
+        f"```bash\n{command}\n```",
+        "The tables alone, from the records and predictions of a run folder:",
+        "```bash\npneumobench leaderboard RUN_FOLDER\n```",
+        "## Provenance",
+        "\n".join(f"- {line}" for line in provenance_lines(board)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def provenance_lines(board: Leaderboard) -> list[str]:
+    """Return one line for each hash, version and fact of the machine."""
+    found = board.provenance
+    lines = [f"SHA-256 of {key}: `{value}`" for key, value in found.hashes.items()]
+    for table in (found.software, found.hardware):
+        lines += [f"{_text(key)}: {_text(', '.join(values))}" for key, values in table.items()]
+    return [*lines, f"records written between {found.first_record} and {found.last_record}"]
+
+
+def _top_group_words() -> str:
+    return "cannot be told apart from the first in AUC (paired bootstrap over patients, Holm correction over all pairs)."
+
+
+def _attention_words() -> str:
+    return (
+        "Grad-CAM on out-of-fold films with pneumonia: the share of positive attention that falls inside the lungs "
+        "(LAR), what a uniform map would score (chance), and the share adjusted for chance, with its 95 % interval "
+        "over patients and by outcome at threshold 0.5."
+    )
+
+
+def _hardware_words(board: Leaderboard) -> str:
+    hardware = board.provenance.hardware
+    shown = [
+        f"{key} {' / '.join(hardware[key])}"
+        for key in ("device", "accelerator", "precision")
+        if key in hardware
+    ]
+    return _text("Measured on " + ", ".join(shown) + ".") if shown else "Hardware not recorded."
+
+
+def _with_interval(column: Column, row: Row) -> str:
+    text = number(column.value(row), column.digits)
+    interval = interval_text(column.interval(row), column.digits) if column.interval else ""
+    return f"{text} {interval}" if interval else text
+
+
+def _ranking(board: Leaderboard) -> str:
+    columns = [*POOLED, *LUNG_ATTENTION]
+    rows = [
+        [
+            str(row.rank or NOTHING),
+            row.architecture + (" *" if row.in_top_group else ""),
+            *[_with_interval(column, row) for column in columns],
+            weights_words(row.weights_origin) if row.weights_origin else NOTHING,
+            row.status,
+        ]
+        for row in board.rows
+    ]
+    return _table(["#", "architecture", *[column.heading for column in columns], "weights", "status"], rows)
+
+
+def _official(board: Leaderboard) -> str:
+    rows = []
+    for row in board.rows:
+        if row.official is None:
+            continue
+        single = row.official_fold_spread["auc"]
+        cells = [_with_interval(column, row) for column in OFFICIAL]
+        rows.append([row.architecture, *cells, f"{number(single.mean)} ± {number(single.sd)}"])
+    return _table(["architecture", *[column.heading for column in OFFICIAL], "AUC, single models"], rows)
+
+
+def _attention(board: Leaderboard) -> str:
+    rows = []
+    for row in board.rows:
+        found = main_attention(row)
+        if found is None:
+            continue
+        rows.append(
+            [
+                row.architecture,
+                found.mask_tier,
+                f"{row.grid[0]} × {row.grid[1]}" if row.grid else NOTHING,
+                str(found.pneumonia.images),
+                number(found.pneumonia.lar),
+                number(found.pneumonia.chance),
+                " ".join(
+                    [number(found.pneumonia.lar_adjusted), interval_text(found.lar_adjusted_interval)]
+                ).strip(),
+                *[number(found.by_outcome[outcome].lar_adjusted) for outcome in OUTCOMES],
+                str(found.degenerate),
+            ]
+        )
+    outcomes = [f"adj. {outcome.upper()}" for outcome in OUTCOMES]
+    head = ["architecture", "masks", "grid", "films", "LAR", "chance", "LAR adj.", *outcomes, "degenerate"]
+    return _table(head, rows)
+
+
+def _cost(board: Leaderboard) -> str:
+    rows = [
+        [row.architecture, *[_with_interval(column, row) for column in COST]]
+        for row in board.rows
+        if row.cost
+    ]
+    return _table(["architecture", *[column.heading for column in COST]], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
+
+
+def _text(text: str) -> str:
+    """Make text safe inside a Markdown table: no markup, no line break, no cell border."""
+    plain = " ".join(text.split())
+    for character, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("[http", "\\[http")):
+        plain = plain.replace(character, safe)
+    return plain

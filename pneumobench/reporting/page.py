@@ -1,0 +1,75 @@
+"""The leaderboard as one HTML file that works offline and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pneumobench.reporting import columns, figures
+from pneumobench.reporting.gallery import GalleryRow
+from pneumobench.results.leaderboard import Leaderboard
+from pneumobench.results.lung_attention import OUTCOMES
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def leaderboard_page(board: Leaderboard, gallery: tuple[GalleryRow, ...], *, command: str) -> str:
+    """Return the page: rankings, curves, spread, lung attention, gallery, cost, failures and provenance.
+
+    Everything that comes from a file is escaped; the content security policy allows the one style sheet and
+    the one script inside the page, by hash, and images inside the page.
+
+    Args:
+        board: the leaderboard.
+        gallery: heat maps; empty where none may be shown.
+        command: the literal command that made the run.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["raw"] = _sortable
+    style, script = _inline("page.css"), _inline("page.js")
+    return environment.get_template("page.html.j2").render(
+        board=board,
+        gallery=gallery,
+        command=command,
+        columns=columns,
+        outcomes=OUTCOMES,
+        roc=figures.roc_panels(board.rows, official=False),
+        roc_official=figures.roc_panels(board.rows, official=True),
+        folds=figures.fold_plot(board),
+        attention=figures.attention_plot(board),
+        side=figures.SIDE,
+        lane_width=figures.LANE_WIDTH,
+        colours=figures.COLOURS,
+        style=style,
+        script=script,
+        style_hash=_policy_hash(style),
+        script_hash=_policy_hash(script),
+    )
+
+
+def _inline(name: str) -> Markup:
+    """Return a file of this package as it stands between its tags."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # our own file: not to be escaped
+
+
+def _policy_hash(text: str) -> Markup:
+    digest = hashlib.sha256(text.encode()).digest()
+    return Markup(f"'sha256-{base64.b64encode(digest).decode('ascii')}'")
+
+
+def _sortable(value: float | None) -> str:
+    """Return the whole number behind a rounded cell; empty where there is none (sorted last)."""
+    return "" if value is None or math.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,92 @@
+"""Progress of a run with the time left: a live bar in a terminal, one line a job in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from pneumobench.results.record import JobRecord
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as `42 s`, `3 min 20 s` or `2 h 05 min`.
+
+    >>> duration(200)
+    '3 min 20 s'
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class RunProgress:
+    """Shows which job is trained and how long the rest will take, judged by the epochs done so far.
+
+    Args:
+        console: where to write.
+        jobs: number of jobs to run now.
+        epochs: epochs of a job.
+    """
+
+    def __init__(self, console: Console, *, jobs: int, epochs: int) -> None:
+        self.console, self.jobs, self.epochs = console, jobs, epochs
+        self.epochs_done, self.jobs_done, self.label = 0, 0, ""
+        self.started = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID = self.bar.add_task("preparing", total=max(1, jobs * epochs), left="")
+
+    def __enter__(self) -> RunProgress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def time_left(self) -> str:
+        """Return the time left, from the mean time of the epochs done so far."""
+        done = self.epochs_done
+        if done == 0:
+            return ""
+        per_epoch = (time.monotonic() - self.started) / done
+        return f"about {duration(per_epoch * (self.jobs * self.epochs - done))} left"
+
+    def job_started(self, architecture: str, fold: int) -> None:
+        """Show the job that begins."""
+        self.label = f"{architecture} fold {fold}"
+        self.bar.update(self.task, description=self.label)
+
+    def epoch_done(self, epoch: int, losses: dict[str, float]) -> None:
+        """Count an epoch and show its tune AUC."""
+        self.epochs_done = self.jobs_done * self.epochs + epoch + 1
+        text = f"{self.label}  tune AUC {losses['tune_auc']:.3f}"
+        self.bar.update(self.task, completed=self.epochs_done, description=text, left=self.time_left())
+
+    def job_done(self, record: JobRecord) -> None:
+        """Write the job's line."""
+        self.jobs_done += 1
+        self.epochs_done = self.jobs_done * self.epochs
+        self.bar.update(self.task, completed=self.epochs_done, left=self.time_left())
+        head = f"[{self.jobs_done:>2}/{self.jobs}] {record.architecture} fold {record.fold}"
+        if record.completed and record.cost is not None:
+            seconds = duration(record.cost.training_seconds or 0)
+            text = f"{head}: trained in {seconds}, {record.training['epochs_run']} epochs; {self.time_left()}"
+        else:
+            text = f"{head}: {record.status}: {record.reason}"
+        self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")

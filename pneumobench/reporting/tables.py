@@ -1,0 +1,128 @@
+"""The leaderboard as files for programs: leaderboard.json (everything) and leaderboard.csv (one row an architecture)."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from pneumobench.files import canonical_json
+from pneumobench.reporting.columns import main_attention
+from pneumobench.results.leaderboard import Leaderboard, Row
+from pneumobench.results.lung_attention import OUTCOMES
+from pneumobench.results.scores import OperatingPoint, Scores
+
+LEADERBOARD_FORMAT: Final = 1
+DECIMALS: Final = (
+    6  # of every fraction in the files: finer than any interval here, coarser than platform noise
+)
+
+
+def leaderboard_json(board: Leaderboard) -> str:
+    """Return everything that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
+    return canonical_json({"format": LEADERBOARD_FORMAT, **_plain(board)})
+
+
+def leaderboard_csv(board: Leaderboard) -> str:
+    """Return one row an architecture, best first: fractions have 6 decimals, an empty cell = does not exist."""
+    buffer = io.StringIO()
+    rows = [_flat(row) for row in board.rows]
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Turn dataclasses, tuples and numbers into JSON; tables of predictions stay in their own files."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        return {key: _plain(part) for key, part in parts.items() if not isinstance(part, pd.DataFrame)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence):
+        return [_plain(part) for part in value]
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else round(float(value), DECIMALS)
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise AssertionError(f"no JSON for {type(value)}")
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """Return the cells of one architecture; every row has the same keys in the same order."""
+    flat: dict[str, Any] = {
+        "rank": row.rank,
+        "architecture": row.architecture,
+        "weights_origin": row.weights_origin,
+        "plugin": row.plugin,
+        "state": row.state,
+        "status": row.status,
+        "in_top_group": row.in_top_group,
+        **_flat_scores("", row.pooled),
+    }
+    for name in ("auc", "average_precision", "accuracy", "recall", "specificity", "mcc"):
+        found = row.fold_spread.get(name)
+        flat[f"fold_{name}_mean"] = found.mean if found else None
+        flat[f"fold_{name}_sd"] = found.sd if found else None
+    flat |= _flat_scores("official_", row.official)
+    attention = main_attention(row)
+    flat["attention_method"] = attention.method if attention else None
+    flat["attention_mask_tier"] = attention.mask_tier if attention else None
+    flat["attention_grid"] = f"{row.grid[0]}x{row.grid[1]}" if row.grid else None
+    flat["attention_images"] = attention.pneumonia.images if attention else None
+    flat["attention_degenerate"] = attention.degenerate if attention else None
+    flat["attention_chance"] = attention.pneumonia.chance if attention else None
+    for name in ("lar", "lar_adjusted"):
+        interval = getattr(attention, f"{name}_interval") if attention else None
+        flat[name] = getattr(attention.pneumonia, name) if attention else None
+        flat[f"{name}_low"] = interval.low if interval else None
+        flat[f"{name}_high"] = interval.high if interval else None
+        for outcome in OUTCOMES:
+            flat[f"{name}_{outcome}"] = getattr(attention.by_outcome[outcome], name) if attention else None
+    for name in (
+        "parameters",
+        "trainable_parameters",
+        "flops_per_image",
+        "training_seconds",
+        "inference_images_per_second",
+        "peak_memory_mib",
+    ):
+        flat[name] = getattr(row.cost, name) if row.cost else None
+    return {key: _cell(value) for key, value in flat.items()}
+
+
+def _flat_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name in ("images", "pneumonia_images", "auc"):
+        cells[prefix + name] = getattr(scores, name) if scores else None
+    interval = scores.auc_interval if scores else None
+    cells[f"{prefix}auc_low"] = interval.low if interval else None
+    cells[f"{prefix}auc_high"] = interval.high if interval else None
+    cells[f"{prefix}average_precision"] = scores.average_precision if scores else None
+    for point, suffix in (("at_half", ""), ("at_tuned", "_tuned")):
+        for item in dataclasses.fields(OperatingPoint):
+            cells[f"{prefix}{item.name}{suffix}"] = (
+                getattr(getattr(scores, point), item.name) if scores else None
+            )
+    for name in ("brier", "brier_tempered", "ece", "ece_tempered"):
+        cells[prefix + name] = getattr(scores, name) if scores else None
+    return cells
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{DECIMALS}f}" if isinstance(value, float) else value

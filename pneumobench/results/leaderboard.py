@@ -1,0 +1,139 @@
+"""What a leaderboard is made of: rows, failed jobs, comparisons and provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import pandas as pd
+
+from pneumobench.metrics.comparison import PairedDifference
+from pneumobench.results.lung_attention import AttentionSummary
+from pneumobench.results.scores import MeanSpread, Scores
+
+State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
+STATE_ORDER: Final[tuple[State, ...]] = ("complete", "incomplete", "failed", "not run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostSummary:
+    """Cost of one architecture over its completed folds; None = not measured.
+
+    `training_seconds` is the sum over folds, `inference_images_per_second` the mean, `peak_memory_mib` the
+    largest.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    flops_per_image: int | None
+    training_seconds: float | None
+    inference_images_per_second: float | None
+    peak_memory_mib: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One architecture of the leaderboard.
+
+    Args:
+        rank: place among the complete architectures, from 1; None for the others.
+        architecture: its name.
+        plugin: where a plugin architecture comes from; None for timm.
+        weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
+        state: complete, incomplete, failed (no fold completed) or not run.
+        status: the same in words, such as `3 of 5 folds`.
+        in_top_group: cannot be told apart from the best (paired patient bootstrap, Holm over all pairs).
+        pooled: all out-of-fold predictions together; over the folds there are when incomplete.
+        folds: the test part of each completed fold.
+        fold_spread: mean and deviation of `folds`.
+        official: the official test folder, mean probability of the folds' models; None when there is none.
+        official_fold_spread: mean and deviation of the folds' models on the official test folder.
+        thresholds: probability threshold from the tune part, by fold.
+        attention: lung attention by method and mask tier, the largest set first.
+        layer: where the heat maps were taken from.
+        grid: rows and columns of that layer's map.
+        cost: what training and inference cost.
+        predictions: out-of-fold rows, for curves; empty when no fold completed.
+        official_predictions: official test rows with the mean probability.
+    """
+
+    rank: int | None
+    architecture: str
+    plugin: str | None
+    weights_origin: str
+    state: State
+    status: str
+    in_top_group: bool
+    pooled: Scores | None
+    folds: dict[int, Scores]
+    fold_spread: dict[str, MeanSpread]
+    official: Scores | None
+    official_fold_spread: dict[str, MeanSpread]
+    thresholds: dict[int, float]
+    attention: tuple[AttentionSummary, ...]
+    layer: str | None
+    grid: tuple[int, int] | None
+    cost: CostSummary | None
+    predictions: pd.DataFrame
+    official_predictions: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedJob:
+    """A job that did not complete, and why."""
+
+    architecture: str
+    fold: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What the numbers rest on. Values that differ between jobs are all listed, sorted."""
+
+    hashes: dict[str, str]
+    software: dict[str, tuple[str, ...]]
+    hardware: dict[str, tuple[str, ...]]
+    first_record: str
+    last_record: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """Everything the tables and the page show.
+
+    Args:
+        suite: name of the suite.
+        source: where the radiographs come from: phantoms, kermany or csv.
+        seed: seed of the suite.
+        folds: number of folds.
+        epochs: epochs of training each job was given.
+        image_side_px: side of the square the networks saw.
+        channels: 1 (gray) or 3.
+        images, pneumonia_images, patients, groups: of the cross-validated set.
+        official_images, official_pneumonia_images, official_patients: of the official test folder, 0 without one.
+        rows: architectures, best first.
+        differences: every pair of complete architectures.
+        failures: jobs that did not complete.
+        provenance: hashes, versions and machine.
+    """
+
+    suite: str
+    source: str
+    seed: int
+    folds: int
+    epochs: int
+    image_side_px: int
+    channels: int
+    images: int
+    pneumonia_images: int
+    patients: int
+    groups: int
+    official_images: int
+    official_pneumonia_images: int
+    official_patients: int
+    rows: tuple[Row, ...]
+    differences: tuple[PairedDifference, ...]
+    failures: tuple[FailedJob, ...]
+    provenance: Provenance

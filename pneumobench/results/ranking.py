@@ -1,0 +1,211 @@
+"""Run folder -> leaderboard: every displayed number recomputed from records and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumobench.metrics.comparison import PairedDifference, paired_auc_differences, top_group
+from pneumobench.results.gathered import GatheredRun, gather
+from pneumobench.results.leaderboard import (
+    STATE_ORDER,
+    CostSummary,
+    FailedJob,
+    Leaderboard,
+    Provenance,
+    Row,
+    State,
+)
+from pneumobench.results.lung_attention import explained_rows, summaries
+from pneumobench.results.record import JobRecord
+from pneumobench.results.scores import (
+    BOOTSTRAP_SEED,
+    RESAMPLES,
+    fold_model,
+    fold_scores,
+    official_predictions,
+    official_scores,
+    pooled_predictions,
+    pooled_scores,
+    spread,
+)
+
+
+def rank_run(path: Path) -> Leaderboard:
+    """Compute the leaderboard of a run folder; the same files give the same leaderboard, bit for bit.
+
+    Raises:
+        RecordError: the folder is not one whole run (see `gather`).
+        LeakError: a patient is on two sides of a fold.
+    """
+    run = gather(path)
+    rows = _with_attention(run, [_row(run, name) for name in run.architectures])
+    complete = [row for row in rows if row.state == "complete"]
+    differences, top = _compared(complete, run.index["group"])
+    ordered = sorted(rows, key=_order)
+    ranked = tuple(
+        replace(row, rank=place if row.state == "complete" else None, in_top_group=row.architecture in top)
+        for place, row in enumerate(ordered, start=1)
+    )
+    tested = run.index.loc[list(run.folds.test_fold)]
+    official = run.index.loc[list(run.folds.official_test)]
+    return Leaderboard(
+        suite=run.records[0].suite,
+        source=run.suite.data.source,
+        seed=run.records[0].seed,
+        folds=run.folds.count,
+        epochs=run.suite.training.epochs,
+        image_side_px=run.suite.data.image_side_px,
+        channels=run.suite.data.channels,
+        images=len(tested),
+        pneumonia_images=int(tested["label"].sum()),
+        patients=int(tested["patient"].nunique()),
+        groups=int(tested["group"].nunique()),
+        official_images=len(official),
+        official_pneumonia_images=int(official["label"].sum()),
+        official_patients=int(official["patient"].nunique()),
+        rows=ranked,
+        differences=differences,
+        failures=tuple(
+            FailedJob(architecture=r.architecture, fold=r.fold, status=r.status, reason=r.reason or "")
+            for r in run.records
+            if not r.completed
+        ),
+        provenance=_provenance(run.records),
+    )
+
+
+def _order(row: Row) -> tuple[int, float, str]:
+    auc = row.pooled.auc if row.pooled is not None and not np.isnan(row.pooled.auc) else -1.0
+    return STATE_ORDER.index(row.state), -auc, row.architecture
+
+
+def _row(run: GatheredRun, architecture: str) -> Row:
+    """Return the row of one architecture, without rank, top group and attention."""
+    records = run.records_of(architecture)
+    done = [record for record in records if record.completed]
+    models = [fold_model(record.fold, run.predictions[architecture, record.fold]) for record in done]
+    state, status = _state(records, run.folds.count)
+    by_fold = {model.fold: fold_scores(model, model.test) for model in models}
+    has_official = bool(models) and models[0].official["label"].nunique() == 2
+    explained = next((record.explanation for record in done if record.explanation is not None), None)
+    group = run.index["group"]
+    empty = pd.DataFrame(columns=["image_id", "label", "probability"])
+    return Row(
+        rank=None,
+        architecture=architecture,
+        plugin=records[0].plugin if records else None,
+        weights_origin=records[0].weights_origin if records else "",
+        state=state,
+        status=status,
+        in_top_group=False,
+        pooled=pooled_scores(models, group) if models else None,
+        folds=by_fold,
+        fold_spread=spread(list(by_fold.values())) if models else {},
+        official=official_scores(models, group) if has_official else None,
+        official_fold_spread=spread([fold_scores(m, m.official) for m in models]) if has_official else {},
+        thresholds={model.fold: model.threshold for model in models},
+        attention=(),
+        layer=explained.layer if explained else None,
+        grid=explained.grid if explained else None,
+        cost=_cost(done),
+        predictions=pooled_predictions(models) if models else empty,
+        official_predictions=official_predictions(models) if has_official else empty,
+    )
+
+
+def _state(records: list[JobRecord], folds: int) -> tuple[State, str]:
+    done = sum(record.completed for record in records)
+    broken = sorted({record.status for record in records if not record.completed})
+    if done == folds:
+        return "complete", f"{done} of {folds} folds"
+    suffix = f", {' and '.join(broken)}" if broken else ""
+    if done:
+        return "incomplete", f"{done} of {folds} folds{suffix}"
+    return ("failed", f"0 of {folds} folds{suffix}") if broken else ("not run", "not run")
+
+
+def _with_attention(run: GatheredRun, rows: list[Row]) -> list[Row]:
+    """Add lung attention; complete architectures are compared on the images that all of them explained."""
+    explained: dict[str, pd.DataFrame] = {}
+    for row in rows:
+        tables = [run.attention[row.architecture, fold] for fold in row.folds]
+        tables = [table for table in tables if len(table)]
+        if tables:
+            explained[row.architecture] = explained_rows(pd.concat(tables), row.predictions)
+    keys = {name: set(_image_keys(table)) for name, table in explained.items()}
+    complete = [
+        keys[row.architecture] for row in rows if row.state == "complete" and row.architecture in keys
+    ]
+    common = set.intersection(*complete) if complete else set()
+    filled = []
+    for row in rows:
+        table = explained.get(row.architecture)
+        if table is not None and row.state == "complete":
+            table = table[[key in common for key in _image_keys(table)]]
+        summed = () if table is None else summaries(table, run.index["group"])
+        filled.append(replace(row, attention=summed))
+    return filled
+
+
+def _image_keys(table: pd.DataFrame) -> Iterable[tuple[str, str, str]]:
+    return zip(table["image_id"], table["method"], table["mask_tier"], strict=True)
+
+
+def _compared(
+    complete: list[Row], group: pd.Series[int]
+) -> tuple[tuple[PairedDifference, ...], frozenset[str]]:
+    """Compare all pairs of complete architectures; one architecture alone is its own top group."""
+    if len(complete) < 2:
+        return (), frozenset(row.architecture for row in complete)
+    first = complete[0].predictions
+    probabilities = {
+        row.architecture: row.predictions["probability"].to_numpy(np.float64) for row in complete
+    }
+    differences = paired_auc_differences(
+        probabilities,
+        first["label"].to_numpy() == 1,
+        group.loc[first["image_id"]].to_numpy(),
+        resamples=RESAMPLES,
+        seed=BOOTSTRAP_SEED,
+    )
+    scores = {row.architecture: row.pooled.auc for row in complete if row.pooled is not None}
+    return tuple(differences), frozenset(top_group(scores, differences))
+
+
+def _cost(done: list[JobRecord]) -> CostSummary | None:
+    costs = [record.cost for record in done if record.cost is not None]
+    if not costs:
+        return None
+    seconds = [cost.training_seconds for cost in costs if cost.training_seconds is not None]
+    speeds = [c.inference_images_per_second for c in costs if c.inference_images_per_second is not None]
+    peaks = [cost.peak_memory_mib for cost in costs if cost.peak_memory_mib is not None]
+    return CostSummary(
+        parameters=costs[0].parameters,
+        trainable_parameters=costs[0].trainable_parameters,
+        flops_per_image=costs[0].flops_per_image,
+        training_seconds=float(np.sum(seconds)) if seconds else None,
+        inference_images_per_second=float(np.mean(speeds)) if speeds else None,
+        peak_memory_mib=max(peaks) if peaks else None,
+    )
+
+
+def _provenance(records: tuple[JobRecord, ...]) -> Provenance:
+    def values(tables: Iterable[dict[str, str] | dict[str, str | int | float]]) -> dict[str, tuple[str, ...]]:
+        seen: dict[str, set[str]] = {}
+        for table in tables:
+            for key, value in table.items():
+                seen.setdefault(key, set()).add(str(value))
+        return {key: tuple(sorted(found)) for key, found in sorted(seen.items())}
+
+    return Provenance(
+        hashes={key: records[0].hashes[key] for key in ("suite", "index", "folds")},
+        software=values(record.software for record in records),
+        hardware=values(record.hardware for record in records),
+        first_record=min(record.created for record in records),
+        last_record=max(record.created for record in records),
+    )

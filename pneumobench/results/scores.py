@@ -1,0 +1,240 @@
+"""The numbers of one architecture from its predictions: pooled out of fold, fold by fold, and on the official test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumobench.metrics import calibration, discrimination, operating_point
+from pneumobench.metrics.intervals import Interval, area_under_roc_interval
+from pneumobench.metrics.operating_point import Confusion
+
+RESAMPLES: Final = 2000
+BOOTSTRAP_SEED: Final = 0
+DEFAULT_THRESHOLD: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """What follows from one confusion matrix. A ratio whose denominator is 0 is NaN."""
+
+    tp: int
+    fn: int
+    fp: int
+    tn: int
+    accuracy: float
+    precision: float
+    recall: float
+    specificity: float
+    f1: float
+    mcc: float
+    balanced_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """All scores of one set of predictions.
+
+    Args:
+        images: number of images.
+        pneumonia_images: how many of them show pneumonia.
+        auc: area under the ROC curve, 0 to 1, 1 = perfect ranking.
+        auc_interval: 95 % bootstrap interval over patient groups; None for a single fold.
+        average_precision: area under the precision-recall curve.
+        at_half: at probability 0.5.
+        at_tuned: at the threshold(s) chosen on the tune part.
+        brier, brier_tempered: mean squared error of the probability, before and after temperature scaling.
+        ece, ece_tempered: expected calibration error, before and after temperature scaling.
+    """
+
+    images: int
+    pneumonia_images: int
+    auc: float
+    auc_interval: Interval | None
+    average_precision: float
+    at_half: OperatingPoint
+    at_tuned: OperatingPoint
+    brier: float
+    brier_tempered: float
+    ece: float
+    ece_tempered: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldModel:
+    """One fold's predictions with what its tune part decided.
+
+    Args:
+        fold: number of the fold.
+        threshold: probability threshold with the largest Youden index on the tune part.
+        temperature: what logits are divided by, fitted on the tune part.
+        test: out-of-fold rows: image_id, label, logit, probability, tempered.
+        official: the official test rows, the same columns; may be empty.
+    """
+
+    fold: int
+    threshold: float
+    temperature: float
+    test: pd.DataFrame
+    official: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanSpread:
+    """Mean and standard deviation (n - 1) over folds; the deviation of one fold is NaN."""
+
+    mean: float
+    sd: float
+
+
+def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
+    """Choose threshold and temperature on the tune rows of one job and apply the temperature to the others."""
+    tune = predictions[predictions["split"] == "tune"]
+    has_pneumonia = _labels(tune)
+    temperature = calibration.fit_temperature(tune["logit"].to_numpy(np.float64), has_pneumonia)
+    tempered = calibration.apply_temperature(predictions["logit"].to_numpy(np.float64), temperature)
+    table = predictions.assign(tempered=tempered)
+    columns = ["image_id", "label", "logit", "probability", "tempered"]
+    return FoldModel(
+        fold=fold,
+        threshold=operating_point.threshold_youden(_probability(tune), has_pneumonia),
+        temperature=temperature,
+        test=table.loc[table["split"] == "test", columns].sort_values("image_id", ignore_index=True),
+        official=table.loc[table["split"] == "official_test", columns].sort_values(
+            "image_id", ignore_index=True
+        ),
+    )
+
+
+def pooled_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores:
+    """Score all out-of-fold predictions together, each fold's tune threshold applied to that fold only.
+
+    Args:
+        models: the folds, each image tested in one of them.
+        group: patient group by image_id.
+    """
+    return _scores(
+        pooled_predictions(models),
+        [(_probability(model.test), _labels(model.test), model.threshold) for model in models],
+        group,
+    )
+
+
+def pooled_predictions(models: list[FoldModel]) -> pd.DataFrame:
+    """Return the out-of-fold rows of all folds, sorted by image_id."""
+    return pd.concat([model.test for model in models]).sort_values("image_id", ignore_index=True)
+
+
+def official_predictions(models: list[FoldModel]) -> pd.DataFrame:
+    """Return the official test rows with the mean probability of all folds' models (empty when there are none).
+
+    `tempered` is the mean of the tempered probabilities.
+    """
+    stacked = pd.concat([model.official for model in models])
+    mean = stacked.groupby("image_id", sort=True)[["label", "probability", "tempered"]].mean()
+    return mean.astype({"label": np.int64}).reset_index()
+
+
+def official_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores | None:
+    """Score the mean of the folds' models on the official test; its threshold is the mean of theirs.
+
+    Returns:
+        None when there is no official test, or when it has one class only.
+    """
+    table = official_predictions(models)
+    if table["label"].nunique() < 2:
+        return None
+    threshold = float(np.mean([model.threshold for model in models]))
+    return _scores(table, [(_probability(table), _labels(table), threshold)], group)
+
+
+def fold_scores(model: FoldModel, rows: pd.DataFrame) -> Scores:
+    """Score one fold's model on `rows` (its test or its official rows), without an interval."""
+    return _scores(rows, [(_probability(rows), _labels(rows), model.threshold)], None)
+
+
+def spread(scores: list[Scores]) -> dict[str, MeanSpread]:
+    """Return mean and standard deviation over folds of the main scores."""
+    values = {
+        "auc": [s.auc for s in scores],
+        "average_precision": [s.average_precision for s in scores],
+        "accuracy": [s.at_half.accuracy for s in scores],
+        "precision": [s.at_half.precision for s in scores],
+        "recall": [s.at_half.recall for s in scores],
+        "specificity": [s.at_half.specificity for s in scores],
+        "f1": [s.at_half.f1 for s in scores],
+        "mcc": [s.at_half.mcc for s in scores],
+        "brier": [s.brier for s in scores],
+        "ece": [s.ece for s in scores],
+    }
+    return {
+        name: MeanSpread(
+            mean=float(np.mean(column)), sd=float(np.std(column, ddof=1)) if len(column) > 1 else float("nan")
+        )
+        for name, column in values.items()
+    }
+
+
+def operating_point_of(confusion: Confusion) -> OperatingPoint:
+    """Return every score of one confusion matrix."""
+    return OperatingPoint(
+        tp=confusion.tp,
+        fn=confusion.fn,
+        fp=confusion.fp,
+        tn=confusion.tn,
+        accuracy=operating_point.accuracy(confusion),
+        precision=operating_point.precision(confusion),
+        recall=operating_point.recall(confusion),
+        specificity=operating_point.specificity(confusion),
+        f1=operating_point.f1(confusion),
+        mcc=operating_point.mcc(confusion),
+        balanced_accuracy=operating_point.balanced_accuracy(confusion),
+    )
+
+
+def _scores(
+    table: pd.DataFrame,
+    tuned_parts: list[tuple[NDArray[np.float64], NDArray[np.bool_], float]],
+    group: pd.Series[int] | None,
+) -> Scores:
+    probability, has_pneumonia = _probability(table), _labels(table)
+    tempered = table["tempered"].to_numpy(np.float64)
+    tuned = [operating_point.confusion_at(p, y, threshold=threshold) for p, y, threshold in tuned_parts]
+    summed = Confusion(
+        tp=sum(part.tp for part in tuned),
+        fn=sum(part.fn for part in tuned),
+        fp=sum(part.fp for part in tuned),
+        tn=sum(part.tn for part in tuned),
+    )
+    interval = None
+    if group is not None:
+        groups = group.loc[table["image_id"]].to_numpy()
+        interval = area_under_roc_interval(
+            probability, has_pneumonia, groups, resamples=RESAMPLES, seed=BOOTSTRAP_SEED
+        )
+    at_half = operating_point.confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD)
+    return Scores(
+        images=len(table),
+        pneumonia_images=int(has_pneumonia.sum()),
+        auc=discrimination.area_under_roc(probability, has_pneumonia),
+        auc_interval=interval,
+        average_precision=discrimination.average_precision(probability, has_pneumonia),
+        at_half=operating_point_of(at_half),
+        at_tuned=operating_point_of(summed),
+        brier=calibration.brier_score(probability, has_pneumonia),
+        brier_tempered=calibration.brier_score(tempered, has_pneumonia),
+        ece=calibration.expected_calibration_error(probability, has_pneumonia),
+        ece_tempered=calibration.expected_calibration_error(tempered, has_pneumonia),
+    )
+
+
+def _probability(table: pd.DataFrame) -> NDArray[np.float64]:
+    return table["probability"].to_numpy(np.float64)
+
+
+def _labels(table: pd.DataFrame) -> NDArray[np.bool_]:
+    return table["label"].to_numpy() == 1

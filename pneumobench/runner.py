@@ -1,0 +1,90 @@
+"""The main path: a suite becomes jobs, jobs become records, records become a leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.job import Bench, run_job
+from pneumobench.lungs.masks import lung_masks
+from pneumobench.radiographs.audit import audit, read_radiographs
+from pneumobench.radiographs.folds import check_folds, fold_summary, make_folds, read_folds
+from pneumobench.radiographs.index import problem_error
+from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
+from pneumobench.reporting.progress import RunProgress
+from pneumobench.reporting.tracking import Tracker
+from pneumobench.results.record import JobRecord, read_record
+from pneumobench.results.run_state import claim_folder, write_run_facts
+from pneumobench.results.store import RunFolder
+from pneumobench.suite import Suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """Records of all jobs asked for, those of earlier starts included, and where the leaderboard is."""
+
+    records: tuple[JobRecord, ...]
+    leaderboard: LeaderboardPaths
+
+
+def run(
+    suite: Suite, *, output: Path, console: Console, tracker: Tracker, folds: Sequence[int] | None = None
+) -> RunOutcome:
+    """Run every job of a suite that has no record yet, then write the leaderboard.
+
+    Raises:
+        SettingsError: the suite asks for what is not there, or the run folder holds another run.
+        DataError: radiographs are missing or unreadable, or a split leaks. Nothing is trained then.
+    """
+    for plugin in suite.architectures.plugins:
+        load_plugin_file(Path(plugin))
+    check_names(suite.architectures.names)
+    chosen_folds = _check_folds_asked(suite, folds)
+    folder = RunFolder(output / suite.name)
+    with claim_folder(folder.path):
+        bench = prepare(suite, folder, cache=output / ".cache", console=console)
+        jobs = [(name, fold) for name in suite.architectures.names for fold in chosen_folds]
+        todo = [job for job in jobs if not folder.record_path(*job).is_file()]
+        console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
+        with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
+            for name, fold in todo:
+                progress.job_started(name, fold)
+                progress.job_done(run_job(bench, name, fold, tracker, progress.epoch_done))
+        leaderboard = write_leaderboard(folder.path)
+        tracker.summary(folder, suite)
+    return RunOutcome(
+        records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard
+    )
+
+
+def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
+    """Read and check the data, split it (or take the frozen split), and decode it once."""
+    index, problems = read_radiographs(suite, cache / "phantoms")
+    if problems:
+        raise problem_error(index.root, problems)
+    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
+    check_folds(index, folds)
+    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)})
+    side_px = suite.data.image_side_px
+    console.print(
+        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
+        f"{folds.count} folds by patient",
+        highlight=False,
+    )
+    films = cached_films(index, side_px, cache)
+    return Bench(
+        suite=suite, folder=folder, index=index, folds=folds, films=films, masks=lung_masks(index, side_px, cache)
+    )
+
+
+def _check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
+    from pneumobench.errors import SettingsError
+
+    if wrong := [fold for fold in folds or () if not 0 <= fold < suite.folds.count]:
+        raise SettingsError(f"--folds {wrong[0]}: suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}.")
+    return sorted(set(folds)) if folds else list(range(suite.folds.count))

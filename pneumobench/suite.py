@@ -1,0 +1,308 @@
+"""The typed, strict specification of a suite, and its way from YAML. Nothing here knows how a stage works."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from pneumobench.declared import declared_folder
+from pneumobench.errors import SettingsError, suggestion
+from pneumobench.files import sha256_of_text
+
+DATA_VARIABLE = "PNEUMOBENCH_DATA"
+NAME_PATTERN = re.compile(r"[a-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomSpec:
+    """Synthetic radiographs, made on the spot when `data.source` is `phantoms`.
+
+    Args:
+        patients: number of synthetic patients that are split into folds.
+        official_test_patients: number of further patients in a separate test set.
+        side_px: side of a film in pixels.
+        seed: seed of anatomy, disease and noise.
+    """
+
+    patients: int = 120
+    official_test_patients: int = 30
+    side_px: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Where the radiographs are and how they become pixels.
+
+    Args:
+        source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/) or
+            `csv` (a table image,label[,patient,subtype,lung_mask,split]).
+        root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
+        csv: the table, for `source: csv`, relative to the root.
+        lung_masks: folder of drawn lung masks that mirrors the image folders, relative to the root. Where an
+            image has no drawn mask the fixed lung box is used and reported apart.
+        image_side_px: side of the square a network sees, in pixels.
+        channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
+        limit_images: use only about this many training and as many official test images, whole patients,
+            drawn by the seed; null = all.
+        phantoms: size of the synthetic set.
+    """
+
+    source: Literal["phantoms", "kermany", "csv"] = "phantoms"
+    root: str = ""
+    csv: str = "index.csv"
+    lung_masks: str = ""
+    image_side_px: int = 224
+    channels: Literal[1, 3] = 1
+    limit_images: int | None = None
+    phantoms: PhantomSpec = field(default_factory=PhantomSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldSpec:
+    """How patients are split.
+
+    Args:
+        count: number of folds; every image is tested in exactly one.
+        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
+    """
+
+    count: int = 5
+    tune_fraction: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec:
+    """Random changes of a training film. Magnitudes are the largest ones; each is drawn uniformly around none.
+
+    Args:
+        horizontal_flip: probability of a mirror image.
+        rotation_deg: rotation in degrees.
+        shift: translation as a fraction of the side.
+        scale: zoom as a fraction (0.1 = between 0.9 and 1.1).
+        shear_deg: shear in degrees.
+        brightness: change of brightness as a fraction of full scale.
+        contrast: change of contrast as a fraction.
+    """
+
+    horizontal_flip: float = 0.5
+    rotation_deg: float = 10.0
+    shift: float = 0.05
+    scale: float = 0.1
+    shear_deg: float = 5.0
+    brightness: float = 0.1
+    contrast: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec:
+    """Which networks take part.
+
+    Args:
+        names: timm names, or names that a plugin registers.
+        plugins: Python files that register architectures, relative to the suite file or the current folder.
+        weights: `none` (random initialisation), `imagenet` (timm, from the hub or its cache), or a folder with
+            one NAME.safetensors for each architecture.
+    """
+
+    names: tuple[str, ...] = ("resnet18",)
+    plugins: tuple[str, ...] = ()
+    weights: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """The identical settings of every job.
+
+    Args:
+        epochs: passes over the training part.
+        batch_size: images a step and device.
+        loss: binary cross-entropy, plain or with the positive class weighted by negatives / positives.
+        optimizer: update rule.
+        learning_rate: peak learning rate.
+        weight_decay: decay of weights (decoupled with adamw).
+        schedule: `cosine` (per step, down to zero), `plateau` (on the tune loss) or `constant`.
+        warmup_epochs: epochs (fractions allowed) of linear warm-up from zero.
+        plateau_patience: epochs without a better tune loss before the rate falls (schedule: plateau).
+        plateau_factor: what the rate is then multiplied by.
+        early_stopping_patience: epochs without a better tune loss before a job stops; null = never.
+        gradient_clip_norm: largest norm of all gradients; null = no clipping.
+        precision: Lightning precision of training and scoring, e.g. `32-true`, `bf16-mixed`, `16-mixed`.
+        accelerator: `auto`, `cpu`, `gpu`, ...
+        devices: number of devices of one job.
+        strategy: Lightning strategy, e.g. `auto`, `ddp`.
+        loader_workers: processes that load and augment; 0 = in the main process.
+        memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
+        deterministic: only algorithms with one possible outcome.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    loss: Literal["bce", "weighted_bce"] = "bce"
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.05
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_epochs: float = 0.5
+    plateau_patience: int = 2
+    plateau_factor: float = 0.2
+    early_stopping_patience: int | None = None
+    gradient_clip_norm: float | None = 1.0
+    precision: str = "bf16-mixed"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    loader_workers: int = 0
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    deterministic: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationSpec:
+    """What is explained, with Grad-CAM on out-of-fold test images.
+
+    Args:
+        images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
+        overlays_per_fold: heat maps drawn over the film for the gallery, worst errors first.
+    """
+
+    images_per_fold: int | None = None
+    overlays_per_fold: int = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingSpec:
+    """Experiment tracking besides the CSV history that is always written.
+
+    Args:
+        wandb: Weights & Biases: `off`, `offline` (files only) or `online`.
+        wandb_project: project that the runs go to.
+    """
+
+    wandb: Literal["off", "offline", "online"] = "off"
+    wandb_project: str = "pneumobench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Everything that decides the outcome of a benchmark run.
+
+    Args:
+        name: name of the suite and of its folder under runs/; letters, digits and `_.-`.
+        seed: seed of folds, initial weights, order, augmentation and dropout.
+        data: the radiographs.
+        folds: the split.
+        augmentation: random changes of training films.
+        architectures: the networks.
+        training: the settings of every job.
+        explanation: the heat maps.
+        logging: experiment tracking.
+    """
+
+    name: str = "unnamed"
+    seed: int = 0
+    data: DataSpec = field(default_factory=DataSpec)
+    folds: FoldSpec = field(default_factory=FoldSpec)
+    augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
+    architectures: ArchitectureSpec = field(default_factory=ArchitectureSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
+    logging: LoggingSpec = field(default_factory=LoggingSpec)
+
+    def to_yaml(self) -> str:
+        """Return the resolved suite as YAML, every key written out in the order of the classes above."""
+        plain = dataclasses.asdict(self)
+        for key in ("names", "plugins"):
+            plain["architectures"][key] = list(plain["architectures"][key])
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+    def training_hash(self) -> str:
+        """Return the SHA-256 of what decides a single job.
+
+        Left out: the list of architectures (adding one keeps finished jobs valid), the data root (the index
+        hash covers the images themselves), devices to log to, and worker processes.
+        """
+        plain = dataclasses.asdict(self)
+        del plain["logging"], plain["data"]["root"], plain["training"]["loader_workers"]
+        del plain["architectures"]["names"], plain["architectures"]["plugins"]
+        return sha256_of_text(yaml.safe_dump(plain, sort_keys=True))
+
+
+def suite_names() -> list[str]:
+    """Return the names of the shipped suites."""
+    return sorted(path.stem for path in (declared_folder() / "suites").glob("*.yaml"))
+
+
+def suite_path(name_or_path: str) -> Path:
+    """Find a shipped suite by name, or any suite by path.
+
+    Raises:
+        SettingsError: neither exists.
+    """
+    if name_or_path in suite_names():
+        return declared_folder() / "suites" / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    hint = suggestion(name_or_path, suite_names())
+    raise SettingsError(
+        f"suite {name_or_path!r} is neither a shipped suite ({', '.join(suite_names())}) nor a file. {hint}"
+    )
+
+
+def data_root(suite: Suite) -> Path:
+    """Return the data folder of a suite that reads files.
+
+    Raises:
+        SettingsError: neither `data.root` nor PNEUMOBENCH_DATA is set.
+    """
+    root = suite.data.root or os.environ.get(DATA_VARIABLE, "")
+    if not root:
+        raise SettingsError(
+            f"suite {suite.name!r} reads radiographs from a folder, and none is named: add --data FOLDER, set "
+            f"the variable {DATA_VARIABLE}, or write data.root in the suite."
+        )
+    return Path(root).expanduser()
+
+
+def check_values(suite: Suite, where: str) -> None:
+    """Check ranges that a type cannot express.
+
+    Raises:
+        SettingsError: naming the key, the value found and what was expected.
+    """
+    augmentation = suite.augmentation
+    rules: list[tuple[str, object, bool, str]] = [
+        ("name", suite.name, bool(NAME_PATTERN.fullmatch(suite.name)), "1 to 64 of a-z 0-9 _ . -"),
+        ("seed", suite.seed, 0 <= suite.seed < 2**31, "0 to 2147483647"),
+        ("data.image_side_px", suite.data.image_side_px, suite.data.image_side_px >= 32, "at least 32"),
+        ("folds.count", suite.folds.count, suite.folds.count >= 2, "at least 2"),
+        ("folds.tune_fraction", suite.folds.tune_fraction, 0 < suite.folds.tune_fraction < 0.5, "0 < x < 0.5"),
+        ("training.epochs", suite.training.epochs, suite.training.epochs >= 1, "at least 1"),
+        ("training.batch_size", suite.training.batch_size, suite.training.batch_size >= 2, "at least 2"),
+        ("training.learning_rate", suite.training.learning_rate, suite.training.learning_rate > 0, "above 0"),
+        ("training.weight_decay", suite.training.weight_decay, suite.training.weight_decay >= 0, "0 or more"),
+        ("training.warmup_epochs", suite.training.warmup_epochs, suite.training.warmup_epochs >= 0, "0 or more"),
+        ("training.devices", suite.training.devices, suite.training.devices >= 1, "at least 1"),
+        ("architectures.names", suite.architectures.names, bool(suite.architectures.names), "at least one name"),
+        ("augmentation.horizontal_flip", augmentation.horizontal_flip, 0 <= augmentation.horizontal_flip <= 1, "0 to 1"),
+        ("augmentation.rotation_deg", augmentation.rotation_deg, 0 <= augmentation.rotation_deg <= 180, "0 to 180"),
+        ("augmentation.shift", augmentation.shift, 0 <= augmentation.shift < 1, "0 to below 1"),
+        ("augmentation.scale", augmentation.scale, 0 <= augmentation.scale < 1, "0 to below 1"),
+        ("augmentation.shear_deg", augmentation.shear_deg, 0 <= augmentation.shear_deg < 90, "0 to below 90"),
+        ("augmentation.brightness", augmentation.brightness, 0 <= augmentation.brightness <= 1, "0 to 1"),
+        ("augmentation.contrast", augmentation.contrast, 0 <= augmentation.contrast <= 1, "0 to 1"),
+    ]  # fmt: skip
+    for key, found, fine, expected in rules:
+        if not fine or (isinstance(found, float) and not math.isfinite(found)):
+            raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
+    repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
+    if repeated:
+        raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")

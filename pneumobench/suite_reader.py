@@ -1,0 +1,163 @@
+"""YAML file and command-line overrides -> Suite, strictly: nothing unknown, doubled or of a wrong type passes."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pneumobench.errors import SettingsError, suggestion
+from pneumobench.suite import Suite, check_values
+
+MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
+
+
+def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
+    """Read a suite and apply overrides such as `["--training.epochs", "3"]`.
+
+    Raises:
+        SettingsError: naming file and line (or the option), what was found and the nearest known key.
+    """
+    values, lines = read_strict_yaml(path)
+    for key, text in _pairs(overrides):
+        _check_key(key, f"option --{key}")
+        _put(values, key, yaml.safe_load(text))
+        lines[key] = f"option --{key}"
+    suite = _typed(values, lines, str(path))
+    check_values(suite, str(path) if not overrides else f"{path} with options")
+    return suite
+
+
+def read_strict_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a suite file, and where each dotted key stands as `FILE line N`."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_SUITE_BYTES:
+            raise SettingsError(f"{path}: {size} bytes is too long for a suite (at most {MAX_SUITE_BYTES}).")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as a suite: {error}.") from error
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken):
+                line = token.start_mark.line + 1
+                raise SettingsError(f"{path} line {line}: aliases (*name) are not allowed; write the value out.")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path} line {mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError(f"{path}: expected keys such as name, data and training, found {text[:40]!r}.")
+    lines = {key: f"{path} line {line}" for key, line in _walk(node, "", path)}
+    for key, where in lines.items():
+        _check_key(key, where)
+    return yaml.safe_load(text), lines
+
+
+def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str, int]]:
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SettingsError(f"{path} line {line}: a key must be a plain word.")
+        key = str(key_node.value)
+        if key in seen:
+            raise SettingsError(f"{path} line {line}: key {prefix}{key} stands already in line {seen[key]}.")
+        seen[key] = line
+        yield prefix + key, line
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _walk(value_node, f"{prefix}{key}.", path)
+
+
+def known_keys() -> dict[str, Any]:
+    """Return every dotted key of a suite, leaves and groups, with its type."""
+    return dict(_keys_of(Suite, ""))
+
+
+def _keys_of(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(kind)
+    for item in dataclasses.fields(kind):
+        yield prefix + item.name, hints[item.name]
+        if dataclasses.is_dataclass(hints[item.name]):
+            yield from _keys_of(hints[item.name], f"{prefix}{item.name}.")
+
+
+def _check_key(key: str, where: str) -> None:
+    keys = known_keys()
+    if key not in keys:
+        hint = suggestion(key, keys, count=1)
+        if not hint:  # a right word in the wrong place, or without its group
+            leaf = key.rsplit(".", 1)[-1]
+            hint = suggestion(leaf, [name for name in keys if name.endswith(leaf)] or keys, count=1)
+        raise SettingsError(f"{where}: unknown key {key!r}; {hint or 'see `pneumobench run --help`.'}")
+
+
+def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    rest = list(overrides)
+    while rest:
+        option = rest.pop(0)
+        if not option.startswith("--"):
+            raise SettingsError(f"{option!r} is not understood; override a setting with --group.key VALUE.")
+        key, equals, text = option[2:].partition("=")
+        if not equals:
+            _check_key(key, f"option --{key}")
+            if not rest:
+                raise SettingsError(f"option --{key} needs a value: --{key} VALUE.")
+            text = rest.pop(0)
+        yield key, text
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    for group in groups:
+        values = values.setdefault(group, {})
+    values[leaf] = value
+
+
+def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--suite", type=Suite)
+    try:
+        config = parser.parse_object({"suite": values})
+        suite: Suite = parser.instantiate(config).suite
+    except Exception as error:  # noqa: BLE001 - jsonargparse raises several unrelated classes for a wrong type
+        raise SettingsError(_type_message(values, lines, origin, error)) from error
+    return suite
+
+
+def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
+    """Name the first key whose value does not fit its type, with its line."""
+    from jsonargparse import ArgumentParser
+
+    for key, kind in known_keys().items():
+        found: Any = values
+        for part in key.split("."):
+            found = found.get(part, dataclasses.MISSING) if isinstance(found, dict) else dataclasses.MISSING
+        if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
+            continue
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--value", type=kind)
+        try:
+            parser.parse_object({"value": found})
+        except Exception:  # noqa: BLE001 - see above
+            return f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}."
+    return f"{origin}: {str(error).splitlines()[-1].strip()}"
+
+
+def _type_name(kind: Any) -> str:
+    if dataclasses.is_dataclass(kind):
+        return "a group of keys: " + ", ".join(item.name for item in dataclasses.fields(kind))
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + ", ".join(str(value) for value in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"a list of {_type_name(typing.get_args(kind)[0])}"
+    if isinstance(kind, type):
+        return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
+    return " or ".join("null" if part is type(None) else _type_name(part) for part in typing.get_args(kind))

@@ -1,0 +1,80 @@
+"""Checkpoints that survive a crash while they are written: synced, hashed, with the previous one kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_file, write_text, written_whole
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Writes NAME and NAME.sha256 in the target folder, and moves the older pair to NAME.previous first.
+
+    Lightning's own writer moves the file out of the system's temporary folder, which is not atomic across file
+    systems. Tensors and plain values only: files are read with `weights_only=True`.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        del storage_options
+        target = Path(path)
+        with written_whole(target.with_name(target.name + ".new")) as temporary:
+            torch.save(checkpoint, temporary)
+        new = target.with_name(target.name + ".new")
+        digest = sha256_of_file(new)
+        if target.exists() and _digest_file(target).exists():  # without a hash it was never finished
+            target.replace(_previous(target))
+            _digest_file(target).replace(_digest_file(_previous(target)))
+        new.replace(target)
+        write_text(_digest_file(target), digest + "\n")
+
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint, or the previous one where the newest is damaged.
+
+        Raises:
+            RecordError: neither is whole.
+        """
+        del weights_only
+        target = Path(path)
+        for candidate in (target, _previous(target)):
+            if is_whole(candidate):
+                return torch.load(candidate, map_location=map_location or "cpu", weights_only=True)  # type: ignore[no-any-return]
+        raise RecordError(f"{target}: the checkpoint and the one before it are damaged; delete the job's folder.")
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Delete a checkpoint with its hash and its predecessor."""
+        remove_checkpoint(Path(path))
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a checkpoint exists and its hash is the one written beside it."""
+    digest = _digest_file(path)
+    return path.is_file() and digest.is_file() and digest.read_text().strip() == sha256_of_file(path)
+
+
+def can_resume(path: Path) -> bool:
+    """Tell whether the checkpoint or its predecessor is whole."""
+    return is_whole(path) or is_whole(_previous(path))
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a checkpoint with its hash and its predecessor; missing files are no fault."""
+    for file in (path, _previous(path)):
+        file.unlink(missing_ok=True)
+        _digest_file(file).unlink(missing_ok=True)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")

@@ -1,0 +1,175 @@
+"""Train one architecture on one fold, resumable after every epoch, and leave the best weights as safetensors."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from safetensors.torch import load_file, save_file
+
+from pneumobench.architectures import Architecture
+from pneumobench.files import write_text, written_whole
+from pneumobench.radiographs.datamodule import FoldDataModule
+from pneumobench.suite import TrainingSpec
+from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint
+from pneumobench.training.classifier import PneumoniaClassifier
+
+RESUME_FILE, BEST_FILE = "resume.ckpt", "best.ckpt"
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a training went.
+
+    Args:
+        epochs_run: epochs trained.
+        best_epoch: epoch (from 0) with the lowest tune loss, whose weights are kept.
+        seconds: wall time of the training, over all its starts.
+        stopped_early: whether early stopping ended it.
+    """
+
+    epochs_run: int
+    best_epoch: int
+    seconds: float
+    stopped_early: bool
+
+
+class _EpochHistory(Callback):
+    """Losses of every epoch and time spent, kept in the checkpoint so that they survive a resume."""
+
+    def __init__(self, report: EpochReport | None) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.seconds, self.report = 0.0, report
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        now = time.perf_counter()
+        row = {"epoch": float(trainer.current_epoch), "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
+        row |= {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "tune_loss", "tune_auc")}
+        self.rows.append(row)
+        self.seconds += now - self.started
+        self.started = now
+        if self.report is not None:
+            self.report(trainer.current_epoch, row)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+
+    def to_csv(self) -> str:
+        buffer = io.StringIO()
+        table = pd.DataFrame(self.rows).astype({"epoch": int})
+        table.to_csv(buffer, index=False, float_format="%.6g", lineterminator="\n")
+        return buffer.getvalue()
+
+
+def memory_format(spec: TrainingSpec, device_type: str) -> torch.memory_format:
+    """Return the memory format for a device: channels_last pays on CUDA and costs dearly on CPUs."""
+    chosen = spec.memory_format == "channels_last" or (spec.memory_format == "auto" and device_type == "cuda")
+    return torch.channels_last if chosen else torch.contiguous_format
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning from advertising and from warning of what is done on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*log_every_n_steps.*", ".*LeafSpec.*", ".*isinstance.*"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def fit(
+    architecture: Architecture,
+    data: FoldDataModule,
+    spec: TrainingSpec,
+    *,
+    folder: Path,
+    seed: int,
+    epoch_report: EpochReport | None = None,
+    loggers: tuple[Any, ...] = (),
+    callbacks: tuple[Callback, ...] = (),
+) -> FitResult:
+    """Train, or go on training where an interrupted start left off; write weights.safetensors and history.csv.
+
+    Args:
+        architecture: network with its initial weights.
+        data: the fold.
+        spec: settings.
+        folder: folder of the job.
+        seed: seed of all randomness.
+        epoch_report: called after every epoch with its number and its losses.
+        loggers: Lightning loggers.
+        callbacks: further Lightning callbacks.
+
+    Raises:
+        DivergedError: the loss became infinite or not a number.
+    """
+    quiet_lightning()
+    module = PneumoniaClassifier(architecture, spec, positive_weight=data.images.positive_weight(), seed=seed)
+    history = _EpochHistory(epoch_report)
+    files = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
+    best = ModelCheckpoint(filename=Path(BEST_FILE).stem, monitor="tune_loss", save_weights_only=True, **files)
+    # a checkpoint of every epoch, whatever its loss, written after the best so that it knows of it
+    resume = ModelCheckpoint(filename=Path(RESUME_FILE).stem, save_on_train_epoch_end=True, every_n_epochs=1, **files)
+    stopping = []
+    if spec.early_stopping_patience is not None:
+        stopping = [EarlyStopping("tune_loss", patience=spec.early_stopping_patience)]
+    trainer = lightning.Trainer(
+        accelerator=spec.accelerator,
+        devices=spec.devices,
+        strategy=spec.strategy,
+        precision=spec.precision,  # type: ignore[arg-type]
+        max_epochs=spec.epochs,
+        gradient_clip_val=spec.gradient_clip_norm,
+        deterministic="warn" if spec.deterministic else False,
+        plugins=[SafeCheckpointIO()],
+        callbacks=[history, *stopping, *callbacks, best, resume],
+        logger=list(loggers) or False,
+        reload_dataloaders_every_n_epochs=1,  # the order of images is drawn anew for each epoch
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))  # type: ignore[call-overload]
+    folder.mkdir(parents=True, exist_ok=True)
+    start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
+    trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    losses = [row["tune_loss"] for row in history.rows]
+    weights = SafeCheckpointIO().load_checkpoint(folder / BEST_FILE)["state_dict"]
+    prefix = "network."
+    with written_whole(folder / "weights.safetensors") as temporary:
+        save_file(
+            {key.removeprefix(prefix): value.contiguous() for key, value in weights.items() if key.startswith(prefix)},
+            temporary,
+        )
+    write_text(folder / "history.csv", history.to_csv())
+    return FitResult(
+        epochs_run=len(losses),
+        best_epoch=losses.index(min(losses)),
+        seconds=history.seconds,
+        stopped_early=len(losses) < spec.epochs,
+    )
+
+
+def remove_training_files(folder: Path) -> None:
+    """Delete what only an unfinished training needs."""
+    for name in (RESUME_FILE, BEST_FILE):
+        remove_checkpoint(folder / name)
+
+
+def load_weights(architecture: Architecture, path: Path) -> None:
+    """Load weights.safetensors of a finished training into an architecture of the same kind."""
+    architecture.module.load_state_dict(load_file(path))

@@ -1,1 +1,42 @@
-"""pneumobench."""
+"""pneumobench: compare deep networks for pneumonia detection on chest X-rays of children.
+
+Public names are loaded when they are first used, so that importing the package imports no PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pneumobench.architectures import Architecture, HeatMapLayer, build_architecture, register_architecture
+    from pneumobench.runner import run
+    from pneumobench.suite import Suite
+    from pneumobench.suite_reader import load_suite
+
+_HOMES = {
+    "Architecture": "pneumobench.architectures",
+    "HeatMapLayer": "pneumobench.architectures",
+    "build_architecture": "pneumobench.architectures",
+    "register_architecture": "pneumobench.architectures",
+    "Suite": "pneumobench.suite",
+    "load_suite": "pneumobench.suite_reader",
+    "run": "pneumobench.runner",
+}
+
+__all__ = [
+    "Architecture",
+    "HeatMapLayer",
+    "Suite",
+    "build_architecture",
+    "load_suite",
+    "register_architecture",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pneumobench' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

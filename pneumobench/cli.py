@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,6 +113,17 @@ def _overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
     return overrides
 
 
+def _public_command(options: argparse.Namespace, rest: list[str]) -> str:
+    """Return the command that others type for the same run: without the folders of this machine."""
+    words = ["pneumobench", "run", Path(options.suite).stem if options.suite.endswith(".yaml") else options.suite]
+    for name in ("architectures", "folds", "limit", "name"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", str(getattr(options, name))]
+    for plugin in options.plugin:
+        words += ["--plugin", Path(plugin).name]
+    return shlex.join([*words, *rest])
+
+
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
@@ -131,12 +143,19 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         raise SettingsError(f"--folds {options.folds}: expected numbers with commas, e.g. 0,1.") from error
     console = Console()
     console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
-    from pneumobench.reporting.tables import leaderboard_table
+    from pneumobench.reporting.terminal import terminal_table
     from pneumobench.reporting.wandb_tracking import tracker_for
     from pneumobench.runner import run
 
-    outcome = run(suite, output=options.output, console=console, tracker=tracker_for(suite, options.output), folds=folds)
-    console.print(leaderboard_table(outcome.leaderboard.board))
+    outcome = run(
+        suite,
+        output=options.output,
+        console=console,
+        tracker=tracker_for(suite, options.output),
+        folds=folds,
+        command=_public_command(options, rest),
+    )
+    console.print(terminal_table(outcome.leaderboard.board))
     console.print(f"page: {outcome.leaderboard.page}", highlight=False, soft_wrap=True)
     failed = [record for record in outcome.records if not record.completed]
     for record in failed:
@@ -146,9 +165,9 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _audit(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
+    from pneumobench.errors import DataError
     from pneumobench.files import write_json
-    from pneumobench.radiographs.audit import audit, audit_text
-    from pneumobench.radiographs.audit import read_radiographs
+    from pneumobench.radiographs.audit import audit, audit_text, read_radiographs
     from pneumobench.suite import DataSpec, Suite
 
     data = Path(options.data)
@@ -161,8 +180,6 @@ def _audit(options: argparse.Namespace, rest: list[str]) -> int:
     write_json(options.output, facts)
     print(audit_text(facts))
     print(f"report: {options.output}")
-    from pneumobench.errors import DataError
-
     return DataError.exit_code if problems else 0
 
 
@@ -213,10 +230,10 @@ def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.reporting.leaderboard import write_leaderboard
-    from pneumobench.reporting.tables import leaderboard_table
+    from pneumobench.reporting.terminal import terminal_table
 
     console = Console()
     paths = write_leaderboard(options.run)
-    console.print(leaderboard_table(paths.board))
+    console.print(terminal_table(paths.board))
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
     return 0

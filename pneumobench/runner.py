@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.errors import SettingsError
 from pneumobench.job import Bench, run_job
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.radiographs.audit import audit, read_radiographs
@@ -33,9 +34,23 @@ class RunOutcome:
 
 
 def run(
-    suite: Suite, *, output: Path, console: Console, tracker: Tracker, folds: Sequence[int] | None = None
+    suite: Suite,
+    *,
+    output: Path,
+    console: Console,
+    tracker: Tracker,
+    folds: Sequence[int] | None = None,
+    command: str = "",
 ) -> RunOutcome:
     """Run every job of a suite that has no record yet, then write the leaderboard.
+
+    Args:
+        suite: what to run.
+        output: folder of runs; this one goes to output/SUITE.
+        console: where progress is shown.
+        tracker: follows the jobs.
+        folds: only these folds; None = all.
+        command: command line that the leaderboard names for this run.
 
     Raises:
         SettingsError: the suite asks for what is not there, or the run folder holds another run.
@@ -43,11 +58,11 @@ def run(
     """
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
-    check_names(suite.architectures.names)
+    check_names(suite.architectures.names, suite.architectures.weights)
     chosen_folds = _check_folds_asked(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
-        bench = prepare(suite, folder, cache=output / ".cache", console=console)
+        bench = prepare(suite, folder, cache=output / ".cache", console=console, command=command)
         jobs = [(name, fold) for name in suite.architectures.names for fold in chosen_folds]
         todo = [job for job in jobs if not folder.record_path(*job).is_file()]
         console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
@@ -62,14 +77,14 @@ def run(
     )
 
 
-def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
+def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, command: str = "") -> Bench:
     """Read and check the data, split it (or take the frozen split), and decode it once."""
     index, problems = read_radiographs(suite, cache / "phantoms")
     if problems:
         raise problem_error(index.root, problems)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
-    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)})
+    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)
     side_px = suite.data.image_side_px
     console.print(
         f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "

@@ -184,10 +184,12 @@ class LoggingSpec:
     Args:
         wandb: Weights & Biases: `off`, `offline` (files only) or `online`.
         wandb_project: project that the runs go to.
+        wandb_heat_maps: send heat maps drawn over radiographs too; those of phantoms are always sent.
     """
 
     wandb: Literal["off", "offline", "online"] = "off"
     wandb_project: str = "pneumobench"
+    wandb_heat_maps: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

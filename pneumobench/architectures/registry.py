@@ -127,13 +127,15 @@ def registered() -> dict[str, Registration]:
     return dict(sorted(_registrations.items()))
 
 
-def check_names(names: tuple[str, ...]) -> None:
-    """Check that every name can be built, before anything is trained.
+def check_names(names: tuple[str, ...], weights: str = "none") -> None:
+    """Check that every name is known and has its weights file where a folder of weights is named.
 
     Raises:
-        SettingsError: naming all unknown names with their nearest known ones.
+        SettingsError: naming all unknown names with their nearest known ones, or the first missing file.
     """
     import timm
+
+    from pneumobench.architectures.timm_backbone import local_weights_file
 
     unknown = []
     for name in names:
@@ -147,6 +149,9 @@ def check_names(names: tuple[str, ...]) -> None:
                        f"unknown architecture {name!r}; `pneumobench architectures` lists the known ones.")  # fmt: skip
     if unknown:
         raise SettingsError("\n".join(unknown))
+    if weights not in {"none", "imagenet"}:
+        for name in names:
+            local_weights_file(name, Path(weights))
 
 
 def build_architecture(
@@ -166,7 +171,7 @@ def build_architecture(
     """
     from pneumobench.architectures.timm_backbone import build_timm_backbone, load_local_weights
 
-    check_names((name,))
+    check_names((name,), weights)
     torch.manual_seed(seed)
     if name not in _registrations:
         return build_timm_backbone(name, in_channels=in_channels, image_side_px=image_side_px, weights=weights)

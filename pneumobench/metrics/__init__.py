@@ -1,1 +1,133 @@
-"""metrics."""
+"""Pure functions on arrays: what predictions and heat maps are worth, with intervals over patients.
+
+Names are imported when first used, so that importing this package imports neither torch nor scipy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pneumobench.metrics.calibration import (
+        apply_temperature,
+        brier_score,
+        calibration_slope_intercept,
+        expected_calibration_error,
+        fit_temperature,
+    )
+    from pneumobench.metrics.comparison import (
+        AucComparison,
+        AucDifference,
+        holm,
+        paired_auc_differences,
+        resamples_for,
+        top_group,
+    )
+    from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve
+    from pneumobench.metrics.intervals import (
+        Interval,
+        area_under_roc_interval,
+        bootstrap_interval,
+        confusion_metric_intervals,
+        mean_interval,
+        patient_weights,
+    )
+    from pneumobench.metrics.lung_attention import LungAttention, lung_attention_ratio
+    from pneumobench.metrics.operating_point import (
+        Confusion,
+        accuracy,
+        balanced_accuracy,
+        confusion_at,
+        confusion_metrics,
+        f1,
+        mcc,
+        precision,
+        recall,
+        specificity,
+        threshold_for_sensitivity,
+        threshold_for_specificity,
+        threshold_youden,
+    )
+
+_MODULE_OF = {
+    "AucComparison": "comparison",
+    "AucDifference": "comparison",
+    "Confusion": "operating_point",
+    "Interval": "intervals",
+    "LungAttention": "lung_attention",
+    "accuracy": "operating_point",
+    "apply_temperature": "calibration",
+    "area_under_roc": "discrimination",
+    "area_under_roc_interval": "intervals",
+    "average_precision": "discrimination",
+    "balanced_accuracy": "operating_point",
+    "bootstrap_interval": "intervals",
+    "brier_score": "calibration",
+    "calibration_slope_intercept": "calibration",
+    "confusion_at": "operating_point",
+    "confusion_metric_intervals": "intervals",
+    "confusion_metrics": "operating_point",
+    "expected_calibration_error": "calibration",
+    "f1": "operating_point",
+    "fit_temperature": "calibration",
+    "holm": "comparison",
+    "lung_attention_ratio": "lung_attention",
+    "mcc": "operating_point",
+    "mean_interval": "intervals",
+    "paired_auc_differences": "comparison",
+    "patient_weights": "intervals",
+    "precision": "operating_point",
+    "recall": "operating_point",
+    "resamples_for": "comparison",
+    "roc_curve": "discrimination",
+    "specificity": "operating_point",
+    "threshold_for_sensitivity": "operating_point",
+    "threshold_for_specificity": "operating_point",
+    "threshold_youden": "operating_point",
+    "top_group": "comparison",
+}
+
+__all__ = [
+    "AucComparison",
+    "AucDifference",
+    "Confusion",
+    "Interval",
+    "LungAttention",
+    "accuracy",
+    "apply_temperature",
+    "area_under_roc",
+    "area_under_roc_interval",
+    "average_precision",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "brier_score",
+    "calibration_slope_intercept",
+    "confusion_at",
+    "confusion_metric_intervals",
+    "confusion_metrics",
+    "expected_calibration_error",
+    "f1",
+    "fit_temperature",
+    "holm",
+    "lung_attention_ratio",
+    "mcc",
+    "mean_interval",
+    "paired_auc_differences",
+    "patient_weights",
+    "precision",
+    "recall",
+    "resamples_for",
+    "roc_curve",
+    "specificity",
+    "threshold_for_sensitivity",
+    "threshold_for_specificity",
+    "threshold_youden",
+    "top_group",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from pneumobench.errors import UnreadableImageError
 
 # what a folder is searched for; a table may also name files without a suffix, since the content decides
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
-MAX_PIXELS = 80_000_000  # a 43 x 35 cm film at 100 um has 15 M; below the size at which Pillow warns by itself
+# a 43 x 35 cm film at 0.1 mm has 15 M; below the size at which Pillow warns by itself
+MAX_PIXELS = 80_000_000
 MAX_FILE_BYTES = 512 * 2**20  # an uncompressed 16-bit film of MAX_PIXELS and its header fit three times
 WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of a film that names none
 
@@ -35,7 +37,15 @@ OTHER_KINDS = {
 }
 ORIENTATION_TAG = 0x0112
 # EXIF orientation -> (mirrored left-right before turning, quarter turns counter-clockwise)
-EXIF_TURNS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+EXIF_TURNS = {
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 1),
+    6: (False, 3),
+    7: (True, 3),
+    8: (False, 1),
+}
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:
@@ -59,8 +69,8 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
         Array (H, W) of uint8.
 
     Raises:
-        UnreadableImageError: the file is missing, empty, truncated, damaged, larger than MAX_PIXELS (known from
-            the header, before anything is decoded) or of a kind that is not read.
+        UnreadableImageError: the file is missing, empty, truncated, damaged, of a kind that is not read, or
+            larger than MAX_PIXELS (known from the header, before anything is decoded).
     """
     try:
         if not path.is_file():
@@ -76,7 +86,9 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
             )
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, f"cannot be opened: {error.strerror or error}", "check its permissions") from error
+        raise unreadable(
+            path, f"cannot be opened: {error.strerror or error}", "check its permissions"
+        ) from error
     if content.startswith(JPEG_START):
         return _read_jpeg(path, content)
     if content.startswith(PNG_START):
@@ -85,7 +97,7 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
         # here, because pydicom takes long to import and most data sets have no DICOM file
         from pneumobench.radiographs.dicom import read_dicom
 
-        return read_dicom(path, content)
+        return read_dicom(path)
     kind = next((name for start, name in OTHER_KINDS.items() if content.startswith(start)), None)
     found = kind or f"neither JPEG, PNG nor DICOM: it starts with the bytes {content[:4].hex(' ')}"
     if path.suffix.lower() in {".dcm", ".dicom"} and kind is None:
@@ -109,18 +121,18 @@ def check_pixel_count(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise unreadable(
             path,
-            f"the header declares {width} x {height} pixels, at most {MAX_PIXELS // 1_000_000} million are read",
+            f"the header declares {width} x {height} pixels, at most {MAX_PIXELS:,} are read",
             "export the film at its native size, or remove the file if it is no film",
         )
 
 
-def levels_to_uint8(levels: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8]:
+def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Map `low` to 0 and `high` to 255 linearly, clipped and rounded; works for `low` > `high` too."""
     scaled = (levels.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(scaled, 0.0, 255.0)), dtype=np.uint8)
 
 
-def percentiles_to_uint8(levels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def percentiles_to_uint8(levels: NDArray[Any]) -> NDArray[np.uint8]:
     """Map the 1st to 99th percentile to 0 to 255; a film of one single level becomes black.
 
     >>> percentiles_to_uint8(np.arange(101)).max()
@@ -182,7 +194,7 @@ def _header(path: Path, content: bytes, kind: str) -> tuple[Image.Image, int]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise unreadable(
             path,
-            f"the header declares more than the {MAX_PIXELS // 1_000_000} million pixels that are read",
+            f"the header declares more than the {MAX_PIXELS:,} pixels that are read",
             "export the film at its native size, or remove the file if it is no film",
         ) from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
@@ -191,7 +203,7 @@ def _header(path: Path, content: bytes, kind: str) -> tuple[Image.Image, int]:
     return header, stream.tell()
 
 
-def _decoded(path: Path, content: bytes, how: int) -> NDArray[np.generic]:
+def _decoded(path: Path, content: bytes, how: int) -> NDArray[Any]:
     """Decode with OpenCV, which is three times as fast as Pillow, without turning the film."""
     try:
         pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -202,7 +214,7 @@ def _decoded(path: Path, content: bytes, how: int) -> NDArray[np.generic]:
     return np.asarray(pixels)
 
 
-def _upright(film: NDArray[np.generic], orientation: int) -> NDArray[np.uint8]:
+def _upright(film: NDArray[Any], orientation: int) -> NDArray[np.uint8]:
     """Turn a film (H, W) as its EXIF orientation (1 to 8) asks; unknown values leave it as it is."""
     mirrored, turns = EXIF_TURNS.get(orientation, (False, 0))
     turned = np.rot90(film[:, ::-1] if mirrored else film, turns)

@@ -149,8 +149,8 @@ LUNG_ATTENTION: Final = (
         key="lar_adjusted",
         heading="LAR adj.",
         meaning=(
-            "lung attention ratio against chance, over pneumonia films: 0 = no better than looking everywhere, "
-            "1 = all attention inside the lungs, negative = looks away"
+            "lung attention ratio against chance, over pneumonia films: 0 = no better than looking "
+            "everywhere, 1 = all attention inside the lungs, negative = looks away"
         ),
         value=_attention(lambda summary: summary.pneumonia.lar_adjusted),
         interval=_adjusted_interval,
@@ -253,16 +253,17 @@ def weights_notice(board: Leaderboard) -> str:
 
 def data_words(board: Leaderboard) -> str:
     """Say how many films of how many patients were cross-validated and tested, at what size."""
+    colour = "gray" if board.channels == 1 else "three channels"
+    side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = "synthetic phantom films" if board.source == "phantoms" else "films"
     text = (
         f"{len(board.rows)} architectures, {board.folds} folds by patient; {board.images:,} {kind} of "
         f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
-        f"{board.image_side_px} × {board.image_side_px} px, {'gray' if board.channels == 1 else 'three channels'}, "
-        f"at most {board.epochs} epochs, seed {board.seed}"
+        f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
     )
     if board.official_images:
         text += (
-            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} patients "
-            f"({board.official_pneumonia_images:,} with pneumonia)"
+            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} "
+            f"patients ({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."

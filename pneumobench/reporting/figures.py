@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumobench.metrics.discrimination import roc_curve
+from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import main_attention, number
 from pneumobench.results.leaderboard import Leaderboard, Row
 
 COLOURS: Final = 7  # Okabe-Ito hues in page.css that stay apart for colour-blind readers
 SIDE: Final = 300.0  # units of the square ROC panels
 LANE_WIDTH: Final = 560.0  # units of the plots with one lane for each architecture
-LANE_HEIGHT: Final = 30.0
+LANE_HEIGHT: Final = 42.0
 ZOOM: Final = 0.2  # the corner where good architectures differ
 
 
@@ -96,7 +97,9 @@ def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
             RocPanel(
                 identifier=f"{identifier}-{name}",
                 title=title,
-                x_ticks=tuple(Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps),
+                x_ticks=tuple(
+                    Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps
+                ),
                 y_ticks=tuple(
                     Tick(at=round(SIDE - step / width * SIDE, 1), text=f"{1 - width + step:.{digits}f}")
                     for step in steps
@@ -154,7 +157,7 @@ def fold_plot(board: Leaderboard) -> LanePlot | None:
     lanes = []
     for position, (series, row) in enumerate(rows):
         assert row.pooled is not None
-        interval = row.pooled.auc_interval
+        low_end, high_end = _ends(row.pooled.auc_interval)
         lanes.append(
             Lane(
                 architecture=row.architecture,
@@ -166,8 +169,8 @@ def fold_plot(board: Leaderboard) -> LanePlot | None:
                 ),
                 main=across(row.pooled.auc),
                 main_text=number(row.pooled.auc),
-                low=across(interval.low) if interval else None,
-                high=across(interval.high) if interval else None,
+                low=None if low_end is None else across(low_end),
+                high=None if high_end is None else across(high_end),
                 reference=None,
             )
         )
@@ -177,6 +180,13 @@ def fold_plot(board: Leaderboard) -> LanePlot | None:
         ticks=tuple(Tick(at=across(float(tick)), text=f"{tick:.{digits}f}") for tick in ticks),
         lanes=tuple(lanes),
     )
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Return the ends of an interval, None where it is undefined: a whisker is then left out."""
+    if interval is None or math.isnan(interval.low):
+        return None, None
+    return interval.low, interval.high
 
 
 def _step(room: float) -> tuple[float, float]:
@@ -204,14 +214,16 @@ def attention_plot(board: Leaderboard) -> LanePlot | None:
             marks=(),
             main=round(found.pneumonia.lar * LANE_WIDTH, 1),
             main_text=number(found.pneumonia.lar),
-            low=round(found.lar_interval.low * LANE_WIDTH, 1) if found.lar_interval else None,
-            high=round(found.lar_interval.high * LANE_WIDTH, 1) if found.lar_interval else None,
+            low=None if (end := _ends(found.lar_interval)[0]) is None else round(end * LANE_WIDTH, 1),
+            high=None if (end := _ends(found.lar_interval)[1]) is None else round(end * LANE_WIDTH, 1),
             reference=round(found.pneumonia.chance * LANE_WIDTH, 1),
         )
         for position, (series, row, found) in enumerate(rows)
     ]
     return LanePlot(
         height=len(lanes) * LANE_HEIGHT,
-        ticks=tuple(Tick(at=tick * LANE_WIDTH, text=f"{tick:.1f}") for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        ticks=tuple(
+            Tick(at=tick * LANE_WIDTH, text=f"{tick:.1f}") for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+        ),
         lanes=tuple(lanes),
     )

@@ -1,4 +1,4 @@
-"""Heat maps over radiographs, read from the jobs' folders for the page. They stay on the machine that made them."""
+"""Heat maps over radiographs, read from the jobs' folders for the page."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def read_gallery(folder: RunFolder, board: Leaderboard) -> tuple[GalleryRow, ...
     """
     gallery = []
     for row in board.rows:
-        entries = [(fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)]
+        entries = [
+            (fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)
+        ]
         chosen: list[Overlay] = []
         for outcome, words in OUTCOME_WORDS.items():
             place_in_fold: dict[int, int] = {}
@@ -87,8 +89,8 @@ def _entries(folder: RunFolder, architecture: str, fold: int) -> list[dict[str, 
             float(entry["probability"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RecordError(
-            f"{path}: found no list of overlays ({error}), expected file (NN-OUTCOME.png), outcome, probability and "
-            "lar of each. Delete the folder beside it to leave the gallery out, or explain the job again."
+            f"{path}: found no list of overlays ({error}), expected file (NN-OUTCOME.png), outcome, "
+            "probability and lar of each. Delete the folder attributions to leave these films out."
         ) from error
     return list(entries)
 
@@ -101,8 +103,8 @@ def _overlay(folder: Path, fold: int, entry: dict[str, Any], words: str) -> Over
         data = b""
     if not data.startswith(PNG_SIGNATURE):
         raise RecordError(
-            f"{path}: found no PNG image of at most {PNG_BYTES_MAX:,} bytes, expected the overlay that overlays.json "
-            "names. Bring it back or explain the job again."
+            f"{path}: found no PNG image of at most {PNG_BYTES_MAX:,} bytes, expected the overlay that "
+            "overlays.json names. Bring it back or explain the job again."
         )
     return Overlay(
         outcome=entry["outcome"],

@@ -42,8 +42,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     if any(row.official for row in board.rows):
         parts += [
             "## Official test folder",
-            f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold 0.5. "
-            "The last column is the mean AUC of the single models, ± standard deviation.",
+            f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
+            "0.5. The last column is the mean AUC of the single models, ± standard deviation.",
             _official(board),
         ]
     if any(row.attention for row in board.rows):
@@ -79,14 +79,14 @@ def provenance_lines(board: Leaderboard) -> list[str]:
 
 
 def _top_group_words() -> str:
-    return "cannot be told apart from the first in AUC (paired bootstrap over patients, Holm correction over all pairs)."
+    return "not told apart from the first in AUC (paired bootstrap over patients, Holm over all pairs)."
 
 
 def _attention_words() -> str:
     return (
-        "Grad-CAM on out-of-fold films with pneumonia: the share of positive attention that falls inside the lungs "
-        "(LAR), what a uniform map would score (chance), and the share adjusted for chance, with its 95 % interval "
-        "over patients and by outcome at threshold 0.5."
+        "Grad-CAM on out-of-fold films with pneumonia: the share of positive attention that falls inside the "
+        "lungs (LAR), what a uniform map would score (chance), and the share adjusted for chance, with its "
+        "95 % interval over patients and by outcome at threshold 0.5."
     )
 
 

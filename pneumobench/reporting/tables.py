@@ -1,4 +1,4 @@
-"""The leaderboard as files for programs: leaderboard.json (everything) and leaderboard.csv (one row an architecture)."""
+"""The leaderboard as files for programs: everything as JSON, one row an architecture as CSV."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DECIMALS: Final = (
 
 
 def leaderboard_json(board: Leaderboard) -> str:
-    """Return everything that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
+    """Return all that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
     return canonical_json({"format": LEADERBOARD_FORMAT, **_plain(board)})
 
 
 def leaderboard_csv(board: Leaderboard) -> str:
-    """Return one row an architecture, best first: fractions have 6 decimals, an empty cell = does not exist."""
+    """Return one row an architecture, best first: fractions have 6 decimals, empty = does not exist."""
     buffer = io.StringIO()
     rows = [_flat(row) for row in board.rows]
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")

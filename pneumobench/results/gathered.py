@@ -82,8 +82,8 @@ def gather(path: Path) -> GatheredRun:
     for record in records:
         if record.fold >= folds.count:
             raise RecordError(
-                f"{folder.record_path(record.architecture, record.fold)}: found fold {record.fold}, expected 0 to "
-                f"{folds.count - 1} (folds.json). Delete the job's folder."
+                f"{folder.record_path(record.architecture, record.fold)}: found fold {record.fold}, expected "
+                f"0 to {folds.count - 1} (folds.json). Delete the job's folder."
             )
         if record.completed:
             key_of_job = (record.architecture, record.fold)
@@ -129,8 +129,8 @@ def _refuse_mixture(path: Path, records: list[JobRecord]) -> None:
         if len(origins) > 1:
             listed = ", ".join(sorted(f"{weights} ({plugin or 'timm'})" for weights, plugin in origins))
             raise RecordError(
-                f"{path}: found folds of {architecture} that started from different weights or plugins ({listed}), "
-                "expected one. Delete the folder of the architecture and run the suite again."
+                f"{path}: found folds of {architecture} that started from different weights or plugins "
+                f"({listed}), expected one. Delete the folder of the architecture and run the suite again."
             )
 
 
@@ -148,16 +148,16 @@ def _require_images_of_fold(
         if found != images:
             example = ", ".join(sorted(found ^ images)[:SHOWN_IMAGES])
             raise RecordError(
-                f"{path}: found {len(images - found)} images missing and {len(found - images)} foreign in split "
-                f"{split} (e.g. {example}), expected the {len(images)} of fold {record.fold} in folds.json. "
-                "Delete the job's folder and run the suite again."
+                f"{path}: found {len(images - found)} images missing and {len(found - images)} foreign in "
+                f"split {split} (e.g. {example}), expected the {len(images)} of fold {record.fold} "
+                "(folds.json). Delete the job's folder and run the suite again."
             )
     label = index["label"].reindex(predictions["image_id"]).to_numpy()
     wrong = predictions.loc[predictions["label"].to_numpy() != label, "image_id"]
     if len(wrong):
         raise RecordError(
-            f"{path}: found {len(wrong)} labels (e.g. of {wrong.iloc[0]}) that differ from index.csv, expected the "
-            "same. Delete the job's folder and run the suite again."
+            f"{path}: found {len(wrong)} labels (e.g. of {wrong.iloc[0]}) that differ from index.csv, "
+            "expected the same. Delete the job's folder and run the suite again."
         )
 
 
@@ -168,6 +168,6 @@ def _require_known_images(
     if foreign:
         raise RecordError(
             f"{folder.attention_path(record.architecture, record.fold)}: found {len(foreign)} images (e.g. "
-            f"{foreign[0]}) without a prediction, expected images of fold {record.fold}. Delete the job's folder "
-            "and run the suite again."
+            f"{foreign[0]}) without a prediction, expected images of fold {record.fold}. Delete the job's "
+            "folder and run the suite again."
         )

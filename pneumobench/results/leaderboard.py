@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import pandas as pd
 
-from pneumobench.metrics.comparison import PairedDifference
+from pneumobench.metrics.comparison import AucDifference
 from pneumobench.results.lung_attention import AttentionSummary
 from pneumobench.results.scores import MeanSpread, Scores
 
@@ -112,7 +112,7 @@ class Leaderboard:
         image_side_px: side of the square the networks saw.
         channels: 1 (gray) or 3.
         images, pneumonia_images, patients, groups: of the cross-validated set.
-        official_images, official_pneumonia_images, official_patients: of the official test folder, 0 without one.
+        official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         rows: architectures, best first.
         differences: every pair of complete architectures.
         failures: jobs that did not complete.
@@ -134,6 +134,6 @@ class Leaderboard:
     official_pneumonia_images: int
     official_patients: int
     rows: tuple[Row, ...]
-    differences: tuple[PairedDifference, ...]
+    differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance

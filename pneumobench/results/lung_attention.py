@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.metrics.intervals import Interval, mean_interval
-from pneumobench.results.scores import BOOTSTRAP_SEED, DEFAULT_THRESHOLD, RESAMPLES
+from pneumobench.results.scores import DEFAULT_THRESHOLD
 
 Outcome = Literal["tp", "fn", "fp", "tn"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("tp", "fn", "fp", "tn")
@@ -22,7 +22,7 @@ class AttentionMean:
     Args:
         images: heat maps in the mean.
         lar: mean share of the positive attention that lies inside the lungs, 0 to 1; NaN without images.
-        lar_adjusted: the same set against a uniform map: 0 = no better than looking everywhere, 1 = all inside.
+        lar_adjusted: the same against a uniform map: 0 = no better than looking everywhere, 1 = all inside.
         chance: mean area of the lungs as a share of the image: the `lar` of a uniform map.
     """
 
@@ -92,9 +92,7 @@ def _summary(rows: pd.DataFrame, method: str, tier: str, group: pd.Series[int]) 
     if len(shown) > 1:
         groups = group.loc[shown["image_id"]].to_numpy()
         for column in intervals:
-            intervals[column] = mean_interval(
-                shown[column].to_numpy(np.float64), groups, resamples=RESAMPLES, seed=BOOTSTRAP_SEED
-            )
+            intervals[column] = mean_interval(shown[column].to_numpy(np.float64), groups)
     return AttentionSummary(
         method=method,
         mask_tier=tier,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumobench.metrics.comparison import PairedDifference, paired_auc_differences, top_group
+from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
 from pneumobench.results.gathered import GatheredRun, gather
 from pneumobench.results.leaderboard import (
     STATE_ORDER,
@@ -23,8 +23,6 @@ from pneumobench.results.leaderboard import (
 from pneumobench.results.lung_attention import explained_rows, summaries
 from pneumobench.results.record import JobRecord
 from pneumobench.results.scores import (
-    BOOTSTRAP_SEED,
-    RESAMPLES,
     fold_model,
     fold_scores,
     official_predictions,
@@ -156,25 +154,17 @@ def _image_keys(table: pd.DataFrame) -> Iterable[tuple[str, str, str]]:
     return zip(table["image_id"], table["method"], table["mask_tier"], strict=True)
 
 
-def _compared(
-    complete: list[Row], group: pd.Series[int]
-) -> tuple[tuple[PairedDifference, ...], frozenset[str]]:
+def _compared(complete: list[Row], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:
     """Compare all pairs of complete architectures; one architecture alone is its own top group."""
-    if len(complete) < 2:
-        return (), frozenset(row.architecture for row in complete)
-    first = complete[0].predictions
-    probabilities = {
-        row.architecture: row.predictions["probability"].to_numpy(np.float64) for row in complete
-    }
-    differences = paired_auc_differences(
-        probabilities,
+    if not complete:
+        return (), frozenset()
+    first = complete[0].predictions  # sorted by image_id, as the others
+    comparison = paired_auc_differences(
+        {row.architecture: row.predictions["probability"].to_numpy(np.float64) for row in complete},
         first["label"].to_numpy() == 1,
         group.loc[first["image_id"]].to_numpy(),
-        resamples=RESAMPLES,
-        seed=BOOTSTRAP_SEED,
     )
-    scores = {row.architecture: row.pooled.auc for row in complete if row.pooled is not None}
-    return tuple(differences), frozenset(top_group(scores, differences))
+    return comparison.differences, frozenset(top_group(comparison))
 
 
 def _cost(done: list[JobRecord]) -> CostSummary | None:

@@ -30,7 +30,9 @@ def claim_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+", encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output.") from error
+        raise SettingsError(
+            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,7 +48,9 @@ def claim_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_run_facts(folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any]) -> None:
+def write_run_facts(
+    folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any]
+) -> None:
     """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.
 
     A folder that already holds a run is only gone on with when settings and images are the same; the list of
@@ -62,7 +66,8 @@ def write_run_facts(folder: RunFolder, suite: Suite, index: Index, folds: Folds,
     if not folder.folds_json.is_file():
         folds.write(folder.folds_json)
     write_json(folder.audit_json, audit)
-    write_json(folder.environment_json, {"software": software_versions(), "machine": machine()})
+    environment: dict[str, Any] = {"software": software_versions(), "machine": machine()}
+    write_json(folder.environment_json, {**environment, "command": command} if command else environment)
 
 
 def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
@@ -71,7 +76,11 @@ def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     earlier = load_suite(folder.suite_yaml)
     if earlier.training_hash() != suite.training_hash():
         before, now = earlier.to_yaml().splitlines(), suite.to_yaml().splitlines()
-        changed = [line for line in difflib.unified_diff(before, now, n=0, lineterm="") if line[:3] not in ("---", "+++")]
+        changed = [
+            line
+            for line in difflib.unified_diff(before, now, n=0, lineterm="")
+            if line[:3] not in ("---", "+++")
+        ]
         difference = "\n".join(f"  {line}" for line in changed if not line.startswith("@@"))
         raise SettingsError(
             f"{folder.path} holds a run with other settings:\n{difference}\n"
@@ -80,8 +89,9 @@ def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     if folder.index_csv.is_file():
         before_table = read_index_table(folder.index_csv)
         if Index(root=index.root, table=before_table).hash() != index.hash():
-            old, new = dict(zip(before_table["image_id"], before_table["sha256"], strict=True)), dict(
-                zip(index.table["image_id"], index.table["sha256"], strict=True)
+            old, new = (
+                dict(zip(before_table["image_id"], before_table["sha256"], strict=True)),
+                dict(zip(index.table["image_id"], index.table["sha256"], strict=True)),
             )
             gone, added = len(old.keys() - new.keys()), len(new.keys() - old.keys())
             changed_count = sum(old[name] != new[name] for name in old.keys() & new.keys())

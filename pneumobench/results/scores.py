@@ -1,4 +1,4 @@
-"""The numbers of one architecture from its predictions: pooled out of fold, fold by fold, and on the official test."""
+"""The numbers of one architecture from its predictions: pooled, fold by fold, and on the official test."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pneumobench.metrics import calibration, discrimination, operating_point
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval
 from pneumobench.metrics.operating_point import Confusion
 
-RESAMPLES: Final = 2000
-BOOTSTRAP_SEED: Final = 0
 DEFAULT_THRESHOLD: Final = 0.5
 
 
@@ -92,7 +90,7 @@ class MeanSpread:
 
 
 def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
-    """Choose threshold and temperature on the tune rows of one job and apply the temperature to the others."""
+    """Choose threshold and temperature on the tune rows of one job; apply the temperature to the others."""
     tune = predictions[predictions["split"] == "tune"]
     has_pneumonia = _labels(tune)
     temperature = calibration.fit_temperature(tune["logit"].to_numpy(np.float64), has_pneumonia)
@@ -130,7 +128,7 @@ def pooled_predictions(models: list[FoldModel]) -> pd.DataFrame:
 
 
 def official_predictions(models: list[FoldModel]) -> pd.DataFrame:
-    """Return the official test rows with the mean probability of all folds' models (empty when there are none).
+    """Return the official test rows with the mean probability of all folds' models (empty without any).
 
     `tempered` is the mean of the tempered probabilities.
     """
@@ -203,19 +201,13 @@ def _scores(
 ) -> Scores:
     probability, has_pneumonia = _probability(table), _labels(table)
     tempered = table["tempered"].to_numpy(np.float64)
-    tuned = [operating_point.confusion_at(p, y, threshold=threshold) for p, y, threshold in tuned_parts]
-    summed = Confusion(
-        tp=sum(part.tp for part in tuned),
-        fn=sum(part.fn for part in tuned),
-        fp=sum(part.fp for part in tuned),
-        tn=sum(part.tn for part in tuned),
-    )
+    tuned = Confusion(tp=0, fn=0, fp=0, tn=0)
+    for part_probability, part_labels, threshold in tuned_parts:
+        tuned += operating_point.confusion_at(part_probability, part_labels, threshold=threshold)
     interval = None
     if group is not None:
         groups = group.loc[table["image_id"]].to_numpy()
-        interval = area_under_roc_interval(
-            probability, has_pneumonia, groups, resamples=RESAMPLES, seed=BOOTSTRAP_SEED
-        )
+        interval = area_under_roc_interval(probability, has_pneumonia, groups)
     at_half = operating_point.confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD)
     return Scores(
         images=len(table),
@@ -224,7 +216,7 @@ def _scores(
         auc_interval=interval,
         average_precision=discrimination.average_precision(probability, has_pneumonia),
         at_half=operating_point_of(at_half),
-        at_tuned=operating_point_of(summed),
+        at_tuned=operating_point_of(tuned),
         brier=calibration.brier_score(probability, has_pneumonia),
         brier_tempered=calibration.brier_score(tempered, has_pneumonia),
         ece=calibration.expected_calibration_error(probability, has_pneumonia),
@@ -237,4 +229,4 @@ def _probability(table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _labels(table: pd.DataFrame) -> NDArray[np.bool_]:
-    return table["label"].to_numpy() == 1
+    return np.asarray(table["label"].to_numpy() == 1, dtype=np.bool_)

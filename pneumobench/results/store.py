@@ -129,8 +129,8 @@ class RunFolder:
         for path in (self.index_csv, self.folds_json):
             if not path.is_file():
                 raise RecordError(
-                    f"{self.path}: found no {path.name}, expected the folder of a run (suite.yaml, index.csv, "
-                    "folds.json, ARCHITECTURE/fold-K/record.json). Give the folder that the run printed."
+                    f"{self.path}: found no {path.name}, expected the folder of a run (suite.yaml, "
+                    "index.csv, folds.json, ARCHITECTURE/fold-K/record.json). Give the folder of a run."
                 )
         index = Index(root=self.path, table=read_index_table(self.index_csv))
         folds = read_folds(self.folds_json)

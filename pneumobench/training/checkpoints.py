@@ -46,7 +46,7 @@ class SafeCheckpointIO(CheckpointIO):
         target = Path(path)
         for candidate in (target, _previous(target)):
             if is_whole(candidate):
-                return torch.load(candidate, map_location=map_location or "cpu", weights_only=True)  # type: ignore[no-any-return]
+                return torch.load(candidate, map_location=map_location or "cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
         raise RecordError(f"{target}: the checkpoint and the one before it are damaged; delete the job's folder.")
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:

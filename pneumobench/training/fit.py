@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -15,6 +17,7 @@ import lightning
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures import Architecture
@@ -69,11 +72,12 @@ class _EpochHistory(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
 
-    def to_csv(self) -> str:
-        buffer = io.StringIO()
-        table = pd.DataFrame(self.rows).astype({"epoch": int})
-        table.to_csv(buffer, index=False, float_format="%.6g", lineterminator="\n")
-        return buffer.getvalue()
+
+def _history_csv(rows: list[dict[str, float]]) -> str:
+    buffer = io.StringIO()
+    table = pd.DataFrame(rows).astype({"epoch": int})
+    table.to_csv(buffer, index=False, float_format="%.6g", lineterminator="\n")
+    return buffer.getvalue()
 
 
 def memory_format(spec: TrainingSpec, device_type: str) -> torch.memory_format:
@@ -86,7 +90,7 @@ def quiet_lightning() -> None:
     """Keep Lightning from advertising and from warning of what is done on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*log_every_n_steps.*", ".*LeafSpec.*", ".*isinstance.*"):
+    for message in (".*does not have many workers.*", ".*log_every_n_steps.*", ".*LeafSpec.*", ".*isinstance.*", ".*exists and is not empty.*"):
         warnings.filterwarnings("ignore", message=message)
 
 
@@ -146,8 +150,10 @@ def fit(
     module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))  # type: ignore[call-overload]
     folder.mkdir(parents=True, exist_ok=True)
     start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
-    trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-    losses = [row["tune_loss"] for row in history.rows]
+    _fit_or_stop(trainer, module, data, start)
+    # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
+    seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]
+    losses = [row["tune_loss"] for row in seen["rows"]]
     weights = SafeCheckpointIO().load_checkpoint(folder / BEST_FILE)["state_dict"]
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:
@@ -155,13 +161,31 @@ def fit(
             {key.removeprefix(prefix): value.contiguous() for key, value in weights.items() if key.startswith(prefix)},
             temporary,
         )
-    write_text(folder / "history.csv", history.to_csv())
+    write_text(folder / "history.csv", _history_csv(seen["rows"]))
     return FitResult(
         epochs_run=len(losses),
         best_epoch=losses.index(min(losses)),
-        seconds=history.seconds,
+        seconds=seen["seconds"],
         stopped_early=len(losses) < spec.epochs,
     )
+
+
+def _fit_or_stop(
+    trainer: lightning.Trainer, module: PneumoniaClassifier, data: FoldDataModule, start: Path | None
+) -> None:
+    """Fit; an interruption gets through as what it was, where Lightning would end the process with code 1 or 0."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)  # Lightning ignores Ctrl-C from its first one on
 
 
 def remove_training_files(folder: Path) -> None:

@@ -98,8 +98,8 @@ def write_job(folder: RunFolder, index: Index, folds: Folds, architecture: str, 
     }  # fmt: skip
     if (architecture, fold) == FAILED_JOB:
         record = JobRecord(
-            status="failed", reason=HOSTILE_REASON, suite="fake", architecture=architecture, fold=fold, seed=SEED,
-            weights_origin="random", hashes=shared, software=software, hardware=hardware,
+            status="failed", reason=HOSTILE_REASON, suite="fake", architecture=architecture, fold=fold,
+            seed=SEED, weights_origin="random", hashes=shared, software=software, hardware=hardware,
             created="2026-01-02T03:04:05+00:00",
         )  # fmt: skip
         write_record(folder.record_path(architecture, fold), record)
@@ -159,7 +159,7 @@ def make_predictions(index: Index, folds: Folds, architecture: str, fold: int) -
     parts = folds.positions(index, fold)
     tables = []
     for split in ("tune", "test", "official_test"):
-        table = index.table.iloc[parts[split]]  # type: ignore[index]
+        table = index.table.iloc[parts[split]]
         rng = np.random.default_rng([SEED, fold, len(architecture), len(table)])
         logit = SEPARATION[architecture] * (table["label"] - 0.4) + rng.normal(size=len(table))
         probability = 1 / (1 + np.exp(-logit))
@@ -223,10 +223,10 @@ def _film(seed: int) -> NDArray[np.uint8]:
     film = np.full((128, 128), 150, dtype=np.uint8)
     for center in (40, 88):
         cv2.ellipse(film, (center, 64), (18, 42), 0, 0, 360, 60, -1)
-    film = cv2.GaussianBlur(film, (0, 0), 5)
+    blurred = cv2.GaussianBlur(film, (0, 0), 5)
     heat = np.zeros((128, 128), dtype=np.float32)
     cv2.circle(heat, (int(rng.integers(20, 108)), int(rng.integers(20, 108))), 18, 1.0, -1)
-    heat = cv2.GaussianBlur(heat, (0, 0), 12)
-    colour = cv2.applyColorMap((255 * heat / heat.max()).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    gray = cv2.cvtColor(film, cv2.COLOR_GRAY2BGR)
+    spread = cv2.GaussianBlur(heat, (0, 0), 12)
+    colour = cv2.applyColorMap((255 * spread / spread.max()).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    gray = cv2.cvtColor(blurred, cv2.COLOR_GRAY2BGR)
     return np.asarray(cv2.addWeighted(gray, 0.65, colour, 0.35, 0), dtype=np.uint8)

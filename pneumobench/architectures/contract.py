@@ -1,0 +1,133 @@
+"""The contract that every architecture keeps, checked on random films before anything is trained."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from pneumobench.architectures.architecture import Architecture
+from pneumobench.architectures.registry import build_architecture
+from pneumobench.errors import PneumobenchError, SettingsError
+
+FILMS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rule of the contract, whether it is kept, and what was seen."""
+
+    rule: str
+    kept: bool
+    detail: str
+
+
+def check_contract(name: str, *, in_channels: int = 1, image_side_px: int = 64) -> list[Finding]:
+    """Build an architecture twice and try it on random films; return one finding for each rule.
+
+    Raises:
+        SettingsError: the name is unknown or the architecture cannot be built at all.
+    """
+
+    def build() -> Architecture:
+        return build_architecture(name, in_channels=in_channels, image_side_px=image_side_px, seed=7)
+
+    try:
+        architecture, twin = build(), build()
+    except PneumobenchError:
+        raise
+    except Exception as error:  # whatever a plugin does is the plugin author's to see, without our traceback
+        raise SettingsError(f"architecture {name!r} cannot be built: {type(error).__name__}: {error}") from error
+    generator = torch.Generator().manual_seed(0)
+    films = torch.randint(0, 256, (FILMS, 1, image_side_px, image_side_px), generator=generator, dtype=torch.uint8)
+    rules: list[tuple[str, Callable[[], str]]] = [
+        ("one finite logit a film", lambda: _one_logit(architecture, films)),
+        ("finite gradients", lambda: _finite_gradients(architecture, films)),
+        ("same seed, same output", lambda: _same_output(build(), twin, films)),
+        ("films of a batch are scored apart in eval mode", lambda: _apart(build(), films)),
+        ("weights survive a file", lambda: _round_trip(build(), films)),
+        ("heat-map layers exist", lambda: _heatmap_layers(architecture)),
+    ]
+    findings = []
+    for rule, examine in rules:
+        try:
+            findings.append(Finding(rule=rule, kept=True, detail=examine()))
+        except Exception as error:  # noqa: BLE001 - a broken rule is a finding, however it shows
+            findings.append(Finding(rule=rule, kept=False, detail=f"{error}" or type(error).__name__))
+    return findings
+
+
+def _require(kept: bool, found: str) -> None:
+    if not kept:
+        raise ValueError(found)
+
+
+def _one_logit(architecture: Architecture, films: torch.Tensor) -> str:
+    architecture.module.eval()
+    with torch.no_grad():
+        output = architecture.module(architecture.normalise(films))
+    shape = tuple(output.shape)
+    _require(shape in {(FILMS, 1), (FILMS,)}, f"output has shape {shape}; expected ({FILMS}, 1)")
+    _require(bool(torch.isfinite(output).all()), "output is infinite or not a number")
+    return f"{architecture.parameter_count():,} parameters"
+
+
+def _finite_gradients(architecture: Architecture, films: torch.Tensor) -> str:
+    architecture.module.train().zero_grad()
+    architecture.logits(films).sum().backward()  # type: ignore[no-untyped-call]
+    trainable = {name: p for name, p in architecture.module.named_parameters() if p.requires_grad}
+    _require(bool(trainable), "no parameter can be trained")
+    without = [name for name, p in trainable.items() if p.grad is None]
+    _require(not without, f"{len(without)} parameters get no gradient, first {without[:1]}")
+    bad = [name for name, p in trainable.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    _require(not bad, f"gradient of {bad[:1]} is infinite or not a number")
+    return f"{len(trainable)} trainable tensors"
+
+
+def _eval_logits(architecture: Architecture, films: torch.Tensor) -> torch.Tensor:
+    architecture.module.eval()
+    with torch.no_grad():
+        return architecture.logits(films)
+
+
+def _same_output(one: Architecture, other: Architecture, films: torch.Tensor) -> str:
+    _require(
+        torch.equal(_eval_logits(one, films), _eval_logits(other, films)),
+        "two builds with one seed differ: draw initial weights from torch's global generator only",
+    )
+    return "bit for bit"
+
+
+def _apart(architecture: Architecture, films: torch.Tensor) -> str:
+    together, alone = _eval_logits(architecture, films), _eval_logits(architecture, films[:1])
+    _require(
+        torch.allclose(together[:1], alone, atol=1e-4),
+        f"a film alone scores {alone.item():.4f}, with others {together[0].item():.4f}",
+    )
+    return "a film's logit does not depend on its neighbours"
+
+
+def _round_trip(architecture: Architecture, films: torch.Tensor) -> str:
+    before = _eval_logits(architecture, films)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_file({key: value.contiguous() for key, value in architecture.module.state_dict().items()}, path)
+        with torch.no_grad():
+            for parameter in architecture.module.parameters():
+                parameter.zero_()
+        architecture.module.load_state_dict(load_file(path))
+    _require(torch.equal(before, _eval_logits(architecture, films)), "the output changed after saving and loading")
+    return "saved and loaded as safetensors"
+
+
+def _heatmap_layers(architecture: Architecture) -> str:
+    known = {name for name, _ in architecture.module.named_modules()}
+    missing = [layer.name for layer in architecture.heatmap_layers if layer.name not in known]
+    _require(not missing, f"heat-map layer {missing} does not exist in the module")
+    if not architecture.heatmap_layers:
+        return "none declared: trained and ranked, without heat maps"
+    return ", ".join(f"{layer.name} ({layer.layout})" for layer in architecture.heatmap_layers)

@@ -1,0 +1,115 @@
+"""The published runs under leaderboard/ are whole, leak no patient, and reproduce their own tables."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pneumobench.errors import LeakError, RecordError
+from pneumobench.files import sha256_of_file
+from pneumobench.radiographs.folds import check_folds, read_folds
+from pneumobench.radiographs.index import Index, read_index_table
+from pneumobench.reporting.leaderboard import write_leaderboard
+from pneumobench.results.store import RunFolder
+from tests.end_to_end.commands import REPOSITORY
+
+PUBLISHED = sorted(path.parent for path in (REPOSITORY / "leaderboard").glob("*/folds.json"))
+KERMANY_CPU = REPOSITORY / "leaderboard" / "kermany-cpu"
+
+
+def _read(folder: Path) -> tuple[Index, pd.DataFrame]:
+    """Return the index and all out-of-fold predictions with a column architecture."""
+    run = RunFolder(folder)
+    index, _ = run.index_and_folds()
+    tables = []
+    for record in run.records():
+        assert record.completed, f"{record.architecture} fold {record.fold}: {record.reason}"
+        table = run.predictions(record)
+        tables.append(table[table["split"] == "test"].assign(architecture=record.architecture))
+    return index, pd.concat(tables)
+
+
+def test_something_is_published() -> None:
+    assert KERMANY_CPU in PUBLISHED
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_every_training_image_is_scored_exactly_once_out_of_fold(folder: Path) -> None:
+    index, predictions = _read(folder)
+    expected = sorted(index.table.loc[index.table["split"] == "train", "image_id"])
+    for name, table in predictions.groupby("architecture"):
+        assert sorted(table["image_id"]) == expected, name
+    label = index.table.set_index("image_id")["label"]
+    assert (predictions["label"].to_numpy() == label.loc[predictions["image_id"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_no_patient_and_no_content_is_on_two_sides(folder: Path) -> None:
+    table = read_index_table(folder / "index.csv")
+    folds = read_folds(folder / "folds.json")
+    tested = table["image_id"].map(folds.test_fold)
+    inside = table[tested.notna()].assign(fold=tested)
+    for column in ("patient", "sha256"):
+        assert (inside.groupby(column)["fold"].nunique() == 1).all(), column
+        for fold, tune in enumerate(folds.tune):
+            kept = inside["image_id"].isin(tune)
+            trained = ~kept & (inside["fold"] != fold)
+            assert not set(inside.loc[kept, column]) & set(inside.loc[trained, column])
+            assert not set(inside.loc[kept, column]) & set(inside.loc[inside["fold"] == fold, column])
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_the_tables_are_reproduced_to_the_byte(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("leaderboard"))
+    write_leaderboard(copy)
+    committed = {path.name: sha256_of_file(path) for path in (folder / "leaderboard").iterdir()}
+    written = {path.name: sha256_of_file(path) for path in (copy / "leaderboard").iterdir()}
+    assert written == committed
+
+
+def test_the_first_published_run_is_complete() -> None:
+    run = RunFolder(KERMANY_CPU)
+    records = run.records()
+    assert len(records) == 35
+    assert {record.software["dirty"] for record in records} == {"no"}
+    assert {record.weights_origin for record in records} == {"random"}
+    _, predictions = _read(KERMANY_CPU)
+    best = max(
+        float(roc_auc_score(table["label"], table["probability"])) for _, table in predictions.groupby("architecture")
+    )
+    assert best >= 0.99
+    board = pd.read_csv(KERMANY_CPU / "leaderboard/leaderboard.csv")
+    assert board["auc"].max() == pytest.approx(best, abs=1e-5)
+
+
+def test_no_film_is_published() -> None:
+    pictures = {".png", ".jpeg", ".jpg", ".dcm", ".npy", ".npz"}
+    assert not [path for path in (REPOSITORY / "leaderboard").rglob("*") if path.suffix.lower() in pictures]
+    assert "data:image" not in (KERMANY_CPU / "leaderboard/index.html").read_text()
+
+
+def test_the_leak_check_can_fail_on_a_published_run(tmp_path: Path) -> None:
+    table = read_index_table(KERMANY_CPU / "index.csv")
+    folds = read_folds(KERMANY_CPU / "folds.json")
+    first = table[table["image_id"].isin(folds.test_fold)]
+    one = first.iloc[0]
+    other = first[first["image_id"].map(folds.test_fold) != folds.test_fold[one["image_id"]]].index[0]
+    table.loc[other, "patient"] = one["patient"]
+    index = Index(root=tmp_path, table=table)
+    broken = type(folds)(**{**folds.__dict__, "index_hash": index.hash()})
+    with pytest.raises(LeakError, match=str(one["patient"])):
+        check_folds(index, broken)
+
+
+def test_a_changed_prediction_is_found(tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(KERMANY_CPU, copy, ignore=shutil.ignore_patterns("leaderboard"))
+    path = copy / "resnet18/fold-0/predictions.csv"
+    path.write_text(path.read_text().replace(",0,42,1,", ",0,42,0,", 1))
+    with pytest.raises(RecordError, match="predictions.csv"):
+        write_leaderboard(copy)

@@ -1,0 +1,45 @@
+"""A tiny run on real radiographs, where PNEUMOBENCH_DATA names a copy of the Kermany data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pneumobench.cli import main
+from pneumobench.results.store import RunFolder
+
+DATA = os.environ.get("PNEUMOBENCH_DATA", "")
+pytestmark = pytest.mark.skipif(not DATA, reason="PNEUMOBENCH_DATA names no copy of the Kermany radiographs")
+
+
+def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", DATA, "--lung-masks", "lung_masks", "--output", str(tmp_path / "audit.json")]) == 0
+    output = capsys.readouterr().out
+    assert "train: 5216 images (1341 normal, 3875 pneumonia" in output
+    assert "test: 624 images (234 normal, 390 pneumonia" in output
+    assert "patients: 1211 normal, 1635 pneumonia" in output
+    assert "patients: 225 normal, 202 pneumonia" in output
+    assert "byte-identical groups: 30, across patients: 1, with two labels: 0, across train and test: 0" in output
+    assert "patient names in both train and official test: 170" in output
+
+
+def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
+    arguments = [
+        "run", "kermany-cpu", "--data", DATA, "--output", str(tmp_path), "--limit", "160", "--folds", "0,1",
+        "--architectures", "resnet18,mobilenetv3_large_100", "--training.epochs", "1", "--explanation.images_per_fold", "16",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    run = RunFolder(tmp_path / "kermany-cpu-limit160")
+    assert [(record.architecture, record.fold, record.status) for record in run.records()] == [
+        ("mobilenetv3_large_100", 0, "completed"),
+        ("mobilenetv3_large_100", 1, "completed"),
+        ("resnet18", 0, "completed"),
+        ("resnet18", 1, "completed"),
+    ]
+    attention = pd.read_csv(run.attention_path("resnet18", 0))
+    assert set(attention["mask_tier"]) == {"drawn"}
+    assert attention["lung_area"].between(0.1, 0.6).all()
+    assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()

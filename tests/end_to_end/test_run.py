@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pandas as pd
+import pytest
+
+from pneumobench.files import sha256_of_file
+from pneumobench.results.record import read_record
+from tests.end_to_end.commands import pneumobench, start
+
+Smoke = tuple[Path, CompletedProcess[str]]
+
+
+def _bytes(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): sha256_of_file(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_a_failing_architecture_costs_only_itself(smoke: Smoke) -> None:
+    folder, done = smoke
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    status = {}
+    for path in sorted((folder / "runs/smoke").glob("*/fold-*/record.json")):
+        record = read_record(path)
+        status[record.architecture, record.fold] = (record.status, record.reason)
+    assert len(status) == 12
+    for name in ("test_resnet", "test_vit", "ten_lines"):
+        assert status[name, 0] == status[name, 1] == ("completed", None)
+    assert status["too_large", 0] == ("failed", "out of memory, batch 8")
+    assert status["crashes", 1] == ("failed", "RuntimeError: shape mismatch")
+    assert status["diverges", 0][0] == "diverged"
+    assert "loss became nan in step 0" in str(status["diverges", 0][1])
+    assert "crashes fold 0 failed: RuntimeError: shape mismatch" in done.stdout
+
+
+def test_every_image_is_predicted_once_out_of_fold(smoke: Smoke) -> None:
+    run = smoke[0] / "runs/smoke"
+    index = pd.read_csv(run / "index.csv")
+    for name in ("test_resnet", "test_vit", "ten_lines"):
+        tables = [pd.read_csv(run / name / f"fold-{fold}" / "predictions.csv") for fold in (0, 1)]
+        out_of_fold = pd.concat([table[table["split"] == "test"] for table in tables])
+        assert sorted(out_of_fold["image_id"]) == sorted(index.loc[index["split"] == "train", "image_id"])
+        for table in tables:
+            official = table.loc[table["split"] == "official_test", "image_id"]
+            assert sorted(official) == sorted(index.loc[index["split"] == "test", "image_id"])
+
+
+def test_a_plugin_of_ten_lines_stands_in_the_table_beside_the_others(smoke: Smoke) -> None:
+    folder, done = smoke
+    board = folder / "runs/smoke/leaderboard"
+    assert "ten_lines" in done.stdout
+    assert set(pd.read_csv(board / "leaderboard.csv")["architecture"]) == {
+        "test_resnet", "test_vit", "ten_lines", "too_large", "crashes", "diverges"
+    }  # fmt: skip
+    for file in ("README.md", "index.html"):
+        assert "ten_lines" in (board / file).read_text()
+
+
+def test_starting_again_trains_nothing_and_changes_no_byte(smoke: Smoke) -> None:
+    folder, first = smoke
+    before = _bytes(folder / "runs/smoke")
+    names = "test_resnet,test_vit,ten_lines,too_large,crashes,diverges"
+    again = pneumobench(
+        "run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder
+    )
+    assert again.returncode == first.returncode == 4, again.stderr
+    assert "12 jobs, 12 of them finished before" in again.stdout
+    assert _bytes(folder / "runs/smoke") == before
+
+
+def test_the_leaderboard_can_be_recomputed_to_the_byte(smoke: Smoke) -> None:
+    board = smoke[0] / "runs/smoke/leaderboard"
+    before = _bytes(board)
+    done = pneumobench("leaderboard", "runs/smoke", cwd=smoke[0])
+    assert done.returncode == 0, done.stderr
+    assert _bytes(board) == before
+
+
+def test_the_public_command_names_no_folder_of_this_machine(smoke: Smoke) -> None:
+    facts = json.loads((smoke[0] / "runs/smoke/environment.json").read_text())
+    assert facts["command"].startswith("pneumobench run smoke --architectures test_resnet,test_vit")
+    for file in ("suite.yaml", "environment.json", "leaderboard/README.md", "leaderboard/index.html"):
+        assert str(smoke[0]) not in (smoke[0] / "runs/smoke" / file).read_text()
+
+
+def test_other_settings_in_the_same_folder_are_refused_with_the_difference(smoke: Smoke) -> None:
+    before = _bytes(smoke[0] / "runs/smoke")
+    done = pneumobench("run", "smoke", "--training.epochs", "2", cwd=smoke[0])
+    assert done.returncode == 2
+    assert "holds a run with other settings" in done.stderr
+    assert "-  epochs: 1" in done.stderr
+    assert "+  epochs: 2" in done.stderr
+    assert _bytes(smoke[0] / "runs/smoke") == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, how: signal.Signals) -> None:
+    run = tmp_path / "runs/smoke"
+    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "12")
+    process = start(*options, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    # the first job is finished and the second is in the middle
+    while not (run / "test_resnet/fold-1/resume.ckpt").is_file():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "the second job did not begin"
+        time.sleep(0.02)
+    process.send_signal(how)
+    output, errors = process.communicate(timeout=10)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "interrupted; finished jobs are kept" in errors
+    else:
+        assert process.returncode in {-how, 128 + how}, (output, errors)
+    finished = _bytes(run / "test_resnet/fold-0")
+    assert not (run / "test_resnet/fold-1/record.json").exists()
+    again = pneumobench(*options, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "2 jobs, 1 of them finished before" in again.stdout
+    assert _bytes(run / "test_resnet/fold-0") == finished
+    assert len(pd.read_csv(run / "test_resnet/fold-1/history.csv")) == 12
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "40")
+    process = start(*options, cwd=tmp_path)
+    try:
+        while not (tmp_path / "runs/smoke/folds.json").is_file():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        second = pneumobench(*options, cwd=tmp_path)
+        assert second.returncode == 2
+        assert f"in use by another run (process {process.pid})" in second.stderr
+    finally:
+        process.kill()
+        process.communicate()

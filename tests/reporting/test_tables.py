@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import pytest
+from pneumobench.metrics.intervals import Interval
+from rich.console import Console
+
+from pneumobench.reporting.columns import interval_text, number, weights_notice, weights_words
+from pneumobench.reporting.markdown import leaderboard_markdown
+from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
+from pneumobench.reporting.terminal import terminal_table
+from pneumobench.results.leaderboard import Leaderboard
+from pneumobench.results.ranking import rank_run
+
+
+@pytest.fixture(scope="module")
+def board(fake_run_template: Path) -> Leaderboard:
+    return rank_run(fake_run_template)
+
+
+def test_csv_holds_the_scores_with_six_decimals(board: Leaderboard) -> None:
+    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board))))
+    assert [row["architecture"] for row in rows] == ["resnet18", "vit_base_patch16_224", "densenet121"]
+    first = board.rows[0].pooled
+    assert first is not None
+    assert rows[0]["auc"] == f"{first.auc:.6f}"
+    assert rows[0]["in_top_group"] == "yes"
+    assert rows[0]["attention_grid"] == "8x8"
+    assert int(rows[0]["tp"]) + int(rows[0]["fn"]) == 78
+    assert rows[2]["rank"] == ""
+    assert rows[2]["status"] == "4 of 5 folds, failed"
+    assert "nan" not in leaderboard_csv(board).lower()
+
+
+def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    data = json.loads(leaderboard_json(board), parse_constant=refuse)
+    assert data["format"] == 1
+    assert data["suite"] == "fake"
+    assert [row["architecture"] for row in data["rows"]] == [
+        "resnet18",
+        "vit_base_patch16_224",
+        "densenet121",
+    ]
+    assert sorted(data["rows"][0]["folds"]) == ["0", "1", "2", "3", "4"]
+    assert data["rows"][0]["pooled"]["auc_interval"]["low"] < data["rows"][0]["pooled"]["auc"]
+    assert data["failures"][0]["architecture"] == "densenet121"
+    assert len(data["differences"]) == 1
+    assert "predictions" not in data["rows"][0]
+
+
+def test_numbers_that_do_not_exist_are_null_and_empty(board: Leaderboard) -> None:
+    scores = board.rows[0].pooled
+    assert scores is not None
+    nothing = dataclasses.replace(scores, at_half=dataclasses.replace(scores.at_half, precision=float("nan")))
+    changed = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], pooled=nothing),))
+    assert json.loads(leaderboard_json(changed))["rows"][0]["pooled"]["at_half"]["precision"] is None
+    assert next(csv.DictReader(io.StringIO(leaderboard_csv(changed))))["precision"] == ""
+    assert number(float("nan")) == "–"
+
+
+def test_markdown_says_what_a_reader_needs(board: Leaderboard) -> None:
+    text = leaderboard_markdown(board, command="pneumobench run fake.yaml")
+    assert text.startswith("# Leaderboard: fake\n\n> **Random initialisation: no network here was pretrained")
+    assert "120 films of 40 patients (78 with pneumonia)" in text
+    assert "official test folder: 30 films of 10 patients" in text
+    assert "```bash\npneumobench run fake.yaml\n```" in text
+    head = next(line for line in text.splitlines() if line.startswith("| # |"))
+    assert head.index("Recall") < head.index("Specificity") < head.index("F1")
+    line = next(line for line in text.splitlines() if line.startswith("| 1 | resnet18 * |"))
+    scores = board.rows[0].pooled
+    assert scores is not None
+    assert f"{scores.auc:.3f} [{scores.auc_interval.low:.3f}, " in line  # type: ignore[union-attr]
+    assert line.endswith("| random initialisation | 5 of 5 folds |")
+    assert "| – | densenet121 |" in text
+    for heading in ("AUC", "Specificity", "LAR adj.", "Peak memory (MiB)"):
+        assert f"- **{heading}**: " in text
+
+
+def test_markdown_tables_have_as_many_cells_as_headings(board: Leaderboard) -> None:
+    width = 0
+    for line in leaderboard_markdown(board, command="x").splitlines():
+        cells = line.replace("\\|", "").count("|")
+        if not line.startswith("|"):
+            width = 0
+            continue
+        width = width or cells
+        assert cells == width, line
+
+
+def test_markup_in_a_reason_stays_text(board: Leaderboard) -> None:
+    failure = dataclasses.replace(board.failures[0], reason="a | b\n<img src=x> [bold]x[/bold]")
+    text = leaderboard_markdown(dataclasses.replace(board, failures=(failure,)), command="x")
+    assert "a \\| b &lt;img src=x&gt;" in text
+    assert "<img" not in text
+
+
+def test_terminal_table_fits_and_marks_what_is_missing(board: Leaderboard) -> None:
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(terminal_table(board))
+    text = console.export_text()
+    assert "resnet18 *" in text
+    assert "vit_base_patch16_224" in text
+    assert "4 of 5 folds, failed" in text
+    assert "Random initialisation" in text
+    assert "Specificity" in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 110
+
+
+def test_words_for_weights(board: Leaderboard) -> None:
+    assert weights_words("timm:resnet18.a1_in1k") == "pretrained, timm resnet18.a1_in1k"
+    pretrained = dataclasses.replace(board.rows[0], weights_origin="timm:resnet18.a1_in1k")
+    mixed = dataclasses.replace(board, rows=(pretrained, *board.rows[1:]))
+    assert "Random initialisation for vit_base_patch16_224, densenet121; the others were pretrained" in (
+        weights_notice(mixed)
+    )
+    assert weights_notice(dataclasses.replace(board, rows=(pretrained,))).startswith(
+        "All networks here started from"
+    )
+
+
+def test_numbers_for_people() -> None:
+    assert number(-0.5) == "−0.500"
+    assert interval_text(Interval(low=0.9, high=1.0)) == "[0.900, 1.000]"
+    assert interval_text(None) == ""

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from pneumobench.architectures import Architecture
+from pneumobench.errors import DivergedError
+from pneumobench.files import sha256_of_file
+from pneumobench.training.fit import fit, load_weights, memory_format, remove_training_files
+from pneumobench.training.predictions import probability_of, score
+from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
+
+
+class _Interruption(Exception):
+    pass
+
+
+class _StopAt(Callback):
+    """Breaks a training off at a step, as a crash would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+        if trainer.global_step == self.step:
+            raise _Interruption
+
+
+def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Path) -> None:
+    images, spec = tiny_images(), tiny_spec(epochs=6)
+    result = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path, seed=0)
+    assert result.epochs_run == 6
+    fresh = tiny_architecture(seed=99)
+    load_weights(fresh, tmp_path / "weights.safetensors")
+    scored = score(fresh, tiny_data(images).scoring_dataloader("tune"), spec)
+    assert scored.rows.tolist() == images.positions["tune"].tolist()
+    assert roc_auc_score(images.label[scored.rows], probability_of(scored.logit)) > 0.95
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["epoch"].tolist() == list(range(6))
+    assert result.best_epoch == int(history["tune_loss"].idxmin())
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize("stop_at", [2, 5, 11, 13])
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int, schedule: str) -> None:
+    images, spec = tiny_images(), tiny_spec(schedule=schedule, plateau_patience=0, epochs=3)  # 5 steps an epoch
+    fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "whole", seed=3)
+    with pytest.raises(_Interruption):
+        fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "cut", seed=3, callbacks=(_StopAt(stop_at),))
+    assert (tmp_path / "cut" / "resume.ckpt").exists() == (stop_at > 5)
+    torch.manual_seed(12345)  # whatever state a new process starts with
+    fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "cut", seed=3)
+    for name in ("weights.safetensors", "history.csv"):
+        assert sha256_of_file(tmp_path / "cut" / name) == sha256_of_file(tmp_path / "whole" / name), name
+
+
+def test_two_trainings_with_one_seed_are_equal_and_another_seed_differs(tmp_path: Path) -> None:
+    images, spec = tiny_images(), tiny_spec(epochs=1)
+    hashes = []
+    for number, seed in enumerate((0, 0, 1)):
+        fit(tiny_architecture(), tiny_data(images, seed=seed), spec, folder=tmp_path / str(number), seed=seed)
+        hashes.append(sha256_of_file(tmp_path / str(number) / "weights.safetensors"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+class _SeenBatches(Callback):
+    """Keeps what a network is shown."""
+
+    def __init__(self) -> None:
+        self.films: list[torch.Tensor] = []
+        self.rows: list[int] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.films.append(batch[0].clone())
+        self.rows += batch[2].tolist()
+
+
+def test_every_architecture_sees_the_same_films_in_the_same_order_with_the_same_augmentation(tmp_path: Path) -> None:
+    images, spec = tiny_images(), tiny_spec(epochs=2)
+    other = Architecture(module=nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 1)))
+    seen = []
+    for number, architecture in enumerate((tiny_architecture(), other)):
+        batches = _SeenBatches()
+        fit(architecture, tiny_data(images), spec, folder=tmp_path / str(number), seed=0, callbacks=(batches,))
+        seen.append(batches)
+    assert seen[0].rows == seen[1].rows
+    assert all(torch.equal(one, two) for one, two in zip(seen[0].films, seen[1].films, strict=True))
+    half = len(seen[0].rows) // 2
+    assert seen[0].rows[:half] != seen[0].rows[half:], "a new epoch has a new order"
+    assert sorted(seen[0].rows[:half]) == sorted(seen[0].rows[half:])
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path: Path) -> None:
+    architecture = tiny_architecture()
+    linear = architecture.module[-1]  # type: ignore[index]
+    assert isinstance(linear, nn.Linear)
+    linear.weight.data.fill_(float("nan"))
+    with pytest.raises(DivergedError, match=r"loss became nan in step 0 \(batch 0\)"):
+        fit(architecture, tiny_data(tiny_images()), tiny_spec(), folder=tmp_path, seed=0)
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path: Path) -> None:
+    spec = tiny_spec(epochs=12, early_stopping_patience=1, learning_rate=0.5, schedule="constant", warmup_epochs=0.0)
+    result = fit(tiny_architecture(), tiny_data(tiny_images()), spec, folder=tmp_path, seed=0)
+    assert result.stopped_early
+    assert result.epochs_run < 12
+    assert result.best_epoch <= result.epochs_run - 2
+
+
+def test_weighted_loss_and_optimizer_change_the_outcome(tmp_path: Path) -> None:
+    images = tiny_images()
+    images.label[::4] = 1  # classes out of balance, so that the weight matters
+    hashes = set()
+    for number, changes in enumerate(
+        ({}, {"loss": "weighted_bce"}, {"optimizer": "adam"}, {"gradient_clip_norm": 0.01}, {"weight_decay": 0.5})
+    ):
+        folder = tmp_path / str(number)
+        fit(tiny_architecture(), tiny_data(images), tiny_spec(epochs=1, **changes), folder=folder, seed=0)
+        hashes.add(sha256_of_file(folder / "weights.safetensors"))
+    assert len(hashes) == 5
+
+
+def test_finished_jobs_leave_no_training_files(tmp_path: Path) -> None:
+    fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=1), folder=tmp_path, seed=0)
+    remove_training_files(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["history.csv", "weights.safetensors"]
+    assert "0.weight" in load_file(tmp_path / "weights.safetensors")
+
+
+def test_channels_last_is_for_cuda() -> None:
+    assert memory_format(tiny_spec(), "cuda") == torch.channels_last
+    assert memory_format(tiny_spec(), "cpu") == torch.contiguous_format
+    assert memory_format(tiny_spec(memory_format="channels_last"), "cpu") == torch.channels_last
+    assert memory_format(tiny_spec(memory_format="contiguous"), "cuda") == torch.contiguous_format
+
+
+def test_two_devices_train_one_network(tmp_path: Path) -> None:
+    images, spec = tiny_images(), tiny_spec(epochs=1, devices=2, strategy="ddp_fork")
+    fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path, seed=0)
+    assert (tmp_path / "weights.safetensors").is_file()
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1
+
+
+def test_probabilities_are_sigmoids_in_float64() -> None:
+    probability = probability_of(np.array([-40.0, 0.0, 12.5], dtype=np.float32))
+    assert probability.dtype == np.float64
+    assert probability[1] == 0.5
+    assert 0 < probability[0] < 1e-17

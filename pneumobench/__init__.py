@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pneumobench.architectures import Architecture, HeatMapLayer, build_architecture, register_architecture
+    from pneumobench.architectures import (
+        Architecture,
+        HeatMapLayer,
+        build_architecture,
+        register_architecture,
+    )
     from pneumobench.runner import run
     from pneumobench.suite import Suite
     from pneumobench.suite_reader import load_suite

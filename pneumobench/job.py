@@ -105,7 +105,12 @@ def _reason(error: Exception, batch_size: int) -> str:
 
 
 def _completed(
-    bench: Bench, name: str, fold: int, loggers: tuple[object, ...], callbacks: tuple[Callback, ...], report: EpochReport | None
+    bench: Bench,
+    name: str,
+    fold: int,
+    loggers: tuple[object, ...],
+    callbacks: tuple[Callback, ...],
+    report: EpochReport | None,
 ) -> JobRecord:
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
     job_folder = bench.folder.job_folder(name, fold)

@@ -72,14 +72,12 @@ def run(
                 progress.job_done(run_job(bench, name, fold, tracker, progress.epoch_done))
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
-    return RunOutcome(
-        records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard
-    )
+    return RunOutcome(records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard)
 
 
 def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, command: str = "") -> Bench:
     """Read and check the data, split it (or take the frozen split), and decode it once."""
-    index, problems = read_radiographs(suite, cache / "phantoms")
+    index, problems = read_radiographs(suite, cache)
     if problems:
         raise problem_error(index.root, problems)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
@@ -98,7 +96,6 @@ def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, c
 
 
 def _check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
-    from pneumobench.errors import SettingsError
 
     if wrong := [fold for fold in folds or () if not 0 <= fold < suite.folds.count]:
         raise SettingsError(f"--folds {wrong[0]}: suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}.")

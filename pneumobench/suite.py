@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -280,30 +282,32 @@ def check_values(suite: Suite, where: str) -> None:
     Raises:
         SettingsError: naming the key, the value found and what was expected.
     """
-    augmentation = suite.augmentation
-    rules: list[tuple[str, object, bool, str]] = [
-        ("name", suite.name, bool(NAME_PATTERN.fullmatch(suite.name)), "1 to 64 of a-z 0-9 _ . -"),
-        ("seed", suite.seed, 0 <= suite.seed < 2**31, "0 to 2147483647"),
-        ("data.image_side_px", suite.data.image_side_px, suite.data.image_side_px >= 32, "at least 32"),
-        ("folds.count", suite.folds.count, suite.folds.count >= 2, "at least 2"),
-        ("folds.tune_fraction", suite.folds.tune_fraction, 0 < suite.folds.tune_fraction < 0.5, "0 < x < 0.5"),
-        ("training.epochs", suite.training.epochs, suite.training.epochs >= 1, "at least 1"),
-        ("training.batch_size", suite.training.batch_size, suite.training.batch_size >= 2, "at least 2"),
-        ("training.learning_rate", suite.training.learning_rate, suite.training.learning_rate > 0, "above 0"),
-        ("training.weight_decay", suite.training.weight_decay, suite.training.weight_decay >= 0, "0 or more"),
-        ("training.warmup_epochs", suite.training.warmup_epochs, suite.training.warmup_epochs >= 0, "0 or more"),
-        ("training.devices", suite.training.devices, suite.training.devices >= 1, "at least 1"),
-        ("architectures.names", suite.architectures.names, bool(suite.architectures.names), "at least one name"),
-        ("augmentation.horizontal_flip", augmentation.horizontal_flip, 0 <= augmentation.horizontal_flip <= 1, "0 to 1"),
-        ("augmentation.rotation_deg", augmentation.rotation_deg, 0 <= augmentation.rotation_deg <= 180, "0 to 180"),
-        ("augmentation.shift", augmentation.shift, 0 <= augmentation.shift < 1, "0 to below 1"),
-        ("augmentation.scale", augmentation.scale, 0 <= augmentation.scale < 1, "0 to below 1"),
-        ("augmentation.shear_deg", augmentation.shear_deg, 0 <= augmentation.shear_deg < 90, "0 to below 90"),
-        ("augmentation.brightness", augmentation.brightness, 0 <= augmentation.brightness <= 1, "0 to 1"),
-        ("augmentation.contrast", augmentation.contrast, 0 <= augmentation.contrast <= 1, "0 to 1"),
+    rules: list[tuple[str, Callable[[Any], bool], str]] = [
+        ("name", lambda name: bool(NAME_PATTERN.fullmatch(name)), "1 to 64 of a-z 0-9 _ . -"),
+        ("seed", lambda seed: 0 <= seed < 2**31, "0 to 2147483647"),
+        ("data.image_side_px", lambda side_px: side_px >= 32, "at least 32"),
+        ("data.limit_images", lambda count: count is None or count >= 2, "at least 2, or null"),
+        ("folds.tune_fraction", lambda fraction: 0 < fraction < 0.5, "0 < x < 0.5"),
+        ("architectures.names", bool, "at least one name"),
+        ("training.learning_rate", lambda rate: rate > 0, "above 0"),
+        ("training.plateau_factor", lambda factor: 0 < factor < 1, "0 < x < 1"),
+        ("training.gradient_clip_norm", lambda norm: norm is None or norm > 0, "above 0, or null"),
+        ("training.early_stopping_patience", lambda epochs: epochs is None or epochs >= 1, "at least 1, or null"),
+        ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
+        ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
+        ("augmentation.shear_deg", lambda angle: 0 <= angle < 90, "0 to below 90"),
+        *((key, lambda count: count >= 1, "at least 1") for key in ("training.epochs", "training.devices")),
+        *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
+        *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
+          for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers")),
+        ("explanation.overlays_per_fold", lambda count: count >= 0, "0 or more"),
+        *((f"augmentation.{key}", lambda size: 0 <= size < 1, "0 to below 1") for key in ("shift", "scale")),
+        *((f"augmentation.{key}", lambda size: 0 <= size <= 1, "0 to 1")
+          for key in ("horizontal_flip", "brightness", "contrast")),
     ]  # fmt: skip
-    for key, found, fine, expected in rules:
-        if not fine or (isinstance(found, float) and not math.isfinite(found)):
+    for key, fine, expected in rules:
+        found = operator.attrgetter(key)(suite)
+        if not fine(found) or (isinstance(found, float) and not math.isfinite(found)):
             raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:

@@ -25,7 +25,10 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     values, lines = read_strict_yaml(path)
     for key, text in _pairs(overrides):
         _check_key(key, f"option --{key}")
-        _put(values, key, yaml.safe_load(text))
+        if dataclasses.is_dataclass(kind := known_keys()[key]):
+            first = dataclasses.fields(kind)[0].name
+            raise SettingsError(f"option --{key} is {_type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
+        _put(values, key, text if kind is str else _value(text, key))
         lines[key] = f"option --{key}"
     suite = _typed(values, lines, str(path))
     check_values(suite, str(path) if not overrides else f"{path} with options")
@@ -47,16 +50,16 @@ def read_strict_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
                 line = token.start_mark.line + 1
                 raise SettingsError(f"{path} line {line}: aliases (*name) are not allowed; write the value out.")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        if not isinstance(node, yaml.MappingNode):
+            raise SettingsError(f"{path}: expected keys such as name, data and training, found {text[:40]!r}.")
+        lines = {key: f"{path} line {line}" for key, line in _walk(node, "", path)}
+        for key, where in lines.items():
+            _check_key(key, where)
+        return yaml.safe_load(text), lines
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, and endless nesting
         mark = getattr(error, "problem_mark", None)
         where = f"{path} line {mark.line + 1}" if mark else str(path)
         raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}.") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise SettingsError(f"{path}: expected keys such as name, data and training, found {text[:40]!r}.")
-    lines = {key: f"{path} line {line}" for key, line in _walk(node, "", path)}
-    for key, where in lines.items():
-        _check_key(key, where)
-    return yaml.safe_load(text), lines
 
 
 def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str, int]]:
@@ -112,10 +115,22 @@ def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key, text
 
 
+def _value(text: str, key: str) -> Any:
+    """Return the value of an option that is not plain text; an empty one is no value, not null."""
+    try:
+        return yaml.safe_load(text) if text else ""
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"option --{key}: {text!r} is not a YAML value.") from error
+
+
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *groups, leaf = key.split(".")
     for group in groups:
-        values = values.setdefault(group, {})
+        if values.get(group) is None:  # absent, or a group without keys
+            values[group] = {}
+        if not isinstance(values[group], dict):
+            return  # of a wrong type, which is reported with its line
+        values = values[group]
     values[leaf] = value
 
 
@@ -127,7 +142,7 @@ def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
     try:
         config = parser.parse_object({"suite": values})
         suite: Suite = parser.instantiate(config).suite
-    except Exception as error:  # noqa: BLE001 - jsonargparse raises several unrelated classes for a wrong type
+    except Exception as error:
         raise SettingsError(_type_message(values, lines, origin, error)) from error
     return suite
 
@@ -143,7 +158,7 @@ def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, er
         if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
             continue
         parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--value", type=kind)
+        parser.add_argument("--value", type=kind if not dataclasses.is_dataclass(kind) else dict | None)
         try:
             parser.parse_object({"value": found})
         except Exception:  # noqa: BLE001 - see above

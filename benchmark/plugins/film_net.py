@@ -1,7 +1,7 @@
 """A worked example of a plugin: a small network of one's own beside the timm models of a suite.
 
-    pneumobench check film_net --plugin benchmark/plugins/film_net.py
-    pneumobench run --plugin benchmark/plugins/film_net.py --architectures resnet18,film_net
+pneumobench check film_net --plugin benchmark/plugins/film_net.py
+pneumobench run --plugin benchmark/plugins/film_net.py --architectures resnet18,film_net
 """
 
 from torch import nn

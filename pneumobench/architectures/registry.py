@@ -141,9 +141,10 @@ def check_names(names: tuple[str, ...], weights: str = "none") -> None:
     for name in names:
         if name not in _registrations:
             load_entry_points(name)
-        if name in _registrations or timm.is_model(name):
+        tags = timm.list_models(f"{name.split('.')[0]}.*", include_tags=True) if timm.is_model(name) else []
+        if name in _registrations or name in tags or (timm.is_model(name) and "." not in name):
             continue
-        known = [*_registrations, *timm.list_models()]
+        known = [*_registrations, *timm.list_models(), *tags]
         near = nearest_names(name, known, count=3)
         unknown.append(f"unknown architecture {name!r}; {suggestion(name, known, count=3)}" if near else
                        f"unknown architecture {name!r}; `pneumobench architectures` lists the known ones.")  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -35,16 +35,18 @@ def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weig
     options: dict[str, Any] = {"num_classes": 1, "in_chans": in_channels}
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_side_px
-    origin = "random"
+    origin, head = "random", _classifier_names(config)
     if weights == "imagenet":
         origin = f"timm:{name if config is None or '.' in name else f'{name}.{config.tag}'}"
         options["pretrained"] = True
     elif weights != "none":
         file = local_weights_file(name, Path(weights))
         origin = f"file:{file.name}"
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, config)}}
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, head)}}
+    random_state = torch.get_rng_state()
     try:
         module = timm.create_model(name, **options)
+        layers = find_heatmap_layers(module, in_channels, image_side_px)
     except (OSError, RuntimeError, ValueError) as error:
         if weights == "none":
             raise SettingsError(f"{name}: cannot be built for {image_side_px} px: {error}.") from error
@@ -52,13 +54,17 @@ def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weig
             f"{name}: pretrained weights could not be loaded: {str(error) or type(error).__name__}. Without internet, "
             "put NAME.safetensors files into a folder and set architectures.weights to it, or set it to none."
         ) from error
+    if origin.startswith("file:"):
+        torch.set_rng_state(random_state)
+        twin = timm.create_model(name, **{**options, "pretrained": False})
+        _check_all_loaded(module, twin, head, Path(weights) / f"{name}.safetensors")
     mean, std = 0.5, 0.25
     if origin != "random" and config is not None:  # gray films: one mean and deviation for all channels
         mean, std = sum(config.mean) / 3, sum(config.std) / 3
     return Architecture(
         module=module,
         in_channels=in_channels,
-        heatmap_layers=find_heatmap_layers(module, in_channels, image_side_px),
+        heatmap_layers=layers,
         pixel_mean=mean,
         pixel_std=std,
         weights_origin=origin,
@@ -80,16 +86,43 @@ def local_weights_file(name: str, folder: Path) -> Path:
     return file
 
 
-def _class_count(file: Path, config: Any) -> dict[str, int]:
-    """Tell timm how many classes the file's classifier has; it drops the head without a word otherwise."""
+def _classifier_names(config: Any) -> tuple[str, ...]:
     classifier = config.classifier if config is not None else None
-    names = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
-    with safe_open(file, framework="pt") as tensors:
-        known = set(tensors.keys())
-        for name in names:
-            if f"{name}.weight" in known:
-                return {"num_classes": int(tensors.get_slice(f"{name}.weight").get_shape()[0])}
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+
+
+def _class_count(file: Path, classifier_names: tuple[str, ...]) -> dict[str, int]:
+    """Tell timm how many classes the file's classifier has; it drops the head without a word otherwise."""
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            known = set(tensors.keys())
+            for name in classifier_names:
+                if f"{name}.weight" in known:
+                    return {"num_classes": int(tensors.get_slice(f"{name}.weight").get_shape()[0])}
+    except (SafetensorError, OSError) as error:
+        raise SettingsError(f"{file}: not a readable safetensors file ({error}); copy it again.") from error
     return {}
+
+
+def _check_all_loaded(module: nn.Module, twin: nn.Module, classifier_names: tuple[str, ...], file: Path) -> None:
+    """Refuse a file that leaves weights random: timm only logs tensors that it does not find.
+
+    Names in a file may be older ones that timm translates, so values are compared, not names: with those of a twin
+    that was initialised alike and loaded nothing.
+    """
+    fresh = dict(twin.named_parameters())
+    heads = tuple(f"{name}." for name in classifier_names)
+    drawn = {  # what starts as a constant, such as a norm or a bias, may well be the same in the file
+        key: value
+        for key, value in module.named_parameters()
+        if not key.startswith(heads) and bool(fresh[key].min() != fresh[key].max())
+    }
+    left = [key for key, value in drawn.items() if torch.equal(value, fresh[key])]
+    if left:
+        raise SettingsError(
+            f"{file}: {len(left)} of {len(drawn)} weight tensors are not in the file (first {left[0]}): it belongs to "
+            "another architecture or is incomplete."
+        )
 
 
 def load_local_weights(architecture: Architecture, name: str, folder: Path) -> Architecture:
@@ -101,6 +134,8 @@ def load_local_weights(architecture: Architecture, name: str, folder: Path) -> A
     file = local_weights_file(name, folder)
     try:
         architecture.module.load_state_dict(load_file(file))
+    except (SafetensorError, OSError) as error:
+        raise SettingsError(f"{file}: not a readable safetensors file ({error}); copy it again.") from error
     except RuntimeError as error:
         raise SettingsError(f"{file}: tensors do not fit architecture {name!r}: {error}.") from error
     return dataclasses.replace(architecture, weights_origin=f"file:{file.name}")

@@ -110,9 +110,7 @@ def _gallery_order(label: NDArray[np.int64], probability: NDArray[np.float64], c
     error = np.abs(probability - label)
     outcome = np.where(probability >= 0.5, np.where(label == 1, "tp", "fp"), np.where(label == 1, "fn", "tn"))
     wrong = [i for i in np.argsort(-error, kind="stable") if outcome[i] in ("fn", "fp")][: (count + 1) // 2]
-    right = {
-        kind: [int(i) for i in np.argsort(error, kind="stable") if outcome[i] == kind] for kind in ("tp", "tn")
-    }
+    right = {kind: [int(i) for i in np.argsort(error, kind="stable") if outcome[i] == kind] for kind in ("tp", "tn")}
     order = [int(i) for i in wrong]
     while len(order) < count and any(right.values()):
         for kind in ("tp", "tn"):

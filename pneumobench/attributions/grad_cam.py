@@ -38,13 +38,15 @@ class _ProbedLayer(nn.Module):
         y: Tensor = self.layer(x)
         if self.where.layout == "NCHW":
             # a copy, because in-place activations after the layer would overwrite what the map is made of
-            return self.probe(y).clone()
+            probed: Tensor = self.probe(y)
+            return probed.clone()
         if self.where.layout == "NHWC":
-            return self.probe(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).clone()
+            probed = self.probe(y.permute(0, 3, 1, 2))
+            return probed.permute(0, 2, 3, 1).clone()
         prefix, patches = y[:, : self.where.prefix_tokens], y[:, self.where.prefix_tokens :]
         side = math.isqrt(patches.shape[1])
         assert side * side == patches.shape[1], "square films give a square grid of patches"
-        grid = patches.transpose(1, 2).unflatten(2, (side, side))  # (B, T, C) -> (B, C, side, side)
+        grid = patches.transpose(1, 2).reshape(len(y), -1, side, side)  # (B, T, C) -> (B, C, side, side)
         return torch.cat([prefix.detach(), self.probe(grid).flatten(2).transpose(1, 2)], dim=1)
 
 
@@ -80,7 +82,9 @@ def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
     best: ChosenLayer | None = None
     for where in architecture.heatmap_layers:
         if where.name not in known:
-            raise SettingsError(f"heat-map layer {where.name!r} does not exist; layers: {', '.join(list(known)[1:8])} ...")
+            raise SettingsError(
+                f"heat-map layer {where.name!r} does not exist; layers: {', '.join(list(known)[1:8])} ..."
+            )
         shape: list[torch.Size] = []
         with _probed(module, where) as probe, torch.no_grad():
             hook = probe.register_forward_hook(lambda _m, _i, output, shape=shape: shape.append(output.shape))
@@ -117,7 +121,7 @@ def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer) -> 
     finally:
         for parameter, needed in zip(module.parameters(), needed_gradient, strict=True):
             parameter.requires_grad_(needed)
-    maps = maps.detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
+    maps = torch.as_tensor(maps).detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
     assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps
 

@@ -85,6 +85,4 @@ def lung_masks(index: Index, side_px: int, cache_folder: Path) -> LungMasks:
         side_px,
         lambda path: read_drawn_mask(path, side_px).astype(np.uint8),
     )
-    return LungMasks(
-        drawn=drawn, drawn_row={int(row): i for i, row in enumerate(named)}, box=fixed_lung_box(side_px)
-    )
+    return LungMasks(drawn=drawn, drawn_row={int(row): i for i, row in enumerate(named)}, box=fixed_lung_box(side_px))

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq, minimize  # type: ignore[import-untyped]
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.optimize import brentq, minimize
+from scipy.special import expit
 
 from pneumobench.metrics.validation import (
     Booleans,
@@ -149,9 +149,7 @@ def apply_temperature(logit: ArrayLike, temperature: float) -> Floats:
     [0.5, 0.731]
     """
     if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(
-            f"temperature is {temperature}; expected a positive number, as fit_temperature gives."
-        )
+        raise ValueError(f"temperature is {temperature}; expected a positive number, as fit_temperature gives.")
     probability: Floats = expit(checked_numbers(logit, "logit") / temperature)
     return probability
 
@@ -191,7 +189,5 @@ def _intercept_at_slope_one(logits: Floats, labels: Booleans) -> float:
         return low
     # The ends lie on the root itself when all but one logit are alike: a step outwards keeps the signs apart.
     return float(
-        brentq(
-            lambda shift: float(np.mean(expit(logits + shift)) - share), low - 1e-6, high + 1e-6, xtol=1e-12
-        )
+        brentq(lambda shift: float(np.mean(expit(logits + shift)) - share), low - 1e-6, high + 1e-6, xtol=1e-12)
     )

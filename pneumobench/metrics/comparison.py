@@ -130,9 +130,7 @@ def paired_auc_differences(
     drawn = [resampled[first] - resampled[second] for first, second in couples]
     p_values = [_two_sided(values) for values in drawn]
     differences = []
-    for (first, second), values, p_value, p_holm in zip(
-        couples, drawn, p_values, holm(p_values), strict=True
-    ):
+    for (first, second), values, p_value, p_holm in zip(couples, drawn, p_values, holm(p_values), strict=True):
         interval = percentile_interval(values)
         differences.append(
             AucDifference(
@@ -145,9 +143,7 @@ def paired_auc_differences(
                 p_holm=p_holm,
             )
         )
-    return AucComparison(
-        area_under_roc={name: areas[name] for name in ranked}, differences=tuple(differences)
-    )
+    return AucComparison(area_under_roc={name: areas[name] for name in ranked}, differences=tuple(differences))
 
 
 def top_group(comparison: AucComparison) -> list[str]:
@@ -156,9 +152,7 @@ def top_group(comparison: AucComparison) -> list[str]:
     Those with a Holm-corrected p-value of at least 0.05 against the best one, and the best one itself.
     """
     best = next(iter(comparison.area_under_roc))
-    alike = {
-        pair.worse for pair in comparison.differences if pair.better == best and pair.p_holm >= SIGNIFICANCE
-    }
+    alike = {pair.worse for pair in comparison.differences if pair.better == best and pair.p_holm >= SIGNIFICANCE}
     return [name for name in comparison.area_under_roc if name == best or name in alike]
 
 

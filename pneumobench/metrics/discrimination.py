@@ -33,9 +33,7 @@ def roc_curve(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats,
     >>> true_positive_rate.tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
-    false_positives, true_positives, threshold = _counts_by_threshold(
-        *checked_scores(probability, has_pneumonia)
-    )
+    false_positives, true_positives, threshold = _counts_by_threshold(*checked_scores(probability, has_pneumonia))
     return _rate(false_positives), _rate(true_positives), threshold
 
 

@@ -198,9 +198,7 @@ def confusion_metric_intervals(
     return {name: percentile_interval(formula(tp, fn, fp, tn)) for name, formula in CONFUSION_METRICS.items()}
 
 
-def mean_interval(
-    values: ArrayLike, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def mean_interval(values: ArrayLike, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Return the 95 % patient-bootstrap interval of the mean over images, NaN left out.
 
     Args:
@@ -218,9 +216,7 @@ def mean_interval(
     numbers: Floats = np.asarray(values, np.float64)
     names = np.asarray(groups)
     if numbers.ndim != 1 or names.shape != numbers.shape:
-        raise ValueError(
-            f"values have shape {numbers.shape}, groups {names.shape}; expected one of each an image."
-        )
+        raise ValueError(f"values have shape {numbers.shape}, groups {names.shape}; expected one of each an image.")
     if np.isinf(numbers).any():
         raise ValueError("values hold infinity; expected numbers, or NaN where nothing was measured.")
     measured = ~np.isnan(numbers)

@@ -32,9 +32,7 @@ class Confusion:
 
     def __add__(self, other: Confusion) -> Confusion:
         """Return the counts of both sets of images together, as pooling folds needs."""
-        return Confusion(
-            tp=self.tp + other.tp, fn=self.fn + other.fn, fp=self.fp + other.fp, tn=self.tn + other.tn
-        )
+        return Confusion(tp=self.tp + other.tp, fn=self.fn + other.fn, fp=self.fp + other.fp, tn=self.tn + other.tn)
 
 
 def confusion_at(probability: ArrayLike, has_pneumonia: ArrayLike, *, threshold: float) -> Confusion:
@@ -154,7 +152,8 @@ def specificity(confusion: Confusion) -> float:
 def f1(confusion: Confusion) -> float:
     """Return the harmonic mean of precision and recall, in [0, 1].
 
-    NaN when no image has pneumonia and none was called so. It is 2 tp / (2 tp + fp + fn), which is 0, not NaN, when there is pneumonia and none was found.
+    NaN when no image has pneumonia and none was called so. It is 2 tp / (2 tp + fp + fn), which is 0, not
+    NaN, when there is pneumonia and none was found.
     """
     return _metric("f1", confusion)
 
@@ -202,9 +201,7 @@ def threshold_youden(probability: ArrayLike, has_pneumonia: ArrayLike) -> float:
     return float(thresholds[np.argmax(tp * negatives - fp * positives)])
 
 
-def threshold_for_specificity(
-    probability: ArrayLike, has_pneumonia: ArrayLike, *, at_least: float = 0.95
-) -> float:
+def threshold_for_specificity(probability: ArrayLike, has_pneumonia: ArrayLike, *, at_least: float = 0.95) -> float:
     """Return the lowest threshold whose specificity is at least `at_least`: the most sensitive permitted one.
 
     It lies midway between two neighbouring probabilities; above 1 when only calling nobody positive will do.
@@ -227,9 +224,7 @@ def threshold_for_specificity(
     return float(thresholds[np.argmax(enough)])
 
 
-def threshold_for_sensitivity(
-    probability: ArrayLike, has_pneumonia: ArrayLike, *, at_least: float = 0.95
-) -> float:
+def threshold_for_sensitivity(probability: ArrayLike, has_pneumonia: ArrayLike, *, at_least: float = 0.95) -> float:
     """Return the highest threshold whose sensitivity is at least `at_least`: the most specific permitted one.
 
     It lies midway between two neighbouring probabilities.
@@ -251,9 +246,7 @@ def threshold_for_sensitivity(
     return float(thresholds[np.flatnonzero(enough)[-1]])
 
 
-def _candidates(
-    probability: ArrayLike, has_pneumonia: ArrayLike
-) -> tuple[Floats, Integers, Integers, Booleans]:
+def _candidates(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats, Integers, Integers, Booleans]:
     """Return every distinguishable threshold, rising, with its true and false positives, and the labels."""
     scores, labels = checked_scores(probability, has_pneumonia)
     require_both_classes(labels, "choosing a threshold")

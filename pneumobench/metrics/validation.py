@@ -96,11 +96,11 @@ def group_indices(groups: ArrayLike) -> Integers:
     """
     names = _vector(groups, "groups")
     if names.dtype.kind == "O":  # strings of a pandas column come as objects
-        kinds = {type(name) for name in names.tolist()}
-        if kinds != {str} and kinds != {int}:
-            listed = ", ".join(sorted(kind.__name__ for kind in kinds))
+        each = names.tolist()
+        if not any(all(isinstance(name, kind) for name in each) for kind in (str, (int, np.integer))):
+            listed = ", ".join(sorted({type(name).__name__ for name in each}))
             raise ValueError(f"groups holds {listed} values; expected all integers or all strings.")
-        names = np.asarray(names.tolist())
+        names = np.asarray(each)
     if names.dtype.kind not in "iuU":
         raise ValueError(f"groups holds {names.dtype} values; expected integers or strings.")
     indices: Integers = np.unique(names, return_inverse=True)[1].astype(np.int64)

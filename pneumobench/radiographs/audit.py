@@ -13,13 +13,14 @@ from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.suite import Suite, data_root
 
 
-def list_radiographs(suite: Suite, phantom_folder: Path) -> tuple[Path, Listing]:
+def list_radiographs(suite: Suite, cache_folder: Path) -> tuple[Path, Listing]:
     """Return the root and the listed images of a suite's data; phantoms are drawn first where asked for."""
     data = suite.data
     if data.source == "phantoms":
         phantoms = data.phantoms
+        counts = f"{phantoms.patients}-{phantoms.official_test_patients}"
         table = make_phantoms(
-            phantom_folder,
+            cache_folder / f"phantoms-{counts}-{phantoms.side_px}px-{phantoms.seed}",
             patients=phantoms.patients,
             official_test_patients=phantoms.official_test_patients,
             side_px=phantoms.side_px,
@@ -33,9 +34,9 @@ def list_radiographs(suite: Suite, phantom_folder: Path) -> tuple[Path, Listing]
     return root, listing
 
 
-def read_radiographs(suite: Suite, phantom_folder: Path) -> tuple[Index, tuple[str, ...]]:
+def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str, ...]]:
     """Return the index of a suite's readable images, and one line for every image that cannot be used."""
-    root, listing = list_radiographs(suite, phantom_folder)
+    root, listing = list_radiographs(suite, cache_folder)
     if listing.rows.empty:
         raise DataError(f"{root}: no image is listed.")
     index, problems = open_images(root, listing)

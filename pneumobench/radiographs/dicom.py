@@ -95,8 +95,9 @@ def read_dicom(path: Path) -> NDArray[np.uint8]:
             COPY_AGAIN,
         )
     try:
-        levels = np.asarray(apply_rescale(stored, dataset))
-        usable = bool(np.isfinite(levels).all())
+        with np.errstate(over="ignore", invalid="ignore"):
+            levels = np.asarray(apply_rescale(stored, dataset))
+        usable = bool((np.abs(levels) < BEYOND_ALL_LEVELS).all())  # not a number is not below either
     except Exception:  # noqa: BLE001
         usable = False
     if not usable:

@@ -168,6 +168,11 @@ def check_folds(index: Index, folds: Folds) -> None:
     for fold in range(folds.count):
         part = pd.Series("none", index=table.index)
         for name, rows in folds.positions(index, fold).items():
+            if (twice := rows[part.iloc[rows] != "none"]).size:
+                raise LeakError(
+                    f"image {table['image_id'].iloc[twice[0]]} is in {part.iloc[twice[0]]} and {name} of fold {fold} "
+                    "(folds.json): delete folds.json and start again to split by patient."
+                )
             part.iloc[rows] = name
         inside = part.isin(["train", "tune", "test"])
         for column, what in (("patient", "patient"), ("sha256", "image content"), ("group", "patient group")):

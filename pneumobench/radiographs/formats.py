@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 512 * 2**20  # an uncompressed 16-bit film of MAX_PIXELS and it
 WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of a film that names none
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 DICOM_MARK_AT, DICOM_MARK = 128, b"DICM"
 OTHER_KINDS = {
     b"GIF8": "a GIF image",
@@ -86,9 +86,7 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
             )
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(
-            path, f"cannot be opened: {error.strerror or error}", "check its permissions"
-        ) from error
+        raise unreadable(path, f"cannot be opened: {error.strerror or error}", "check its permissions") from error
     if content.startswith(JPEG_START):
         return _read_jpeg(path, content)
     if content.startswith(PNG_START):
@@ -163,10 +161,13 @@ def _read_jpeg(path: Path, content: bytes) -> NDArray[np.uint8]:
 
 def _read_png(path: Path, content: bytes) -> NDArray[np.uint8]:
     header, _ = _header(path, content, "PNG")
+    incomplete = unreadable(path, "truncated or damaged: a PNG chunk is incomplete", "copy or download it again")
+    if PNG_END not in content:
+        raise incomplete
     try:
-        header.verify()  # all chunks up to the end chunk, with their checksums
+        header.verify()  # the checksums of all chunks
     except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise unreadable(path, "truncated or damaged: a PNG chunk is incomplete", "copy it again") from error
+        raise incomplete from error
     levels = _decoded(path, content, cv2.IMREAD_UNCHANGED)
     if levels.ndim == 3:
         gray = cv2.cvtColor(levels[..., :3], cv2.COLOR_BGR2GRAY)
@@ -198,7 +199,9 @@ def _header(path: Path, content: bytes, kind: str) -> tuple[Image.Image, int]:
             "export the film at its native size, or remove the file if it is no film",
         ) from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise unreadable(path, f"truncated or damaged: no complete {kind} header", "copy it again") from error
+        raise unreadable(
+            path, f"truncated or damaged: no complete {kind} header", "copy or download it again"
+        ) from error
     check_pixel_count(path, *header.size)
     return header, stream.tell()
 

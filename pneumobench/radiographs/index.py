@@ -18,6 +18,7 @@ from pneumobench.radiographs.patients import group_images, kermany_patient
 INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
 ]  # fmt: skip
+TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask"]  # 001 stays 001
 LABELS = {"NORMAL": 0, "PNEUMONIA": 1, "0": 0, "1": 1}
 KERMANY_TREE = """\
     train/NORMAL/*.jpeg    train/PNEUMONIA/*.jpeg
@@ -71,7 +72,7 @@ def read_index_table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: a column is missing.
     """
-    table = pd.read_csv(path, dtype={"patient": str, "sha256": str, "lung_mask": str}, keep_default_na=False)
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
     if list(table.columns) != INDEX_COLUMNS:
         raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
     return table

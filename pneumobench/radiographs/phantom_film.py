@@ -1,142 +1,50 @@
-"""The drawing of one synthetic chest film: anatomy of a child, exposure of a film, opacities of a pneumonia.
+"""The drawing of one synthetic chest film, with the opacities of a pneumonia.
 
-Coordinates are of the body, not of the picture: x from -1 (image left, the patient's right) to 1, y from -1
-(neck) to 1 (abdomen), the middle of the chest at (0, 0). Brightness is a sum of attenuations, 0 black to 1 white.
+Brightness is a sum of attenuations, 0 black to 1 white.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.radiographs.phantom_anatomy import Child, Exposure, Points, lung_outline
+
 Subtype = Literal["normal", "bacteria", "virus"]
 Floats = NDArray[np.float32]
-Points = NDArray[np.float64]
 
 SUBPIXEL_BITS = 4  # outlines are placed to a sixteenth of a pixel
-# one lung, from its apex along the chest wall, over the diaphragm and back along the spine, behind the heart
-LUNG_OUTLINE = np.array([
-    (0.24, -0.67), (0.42, -0.57), (0.57, -0.32), (0.65, -0.02), (0.685, 0.26), (0.68, 0.44),
-    (0.645, 0.475), (0.54, 0.365), (0.36, 0.29), (0.15, 0.37), (0.09, 0.12), (0.085, -0.22), (0.13, -0.53),
-])  # fmt: skip
-ON_DIAPHRAGM = slice(5, 10)  # the outline points that breathing moves
 BODY_OUTLINE = np.array([
-    (-0.20, -1.5), (-0.20, -0.95), (-0.50, -0.80), (-1.05, -0.88), (-1.6, -0.95), (-1.6, -0.45), (-1.02, -0.48),
-    (-0.82, -0.28), (-0.80, 0.10), (-0.82, 0.60), (-0.86, 1.6),
+    (-0.20, -1.5), (-0.20, -0.95), (-0.50, -0.80), (-1.05, -0.88), (-1.6, -0.95), (-1.6, -0.45),
+    (-1.02, -0.48), (-0.82, -0.28), (-0.80, 0.10), (-0.82, 0.60), (-0.86, 1.6),
 ])  # fmt: skip
 CLAVICLE = np.array([(0.06, -0.60), (0.20, -0.655), (0.36, -0.70), (0.52, -0.73), (0.70, -0.81)])
 LUNG_DARKNESS = 0.31  # how much darker aerated lung is than the soft tissue around it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Child:
-    """What all films of one patient share: habitus, bones, heart, vessels and where a pneumonia sits."""
-
-    chest_scale: tuple[float, float]
-    lung_jitter: Points  # (2 lungs, outline points, xy)
-    heart: tuple[float, float, float, float, float]  # centre x, y, half axes, tilt in degrees
-    mediastinum_width: float
-    first_rib: float
-    rib_spacing: float
-    rib_width: float
-    bone: float
-    tissue: float
-    vessels: Points  # (2 lungs, vessels, points, xy), from the hilum outwards
-    focus_side: int
-    focus: tuple[float, float]
-    focus_radius: float
-    focus_shape: NDArray[np.float64]
-    severity: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure:
-    """What differs from film to film: placement, breath, tube and detector, side marker."""
-
-    rotation_deg: float
-    zoom: float
-    shift: tuple[float, float]
-    breath: float
-    contrast: float
-    brightness: float
-    gamma: float
-    noise: float
-    heel: tuple[float, float]
-    collimation: float
-    marker: str
-    bubble: tuple[float, float, float]
-
-
-def draw_child(rng: np.random.Generator) -> Child:
-    """Draw a patient's anatomy; nothing in it depends on health."""
-    t = np.linspace(0.0, 1.0, 6)
-    count = 7
-    angle = np.linspace(-1.25, 1.25, count) + rng.normal(0.0, 0.10, (2, count))
-    length = rng.uniform(0.28, 0.46, (2, count)) * (1.0 - 0.18 * np.abs(np.sin(angle)))
-    bend = rng.normal(0.0, 0.05, (2, count))
-    along = length[..., None] * t
-    x = 0.15 + along * np.cos(angle)[..., None] + bend[..., None] * t**2
-    y = -0.06 + along * np.sin(angle)[..., None] * 1.15 + bend[..., None] * t * (1.0 - t)
-    return Child(
-        chest_scale=(float(rng.uniform(0.90, 1.12)), float(rng.uniform(0.90, 1.10))),
-        lung_jitter=rng.normal(0.0, 0.013, (2, *LUNG_OUTLINE.shape)),
-        heart=(
-            float(rng.normal(0.12, 0.02)),
-            float(rng.normal(0.13, 0.025)),
-            float(rng.uniform(0.29, 0.37)),
-            float(rng.uniform(0.24, 0.31)),
-            float(rng.uniform(28.0, 48.0)),
-        ),
-        mediastinum_width=float(rng.uniform(0.13, 0.20)),
-        first_rib=float(rng.uniform(-0.66, -0.60)),
-        rib_spacing=float(rng.uniform(0.125, 0.15)),
-        rib_width=float(rng.uniform(0.030, 0.042)),
-        bone=float(rng.uniform(0.75, 1.25)),
-        tissue=float(rng.uniform(-0.05, 0.05)),
-        vessels=np.stack([x, y], axis=-1),
-        focus_side=int(rng.integers(2)),
-        focus=(float(rng.uniform(0.28, 0.50)), float(rng.choice([-0.36, -0.05, 0.22]) + rng.normal(0.0, 0.03))),
-        focus_radius=float(rng.uniform(0.17, 0.27)),
-        focus_shape=rng.normal(0.0, 1.0, (2, 4)) * np.array([0.12, 0.09, 0.06, 0.04]),
-        severity=float(rng.uniform(0.65, 1.0)),
-    )
-
-
-def draw_exposure(rng: np.random.Generator) -> Exposure:
-    """Draw how one film was taken; nothing in it depends on health."""
-    return Exposure(
-        rotation_deg=float(rng.normal(0.0, 3.0)),
-        zoom=float(rng.uniform(1.04, 1.24)),
-        shift=(float(rng.normal(0.0, 0.03)), float(rng.normal(0.08, 0.035))),
-        breath=float(rng.normal(0.0, 0.025)),
-        contrast=float(rng.uniform(0.85, 1.2)),
-        brightness=float(rng.normal(0.0, 0.045)),
-        gamma=float(rng.uniform(0.88, 1.15)),
-        noise=float(rng.uniform(0.005, 0.015)),
-        heel=(float(rng.normal(0.0, 0.025)), float(rng.normal(0.0, 0.025))),
-        collimation=float(rng.uniform(0.01, 0.06)) if rng.random() < 0.3 else 0.0,
-        marker=str(rng.choice(["", "L", "R"], p=[0.4, 0.2, 0.4])),
-        bubble=(float(rng.normal(0.36, 0.04)), float(rng.normal(0.60, 0.03)), float(rng.uniform(0.0, 0.13))),
-    )
-
-
 def draw_film(
-    child: Child, exposure: Exposure, subtype: Subtype, side_px: int, *, noise_seed: list[int], disease_seed: list[int]
+    child: Child,
+    exposure: Exposure,
+    subtype: Subtype,
+    side_px: int,
+    *,
+    noise_seed: list[int],
+    disease_seed: list[int],
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Draw one film and its lungs.
 
-    With the same child, exposure and noise a film of pneumonia differs from the normal one inside the lungs only.
+    With the same child, exposure and noise a film of pneumonia differs from the normal one only inside the
+    lungs.
 
     Returns:
-        Film (side, side) uint8, and exact lung mask (side, side) bool that includes the lung behind the heart.
+        Film (side, side) uint8, and exact lung mask (side, side) bool with the lung behind the heart.
     """
     picture = _Picture(side_px, exposure)
-    lungs = [_lung_outline(child, exposure, side) for side in (0, 1)]
+    lungs = [lung_outline(child, exposure, side) for side in (0, 1)]
     canvas = np.zeros((side_px, side_px), dtype=np.uint8)
     for outline in lungs:
         cv2.fillPoly(canvas, [picture.fixed(outline)], 255, cv2.LINE_8, SUBPIXEL_BITS)
@@ -185,9 +93,9 @@ class _Picture:
         self.y: Floats = (inverse[1, 0] * column + inverse[1, 1] * row[:, None]).astype(np.float32)
 
     def fixed(self, points: Points) -> NDArray[np.int32]:
-        """Return body points (N, 2) as fixed-point pixel positions for OpenCV, whose pixel centres are integers."""
+        """Return body points (N, 2) as fixed-point pixels of OpenCV, whose pixel centres are integers."""
         pixels = points @ self._matrix.T + self._offset - 0.5
-        return np.rint(pixels * 2**SUBPIXEL_BITS).astype(np.int32)
+        return np.asarray(np.rint(pixels * 2**SUBPIXEL_BITS), dtype=np.int32)
 
     def soft(self, canvas: NDArray[np.uint8], sigma: float) -> Floats:
         """Return a drawn shape (0 to 255) as 0 to 1 with edges blurred by `sigma` of the side."""
@@ -207,29 +115,6 @@ class _Picture:
         return np.asarray(smooth, dtype=np.float32)
 
 
-@lru_cache(maxsize=8)
-def _closed_spline(points: int, samples: int = 6) -> NDArray[np.float64]:
-    """Return the matrix (points * samples, points) of a closed Catmull-Rom curve through control points."""
-    t = np.arange(samples) / samples
-    weights = 0.5 * np.stack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
-    )
-    matrix = np.zeros((points, samples, points))
-    for start in range(points):
-        for offset in range(4):
-            matrix[start, :, (start + offset - 1) % points] += weights[:, offset]
-    return matrix.reshape(points * samples, points)
-
-
-def _lung_outline(child: Child, exposure: Exposure, side: int) -> Points:
-    """Return the outline of the lung on image left (side 0) or right (side 1)."""
-    points = (LUNG_OUTLINE + child.lung_jitter[side]) * np.array(child.chest_scale)
-    points[:, 0] = np.maximum(points[:, 0], 0.07)  # never over the spine
-    points[ON_DIAPHRAGM, 1] += exposure.breath - (0.025 if side == 0 else 0.0)  # the liver lifts the right one
-    smooth = _closed_spline(len(points)) @ points
-    return smooth * np.array([-1.0 if side == 0 else 1.0, 1.0])
-
-
 def _soft_tissue(child: Child, exposure: Exposure, picture: _Picture) -> Floats:
     """Return body wall, mediastinum, heart, spine, airway, abdomen and stomach gas."""
     x, y = picture.x, picture.y
@@ -242,10 +127,10 @@ def _soft_tissue(child: Child, exposure: Exposure, picture: _Picture) -> Floats:
     brightness = 0.03 + body * (0.50 + child.tissue - 0.10 * x**2)
 
     heart_x, heart_y, half_width, half_height, tilt = child.heart
-    angle = np.deg2rad(tilt)
+    cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
     dx, dy = x - heart_x * wide, y - heart_y * tall - 0.4 * exposure.breath
-    along = (np.cos(angle) * dx + np.sin(angle) * dy) / (half_width * wide)
-    across = (np.cos(angle) * dy - np.sin(angle) * dx) / (half_height * tall)
+    along = (cos * dx + sin * dy) / (half_width * wide)
+    across = (cos * dy - sin * dx) / (half_height * tall)
     heart = _step(1.0 - (along**2 + across**2), 0.16)
     column = _step(child.mediastinum_width * (1.0 - 0.25 * y) - np.abs(x - 0.02), 0.03)
     abdomen = _step(y - 0.36 * tall - exposure.breath, 0.07)
@@ -262,7 +147,7 @@ def _soft_tissue(child: Child, exposure: Exposure, picture: _Picture) -> Floats:
     return np.asarray(brightness, dtype=np.float32)
 
 
-def _step(distance: Floats, width: float) -> Floats:
+def _step(distance: NDArray[Any], width: float) -> Floats:
     """Return 0 far below zero, 1 far above, with a smooth edge of about `width`."""
     ramp = np.clip(distance * np.float32(0.5 / width) + np.float32(0.5), 0.0, 1.0)
     return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), dtype=np.float32)
@@ -313,8 +198,8 @@ def _vessels(child: Child, picture: _Picture) -> Floats:
 def _opacity(child: Child, subtype: Subtype, picture: _Picture, rng: np.random.Generator) -> Floats:
     """Return how much of the air is replaced, 0 to 1, over the whole picture; the caller keeps the lungs.
 
-    bacteria: one consolidated lobe or part of it, dense, with blurred edges. virus: patches and fine markings in
-    both lungs, more around the hila.
+    bacteria: one consolidated lobe or part of it, dense, with blurred edges. virus: patches and fine markings
+    in both lungs, more around the hila.
     """
     x, y = picture.x, picture.y
     wide, tall = child.chest_scale
@@ -333,7 +218,7 @@ def _opacity(child: Child, subtype: Subtype, picture: _Picture, rng: np.random.G
         solid = _step(radius - np.hypot(dx, dy), 0.05)
         same_lung = _step(sign * x - 0.02, 0.03)
         texture = 1.0 + 0.10 * picture.noise(rng, 16)
-        return np.asarray(np.clip(0.85 * severity * solid * same_lung * texture, 0.0, 1.0), dtype=np.float32)
+        return np.asarray(np.clip(0.95 * severity * solid * same_lung * texture, 0.0, 1.0), dtype=np.float32)
     patches = _step(picture.noise(rng, 11) - 0.1, 1.2)
     fine = _step(picture.noise(rng, 36) - 0.2, 1.0)
     hila = np.exp(-(((np.abs(x) / wide - 0.26) / 0.26) ** 2) - ((y / tall) / 0.42) ** 2)

@@ -22,7 +22,10 @@ def cached_films(index: Index, side_px: int, cache_folder: Path) -> NDArray[np.u
     key = sha256_of_text("\n".join([GEOMETRY, str(side_px), *index.table["sha256"]]))[:20]
     paths = [index.root / image_id for image_id in index.table["image_id"]]
     return cached_squares(
-        cache_folder / f"films-{side_px}px-{key}.npy", paths, side_px, lambda path: film_to_square(read_gray(path), side_px)
+        cache_folder / f"films-{side_px}px-{key}.npy",
+        paths,
+        side_px,
+        lambda path: film_to_square(read_gray(path), side_px),
     )
 
 

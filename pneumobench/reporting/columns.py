@@ -38,9 +38,7 @@ class Column:
     higher_is_better: bool | None = True
 
 
-def _of(
-    scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]
-) -> Callable[[Row], float | None]:
+def _of(scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]) -> Callable[[Row], float | None]:
     def read(row: Row) -> float | None:
         found = scores(row)
         return None if found is None else value(found)
@@ -267,3 +265,14 @@ def data_words(board: Leaderboard) -> str:
             f"patients ({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."
+
+
+def shared_patients_words(board: Leaderboard) -> str:
+    """Return a sentence about patient names that stand in training and official test, or nothing."""
+    shared = board.official_patients_trained_on
+    if not shared:
+        return ""
+    return (
+        f" {shared:,} of its {board.official_patients:,} patient names also stand among the training patients; "
+        "whether they are the same children is not known."
+    )

@@ -97,9 +97,7 @@ def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
             RocPanel(
                 identifier=f"{identifier}-{name}",
                 title=title,
-                x_ticks=tuple(
-                    Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps
-                ),
+                x_ticks=tuple(Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps),
                 y_ticks=tuple(
                     Tick(at=round(SIDE - step / width * SIDE, 1), text=f"{1 - width + step:.{digits}f}")
                     for step in steps
@@ -222,8 +220,6 @@ def attention_plot(board: Leaderboard) -> LanePlot | None:
     ]
     return LanePlot(
         height=len(lanes) * LANE_HEIGHT,
-        ticks=tuple(
-            Tick(at=tick * LANE_WIDTH, text=f"{tick:.1f}") for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-        ),
+        ticks=tuple(Tick(at=tick * LANE_WIDTH, text=f"{tick:.1f}") for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
         lanes=tuple(lanes),
     )

@@ -54,9 +54,7 @@ def read_gallery(folder: RunFolder, board: Leaderboard) -> tuple[GalleryRow, ...
     """
     gallery = []
     for row in board.rows:
-        entries = [
-            (fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)
-        ]
+        entries = [(fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)]
         chosen: list[Overlay] = []
         for outcome, words in OUTCOME_WORDS.items():
             place_in_fold: dict[int, int] = {}

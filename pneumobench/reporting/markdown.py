@@ -15,6 +15,7 @@ from pneumobench.reporting.columns import (
     interval_text,
     main_attention,
     number,
+    shared_patients_words,
     weights_notice,
     weights_words,
 )
@@ -43,7 +44,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         parts += [
             "## Official test folder",
             f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
-            "0.5. The last column is the mean AUC of the single models, ± standard deviation.",
+            "0.5. The last column is the mean AUC of the single models, ± standard deviation."
+            f"{_text(shared_patients_words(board))}",
             _official(board),
         ]
     if any(row.attention for row in board.rows):
@@ -92,11 +94,7 @@ def _attention_words() -> str:
 
 def _hardware_words(board: Leaderboard) -> str:
     hardware = board.provenance.hardware
-    shown = [
-        f"{key} {' / '.join(hardware[key])}"
-        for key in ("device", "accelerator", "precision")
-        if key in hardware
-    ]
+    shown = [f"{key} {' / '.join(hardware[key])}" for key in ("device", "accelerator", "precision") if key in hardware]
     return _text("Measured on " + ", ".join(shown) + ".") if shown else "Hardware not recorded."
 
 
@@ -146,9 +144,7 @@ def _attention(board: Leaderboard) -> str:
                 str(found.pneumonia.images),
                 number(found.pneumonia.lar),
                 number(found.pneumonia.chance),
-                " ".join(
-                    [number(found.pneumonia.lar_adjusted), interval_text(found.lar_adjusted_interval)]
-                ).strip(),
+                " ".join([number(found.pneumonia.lar_adjusted), interval_text(found.lar_adjusted_interval)]).strip(),
                 *[number(found.by_outcome[outcome].lar_adjusted) for outcome in OUTCOMES],
                 str(found.degenerate),
             ]
@@ -159,11 +155,7 @@ def _attention(board: Leaderboard) -> str:
 
 
 def _cost(board: Leaderboard) -> str:
-    rows = [
-        [row.architecture, *[_with_interval(column, row) for column in COST]]
-        for row in board.rows
-        if row.cost
-    ]
+    rows = [[row.architecture, *[_with_interval(column, row) for column in COST]] for row in board.rows if row.cost]
     return _table(["architecture", *[column.heading for column in COST]], rows)
 
 

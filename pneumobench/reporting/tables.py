@@ -19,9 +19,7 @@ from pneumobench.results.lung_attention import OUTCOMES
 from pneumobench.results.scores import OperatingPoint, Scores
 
 LEADERBOARD_FORMAT: Final = 1
-DECIMALS: Final = (
-    6  # of every fraction in the files: finer than any interval here, coarser than platform noise
-)
+DECIMALS: Final = 6  # of every fraction in the files: finer than any interval here, coarser than platform noise
 
 
 def leaderboard_json(board: Leaderboard) -> str:
@@ -112,9 +110,7 @@ def _flat_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
     cells[f"{prefix}average_precision"] = scores.average_precision if scores else None
     for point, suffix in (("at_half", ""), ("at_tuned", "_tuned")):
         for item in dataclasses.fields(OperatingPoint):
-            cells[f"{prefix}{item.name}{suffix}"] = (
-                getattr(getattr(scores, point), item.name) if scores else None
-            )
+            cells[f"{prefix}{item.name}{suffix}"] = getattr(getattr(scores, point), item.name) if scores else None
     for name in ("brier", "brier_tempered", "ece", "ece_tempered"):
         cells[prefix + name] = getattr(scores, name) if scores else None
     return cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,21 +17,28 @@ from pneumobench.reporting.columns import (
 )
 from pneumobench.results.leaderboard import Leaderboard
 
-SHOWN = ("auc", "accuracy", "recall", "specificity", "mcc")  # what fits in 100 characters
+# what fits in 80 characters, with headings short enough for it
+SHOWN = {"auc": "AUC", "recall": "Recall", "specificity": "Spec.", "mcc": "MCC", "lar_adjusted": "LAR adj."}
 
 
 def terminal_table(board: Leaderboard) -> Table:
     """Return the ranking with the few columns that fit in a terminal."""
     table = Table(
         title=f"Leaderboard: {escape(board.suite)}",
-        caption=escape(f"* top group. {weights_notice(board)}\n{data_words(board)}"),
+        caption=escape(
+            "AUC out of fold with its 95 % interval by patient; * top group. "
+            f"{weights_notice(board)}\n{data_words(board)}"
+        ),
         caption_justify="left",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    columns = [*(column for column in POOLED if column.key in SHOWN), *LUNG_ATTENTION]
-    table.add_column("#", justify="right")
-    table.add_column("architecture", no_wrap=True)
+    columns = [column for column in (*POOLED, *LUNG_ATTENTION) if column.key in SHOWN]
+    table.add_column("#", justify="right", min_width=2)
+    table.add_column("architecture", overflow="fold")
     for column in columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
+        table.add_column(SHOWN[column.key], justify="right", no_wrap=True)
     for row in board.rows:
         cells = []
         for column in columns:

@@ -32,7 +32,7 @@ from pneumobench.results.store import RunFolder
 from pneumobench.suite import Suite
 
 LAST_WAIT_SECONDS: Final = 15.0  # all that a suite ever waits for W&B, once, after its last job
-INTERRUPTED_WAIT_SECONDS: Final = 3.0  # the same after Ctrl-C, which has to end the process within 5 s
+INTERRUPTED_WAIT_SECONDS: Final = 1.0  # the same after Ctrl-C, which has to end the process within 5 s
 INIT_SECONDS: Final = 15.0  # meanwhile the training goes on, and what it logs is queued
 REPORTED_AT_HALF: Final = ("accuracy", "f1", "mcc", "recall", "specificity")
 STEP: Final = "trainer/global_step"  # the x axis that Lightning's logger sends with every point
@@ -58,8 +58,7 @@ def suite_config(suite: Suite, architecture: str, fold: int) -> dict[str, Any]:
     config["architectures"]["names"] = list(suite.architectures.names)
     if suite.architectures.weights not in ("none", "imagenet"):
         config["architectures"]["weights"] = "folder"
-    job = {"architecture": architecture, "fold": fold}
-    return {**config, "training_hash": suite.training_hash(), "job": job}
+    return {**config, "training_hash": suite.training_hash(), "job": {"architecture": architecture, "fold": fold}}
 
 
 def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
@@ -106,7 +105,7 @@ class WandbTracking:
         self.runs_folder = runs_folder.expanduser().resolve()
         self.files = self.runs_folder / "wandb"
         self._suite = Suite()
-        self._wandb: Any = None
+        self._wandb: Any = None  # the imported package
         self._stopped = False
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -115,9 +114,7 @@ class WandbTracking:
         self._logger: WandbLogger | None = None
 
     @contextmanager
-    def job(
-        self, suite: Suite, architecture: str, fold: int
-    ) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
+    def job(self, suite: Suite, architecture: str, fold: int) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
         """Open the run `fold-K` of job type ARCHITECTURE; a training's error fails it and passes through."""
         if not self._ready():
             yield (), ()
@@ -190,7 +187,7 @@ class WandbTracking:
         """Wait until all is sent; after `seconds` let go of it, so that the process can end."""
         if self._thread is None:
             return
-        self._calls.put(None)
+        self._calls.put(None)  # ends the thread
         self._thread.join(seconds)
         if not self._thread.is_alive():
             self._thread = None
@@ -236,6 +233,7 @@ class WandbTracking:
             # privacy: paths, command line, host, user, git remote and source text stay here
             x_disable_meta=True, x_disable_machine_info=True, x_save_requirements=False,
             disable_git=True, disable_code=True, save_code=False, label_disable=True,
+            program="pneumobench", host="", username="", email="",
             x_disable_stats=True,  # sampling the machine would disturb the cost that records measure
         )  # fmt: skip
 
@@ -246,8 +244,7 @@ class WandbTracking:
 
     def _start(self, suite: Suite, *, job_type: str, name: str, config: dict[str, Any]) -> None:
         self._run = self._wandb.init(
-            dir=str(self.runs_folder), project=suite.logging.wandb_project,
-            group=suite.name, job_type=job_type, name=name,
+            dir=str(self.runs_folder), project=suite.logging.wandb_project, group=suite.name, job_type=job_type, name=name,
             id=uuid.uuid4().hex[:12],  # never WANDB_RUN_ID, which would merge all jobs into one run
             mode=self.mode,
             config=config,
@@ -276,7 +273,9 @@ class WandbTracking:
             self._run.log({"heat_maps": images})
 
     def _send_leaderboard(self, path: Path) -> None:
-        self._run.log({"leaderboard": self._wandb.Table(dataframe=pd.read_csv(path))})
+        table = pd.read_csv(path)
+        cells = table.astype(object).where(table.notna(), None)  # a W&B column takes None, but no NaN among texts
+        self._run.log({"leaderboard": self._wandb.Table(dataframe=cells)})
 
     def _finish(self, *, exit_code: int) -> None:
         run, self._run, self._logger = self._run, None, None

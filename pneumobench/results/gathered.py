@@ -109,9 +109,7 @@ def _identity(record: JobRecord) -> dict[str, str]:
 
 
 def _refuse_mixture(path: Path, records: list[JobRecord]) -> None:
-    common = {
-        key: Counter(_identity(r)[key] for r in records).most_common(1)[0][0] for key in _identity(records[0])
-    }
+    common = {key: Counter(_identity(r)[key] for r in records).most_common(1)[0][0] for key in _identity(records[0])}
     lines = [
         f"  {record.architecture} fold {record.fold}: {key} {value}, the others {common[key]}"
         for record in records

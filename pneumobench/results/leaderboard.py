@@ -113,6 +113,7 @@ class Leaderboard:
         channels: 1 (gray) or 3.
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
+        official_patients_trained_on: patient names of the official test folder that the folds hold too.
         rows: architectures, best first.
         differences: every pair of complete architectures.
         failures: jobs that did not complete.
@@ -133,6 +134,7 @@ class Leaderboard:
     official_images: int
     official_pneumonia_images: int
     official_patients: int
+    official_patients_trained_on: int
     rows: tuple[Row, ...]
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]

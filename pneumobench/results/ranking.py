@@ -66,6 +66,7 @@ def rank_run(path: Path) -> Leaderboard:
         official_images=len(official),
         official_pneumonia_images=int(official["label"].sum()),
         official_patients=int(official["patient"].nunique()),
+        official_patients_trained_on=len(set(official["patient"]) & set(tested["patient"])),
         rows=ranked,
         differences=differences,
         failures=tuple(
@@ -136,9 +137,7 @@ def _with_attention(run: GatheredRun, rows: list[Row]) -> list[Row]:
         if tables:
             explained[row.architecture] = explained_rows(pd.concat(tables), row.predictions)
     keys = {name: set(_image_keys(table)) for name, table in explained.items()}
-    complete = [
-        keys[row.architecture] for row in rows if row.state == "complete" and row.architecture in keys
-    ]
+    complete = [keys[row.architecture] for row in rows if row.state == "complete" and row.architecture in keys]
     common = set.intersection(*complete) if complete else set()
     filled = []
     for row in rows:

@@ -170,9 +170,7 @@ def _fields_of(kind: type[Any], plain: Any, path: Path, where: str) -> dict[str,
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in plain:
         if key not in known:
-            _refuse(
-                path, f"the unknown key {where}.{key}", suggestion(key, known) or f"one of {', '.join(known)}"
-            )
+            _refuse(path, f"the unknown key {where}.{key}", suggestion(key, known) or f"one of {', '.join(known)}")
     for key in known:
         if key not in plain:
             _refuse(path, f"no key {where}.{key}", "every field of a record (null where it has no value)")
@@ -227,18 +225,14 @@ def _checked(plain: Any, path: Path) -> JobRecord:
     except ValueError:
         written = None
     if written is None or written.utcoffset() is None or written.utcoffset() != UTC.utcoffset(None):
-        _refuse(
-            path, f"record.created = {plain['created']!r}", "a time in UTC such as 2026-01-31T09:30:00+00:00"
-        )
+        _refuse(path, f"record.created = {plain['created']!r}", "a time in UTC such as 2026-01-31T09:30:00+00:00")
     hashes = _scalars(plain, "hashes", (str,), path)
     for key, value in hashes.items():
         if key not in HASH_KEYS:
             _refuse(path, f"the unknown key record.hashes.{key}", f"one of {', '.join(HASH_KEYS)}")
         if HASH_PATTERN.fullmatch(value) is None:
             _refuse(path, f"record.hashes.{key} = {value!r}", "a SHA-256 of 64 hexadecimal digits")
-    needed = (
-        (*SHARED_HASH_KEYS, "weights", "predictions") if plain["status"] == "completed" else SHARED_HASH_KEYS
-    )
+    needed = (*SHARED_HASH_KEYS, "weights", "predictions") if plain["status"] == "completed" else SHARED_HASH_KEYS
     for key in needed:
         if key not in hashes:
             _refuse(path, f"no key record.hashes.{key}", f"the hash of the job's {key}")

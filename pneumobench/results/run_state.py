@@ -49,7 +49,7 @@ def claim_folder(folder: Path) -> Iterator[None]:
 
 
 def write_run_facts(
-    folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any]
+    folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any], command: str
 ) -> None:
     """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.
 
@@ -77,9 +77,7 @@ def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     if earlier.training_hash() != suite.training_hash():
         before, now = earlier.to_yaml().splitlines(), suite.to_yaml().splitlines()
         changed = [
-            line
-            for line in difflib.unified_diff(before, now, n=0, lineterm="")
-            if line[:3] not in ("---", "+++")
+            line for line in difflib.unified_diff(before, now, n=0, lineterm="") if line[:3] not in ("---", "+++")
         ]
         difference = "\n".join(f"  {line}" for line in changed if not line.startswith("@@"))
         raise SettingsError(

@@ -102,9 +102,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
         threshold=operating_point.threshold_youden(_probability(tune), has_pneumonia),
         temperature=temperature,
         test=table.loc[table["split"] == "test", columns].sort_values("image_id", ignore_index=True),
-        official=table.loc[table["split"] == "official_test", columns].sort_values(
-            "image_id", ignore_index=True
-        ),
+        official=table.loc[table["split"] == "official_test", columns].sort_values("image_id", ignore_index=True),
     )
 
 

@@ -166,18 +166,10 @@ class RunFolder:
         """
         path = self.predictions_path(record.architecture, record.fold)
         table = _read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"))
-        _require(
-            path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}"
-        )
-        _require(
-            path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)"
-        )
-        _require(
-            path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}"
-        )
-        _require(
-            path, bool((table["seed"] == record.seed).all()), "rows of another seed", f"seed {record.seed}"
-        )
+        _require(path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}")
+        _require(path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)")
+        _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
+        _require(path, bool((table["seed"] == record.seed).all()), "rows of another seed", f"seed {record.seed}")
         _require_unique(path, table["image_id"])
         for column, low, high in (("probability", 0.0, 1.0), ("logit", -np.inf, np.inf)):
             values = pd.to_numeric(table[column], errors="coerce")
@@ -201,18 +193,14 @@ class RunFolder:
             return pd.DataFrame(columns=list(ATTENTION_COLUMNS))
         path = self.attention_path(record.architecture, record.fold)
         table = _read_table(path, ATTENTION_COLUMNS, record.hashes["attention"])
-        _require(
-            path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}"
-        )
+        _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
         _require_unique(path, table["image_id"] + " " + table["method"])
         for column, low in (("lung_area", 0.0), ("lar", 0.0), ("lar_adjusted", -np.inf)):
             given = table[column].astype(str) != ""
             values = pd.to_numeric(table[column].where(given), errors="coerce").astype(np.float64)
             # the lung mask's tolerance: float32 sums may pass 1 by a rounding error
             right = (~given) | (np.isfinite(values) & values.between(low, 1 + 1e-6))
-            _require(
-                path, bool(right.all()), f"a {column} that is not one", "numbers up to 1, or an empty cell"
-            )
+            _require(path, bool(right.all()), f"a {column} that is not one", "numbers up to 1, or an empty cell")
             table[column] = values
         return table
 
@@ -252,9 +240,7 @@ def _read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_filter=False)
     except (ValueError, pd.errors.ParserError) as error:
-        raise RecordError(
-            f"{path}: found no table ({error}), expected the columns {', '.join(columns)}."
-        ) from error
+        raise RecordError(f"{path}: found no table ({error}), expected the columns {', '.join(columns)}.") from error
     _require(
         path,
         tuple(table.columns) == columns,

@@ -20,7 +20,9 @@ class SafeCheckpointIO(CheckpointIO):
     systems. Tensors and plain values only: files are read with `weights_only=True`.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
         """Write a checkpoint, whole or not at all."""
         del storage_options
         target = Path(path)

@@ -90,7 +90,13 @@ def quiet_lightning() -> None:
     """Keep Lightning from advertising and from warning of what is done on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*log_every_n_steps.*", ".*LeafSpec.*", ".*isinstance.*", ".*exists and is not empty.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*log_every_n_steps.*",
+        ".*LeafSpec.*",
+        ".*isinstance.*",
+        ".*exists and is not empty.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
 
 
@@ -123,10 +129,13 @@ def fit(
     quiet_lightning()
     module = PneumoniaClassifier(architecture, spec, positive_weight=data.images.positive_weight(), seed=seed)
     history = _EpochHistory(epoch_report)
-    files = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
-    best = ModelCheckpoint(filename=Path(BEST_FILE).stem, monitor="tune_loss", save_weights_only=True, **files)
+    best = ModelCheckpoint(
+        folder, Path(BEST_FILE).stem, monitor="tune_loss", save_weights_only=True, enable_version_counter=False
+    )
     # a checkpoint of every epoch, whatever its loss, written after the best so that it knows of it
-    resume = ModelCheckpoint(filename=Path(RESUME_FILE).stem, save_on_train_epoch_end=True, every_n_epochs=1, **files)
+    resume = ModelCheckpoint(
+        folder, Path(RESUME_FILE).stem, save_on_train_epoch_end=True, every_n_epochs=1, enable_version_counter=False
+    )
     stopping = []
     if spec.early_stopping_patience is not None:
         stopping = [EarlyStopping("tune_loss", patience=spec.early_stopping_patience)]
@@ -147,7 +156,7 @@ def fit(
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))  # type: ignore[call-overload]
+    module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))
     folder.mkdir(parents=True, exist_ok=True)
     start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
     _fit_or_stop(trainer, module, data, start)
@@ -158,7 +167,7 @@ def fit(
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:
         save_file(
-            {key.removeprefix(prefix): value.contiguous() for key, value in weights.items() if key.startswith(prefix)},
+            {key.removeprefix(prefix): w.contiguous() for key, w in weights.items() if key.startswith(prefix)},
             temporary,
         )
     write_text(folder / "history.csv", _history_csv(seen["rows"]))

@@ -40,7 +40,7 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
     """
     fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
     module = architecture.module.eval().to(fabric.device)
-    module.to(memory_format=memory_format(spec, fabric.device.type))  # type: ignore[call-overload]
+    module.to(memory_format=memory_format(spec, fabric.device.type))
     rows: list[Any] = []
     logits: list[Any] = []
     started = time.perf_counter()

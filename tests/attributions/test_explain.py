@@ -63,7 +63,7 @@ def test_attention_and_gallery_of_a_fold(tmp_path: Path) -> None:
     assert [item["outcome"] in ("fn", "fp") for item in listed] == [True] * 3 + [False] * 3
     assert listed[0]["image_id"] == f"film{rows[1]}.png"
     for item in listed:
-        assert cv2.imread(str(tmp_path / item["file"])).shape == (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX, 3)
+        assert np.asarray(cv2.imread(str(tmp_path / item["file"]))).shape == (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX, 3)
         assert item["file"].endswith(f"-{item['outcome']}.png")
     assert np.load(tmp_path / "maps.npz")["rows"].tolist() == rows.tolist()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end.commands import pneumobench
 
-TEN_LINE_PLUGIN = '''\
+TEN_LINE_PLUGIN = """\
 from torch import nn
 from pneumobench import Architecture, HeatMapLayer, register_architecture
 
@@ -20,9 +20,9 @@ def ten_lines(*, in_channels: int) -> Architecture:
     head = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 1))
     layers = (HeatMapLayer(name="0"),)
     return Architecture(module=nn.Sequential(conv, head), in_channels=in_channels, heatmap_layers=layers)
-'''
+"""
 
-BROKEN_PLUGIN = '''\
+BROKEN_PLUGIN = """\
 from torch import nn
 from pneumobench import Architecture, register_architecture
 
@@ -53,7 +53,7 @@ def crashes():
 @register_architecture("diverges", source="a test")
 def diverges():
     return Architecture(module=Broken("nan"))
-'''
+"""
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,11 @@ def _fails(
     ],
 )
 def test_wrong_settings_end_with_one_message_and_code_2(
-    arguments: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code, message = _fails(capsys, monkeypatch, tmp_path, arguments)
     assert code == (3 if arguments[0] == "leaderboard" else 2)
@@ -77,7 +81,16 @@ def test_unusable_data_ends_with_one_message_and_code_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(root: Path) -> tuple[int, str]:
-        arguments = ["run", "kermany", "--data", str(root), "--architectures", "test_resnet", "--data.image_side_px", "32"]
+        arguments = [
+            "run",
+            "kermany",
+            "--data",
+            str(root),
+            "--architectures",
+            "test_resnet",
+            "--data.image_side_px",
+            "32",
+        ]
         return _fails(capsys, monkeypatch, tmp_path, arguments)
 
     assert run(tmp_path / "gone")[0] == 3

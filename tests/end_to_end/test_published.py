@@ -111,5 +111,5 @@ def test_a_changed_prediction_is_found(tmp_path: Path) -> None:
     shutil.copytree(KERMANY_CPU, copy, ignore=shutil.ignore_patterns("leaderboard"))
     path = copy / "resnet18/fold-0/predictions.csv"
     path.write_text(path.read_text().replace(",0,42,1,", ",0,42,0,", 1))
-    with pytest.raises(RecordError, match="predictions.csv"):
+    with pytest.raises(RecordError, match=r"predictions\.csv"):
         write_leaderboard(copy)

@@ -29,7 +29,8 @@ def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytes
 def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
     arguments = [
         "run", "kermany-cpu", "--data", DATA, "--output", str(tmp_path), "--limit", "160", "--folds", "0,1",
-        "--architectures", "resnet18,mobilenetv3_large_100", "--training.epochs", "1", "--explanation.images_per_fold", "16",
+        "--architectures", "resnet18,mobilenetv3_large_100", "--training.epochs", "1",
+        "--explanation.images_per_fold", "16",
     ]  # fmt: skip
     assert main(arguments) == 0
     run = RunFolder(tmp_path / "kermany-cpu-limit160")

@@ -30,15 +30,14 @@ def test_the_wheel_holds_suites_as_data(wheel: Path) -> None:
     assert {name for name in top if not name.endswith(".dist-info")} == {"pneumobench"}
 
 
-def test_an_installed_package_finds_its_suites_and_has_no_package_called_benchmark(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_package_finds_its_suites(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
         "import sys\n"
         "sys.path[:] = [sys.argv[1], *(path for path in sys.path if path != sys.argv[2])]  # not the checkout\n"
-        "import pneumobench, importlib.util\n"
+        "import pneumobench\n"
         "from pneumobench.suite import suite_names, suite_path\n"
         "assert pneumobench.__file__.startswith(sys.argv[1]), pneumobench.__file__\n"
-        "assert importlib.util.find_spec('benchmark') is None\n"
         "print(','.join(suite_names())); print(suite_path('smoke'))"
     )
     done = subprocess.run(

@@ -28,9 +28,7 @@ def board(fake_run_template: Path) -> Leaderboard:
 
 @pytest.fixture(scope="module")
 def page(board: Leaderboard, fake_run_template: Path) -> str:
-    return leaderboard_page(
-        board, read_gallery(RunFolder(fake_run_template), board), command="pneumobench run x"
-    )
+    return leaderboard_page(board, read_gallery(RunFolder(fake_run_template), board), command="pneumobench run x")
 
 
 class _Tags(HTMLParser):
@@ -77,9 +75,7 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
     loads = [value for _, a in found.tags for key in ("src", "href") if (value := a.get(key)) is not None]
     assert loads
     assert all(value.startswith(("data:", "#")) for value in loads)
-    assert not any(
-        key.startswith("on") or key == "style" for _, attributes in found.tags for key in attributes
-    )
+    assert not any(key.startswith("on") or key == "style" for _, attributes in found.tags for key in attributes)
 
 
 def test_policy_allows_the_style_and_script_of_the_page_and_nothing_else(page: str) -> None:
@@ -97,9 +93,7 @@ def test_policy_allows_the_style_and_script_of_the_page_and_nothing_else(page: s
 
 
 def test_hostile_words_stay_words(board: Leaderboard) -> None:
-    rows = tuple(
-        dataclasses.replace(row, architecture=HOSTILE, plugin=HOSTILE, layer=HOSTILE) for row in board.rows
-    )
+    rows = tuple(dataclasses.replace(row, architecture=HOSTILE, plugin=HOSTILE, layer=HOSTILE) for row in board.rows)
     failures = tuple(dataclasses.replace(job, reason=HOSTILE) for job in board.failures)
     hostile = dataclasses.replace(board, suite=HOSTILE, rows=rows, failures=failures)
     page = leaderboard_page(hostile, (), command=HOSTILE)

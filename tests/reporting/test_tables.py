@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from pneumobench.metrics.intervals import Interval
 from rich.console import Console
 
+from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number, weights_notice, weights_words
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
@@ -121,9 +121,7 @@ def test_words_for_weights(board: Leaderboard) -> None:
     assert "Random initialisation for vit_base_patch16_224, densenet121; the others were pretrained" in (
         weights_notice(mixed)
     )
-    assert weights_notice(dataclasses.replace(board, rows=(pretrained,))).startswith(
-        "All networks here started from"
-    )
+    assert weights_notice(dataclasses.replace(board, rows=(pretrained,))).startswith("All networks here started from")
 
 
 def test_numbers_for_people() -> None:

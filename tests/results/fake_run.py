@@ -43,8 +43,7 @@ def make_index() -> Index:
     split = np.where(np.arange(count) < IMAGES, "train", "test")
     patient = [f"p{number // 3:03d}" for number in range(count)]
     name = [
-        f"{s}/{'PNEUMONIA' if y else 'NORMAL'}/{i:04d}.png"
-        for i, (s, y) in enumerate(zip(split, label, strict=True))
+        f"{s}/{'PNEUMONIA' if y else 'NORMAL'}/{i:04d}.png" for i, (s, y) in enumerate(zip(split, label, strict=True))
     ]
     sha256 = [sha256_of_text(str(value)) for value in rng.random(count)]
     table = pd.DataFrame(

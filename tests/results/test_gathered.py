@@ -105,9 +105,7 @@ def test_a_foreign_image_is_refused(run: RunFolder) -> None:
     table = run.predictions(record)
     extra = table[table["split"] == "test"].head(1).assign(image_id="elsewhere.png")
     _replace_predictions(run, record, pd.concat([table, extra]))
-    with pytest.raises(
-        RecordError, match=r"0 images missing and 1 foreign in split test \(e\.g\. elsewhere\.png\)"
-    ):
+    with pytest.raises(RecordError, match=r"0 images missing and 1 foreign in split test \(e\.g\. elsewhere\.png\)"):
         gather(run.path)
 
 

@@ -47,14 +47,10 @@ def test_pooled_scores_equal_scikit_learn(board: Leaderboard, fake_run_template:
     assert scores.at_half.accuracy == pytest.approx(metrics.accuracy_score(test["label"], called))
     assert scores.at_half.precision == pytest.approx(metrics.precision_score(test["label"], called))
     assert scores.at_half.recall == pytest.approx(metrics.recall_score(test["label"], called))
-    assert scores.at_half.specificity == pytest.approx(
-        metrics.recall_score(test["label"], called, pos_label=0)
-    )
+    assert scores.at_half.specificity == pytest.approx(metrics.recall_score(test["label"], called, pos_label=0))
     assert scores.at_half.f1 == pytest.approx(metrics.f1_score(test["label"], called))
     assert scores.at_half.mcc == pytest.approx(metrics.matthews_corrcoef(test["label"], called))
-    assert scores.at_half.balanced_accuracy == pytest.approx(
-        metrics.balanced_accuracy_score(test["label"], called)
-    )
+    assert scores.at_half.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(test["label"], called))
     assert scores.auc_interval is not None
     assert scores.auc_interval.low < scores.auc < scores.auc_interval.high
 
@@ -85,9 +81,7 @@ def test_mean_and_deviation_over_folds(board: Leaderboard, fake_run_template: Pa
     assert found.sd == pytest.approx(np.std(folds, ddof=1))
 
 
-def test_official_test_scores_the_mean_of_the_five_models(
-    board: Leaderboard, fake_run_template: Path
-) -> None:
+def test_official_test_scores_the_mean_of_the_five_models(board: Leaderboard, fake_run_template: Path) -> None:
     table = _all_predictions(fake_run_template, "vit_base_patch16_224")
     official = table[table["split"] == "official_test"]
     mean = official.groupby("image_id")[["label", "probability"]].mean()
@@ -95,9 +89,7 @@ def test_official_test_scores_the_mean_of_the_five_models(
     assert row.official is not None
     assert row.official.images == 30
     assert row.official.auc == pytest.approx(metrics.roc_auc_score(mean["label"], mean["probability"]))
-    single = [
-        metrics.roc_auc_score(part["label"], part["probability"]) for _, part in official.groupby("fold")
-    ]
+    single = [metrics.roc_auc_score(part["label"], part["probability"]) for _, part in official.groupby("fold")]
     assert row.official_fold_spread["auc"].mean == pytest.approx(np.mean(single))
 
 
@@ -176,9 +168,7 @@ def test_architectures_are_compared_on_the_images_that_all_explained(run: RunFol
     changed = dataclasses.replace(record, hashes={**record.hashes, "attention": written})
     write_record(run.record_path(record.architecture, 1), changed)
     board = rank_run(run.path)
-    assert [
-        _row(board, name).attention[0].pneumonia.images for name in ("resnet18", "vit_base_patch16_224")
-    ] == [
+    assert [_row(board, name).attention[0].pneumonia.images for name in ("resnet18", "vit_base_patch16_224")] == [
         75,
         75,
     ]

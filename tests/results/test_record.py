@@ -132,9 +132,7 @@ def test_loose_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
 def test_a_large_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_bytes(b"x" * (RECORD_BYTES_MAX + 1))
-    with pytest.raises(
-        RecordError, match=r"a file of 1,000,001 bytes, expected a record of at most 1,000,000"
-    ):
+    with pytest.raises(RecordError, match=r"a file of 1,000,001 bytes, expected a record of at most 1,000,000"):
         read_record(tmp_path / "record.json")
 
 

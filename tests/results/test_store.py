@@ -19,18 +19,14 @@ def _rewrite(run: RunFolder, table: pd.DataFrame) -> JobRecord:
     """Replace the predictions of resnet18 fold 0, and its record so that the hash fits."""
     record = next(r for r in run.records() if (r.architecture, r.fold) == ("resnet18", 0))
     path = run.predictions_path("resnet18", 0)
-    record = dataclasses.replace(
-        record, hashes={**record.hashes, "predictions": write_predictions(path, table)}
-    )
+    record = dataclasses.replace(record, hashes={**record.hashes, "predictions": write_predictions(path, table)})
     write_record(run.record_path("resnet18", 0), record)
     return record
 
 
 def test_records_are_sorted_by_architecture_and_fold(run: RunFolder) -> None:
     found = [(record.architecture, record.fold) for record in run.records()]
-    assert found == [
-        (name, fold) for name in ("densenet121", "resnet18", "vit_base_patch16_224") for fold in range(5)
-    ]
+    assert found == [(name, fold) for name in ("densenet121", "resnet18", "vit_base_patch16_224") for fold in range(5)]
     assert [r.status for r in run.records() if (r.architecture, r.fold) == FAILED_JOB] == ["failed"]
 
 
@@ -45,9 +41,7 @@ def test_a_changed_table_is_refused(run: RunFolder) -> None:
     record = run.records()[0]
     path = run.predictions_path(record.architecture, record.fold)
     path.write_text(path.read_text().replace("e", "E", 1))
-    with pytest.raises(
-        RecordError, match=r"predictions\.csv: found SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}"
-    ):
+    with pytest.raises(RecordError, match=r"predictions\.csv: found SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}"):
         run.predictions(record)
     attention = run.attention_path(record.architecture, record.fold)
     attention.write_text(attention.read_text() + "\n")

@@ -25,7 +25,8 @@ def test_weighted_bce_multiplies_positive_terms_only() -> None:
     logit, label = torch.tensor([0.3, -1.2, 2.0]), torch.tensor([0.0, 1.0, 1.0])
     terms = functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
     expected = (terms * torch.tensor([1.0, 0.25, 0.25])).mean()
-    assert pneumonia_loss(logit, label, loss="weighted_bce", positive_weight=0.25).item() == pytest.approx(expected.item())
+    loss = pneumonia_loss(logit, label, loss="weighted_bce", positive_weight=0.25)
+    assert loss.item() == pytest.approx(expected.item())
 
 
 def _rates(schedule: str, *, steps: int, warmup: int) -> list[float]:

@@ -20,7 +20,7 @@ from pneumobench.training.predictions import probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 
-class _Interruption(Exception):
+class _InterruptionError(Exception):
     pass
 
 
@@ -32,7 +32,7 @@ class _StopAt(Callback):
 
     def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
         if trainer.global_step == self.step:
-            raise _Interruption
+            raise _InterruptionError
 
 
 def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
     assert roc_auc_score(images.label[scored.rows], probability_of(scored.logit)) > 0.95
     history = pd.read_csv(tmp_path / "history.csv")
     assert history["epoch"].tolist() == list(range(6))
-    assert result.best_epoch == int(history["tune_loss"].idxmin())
+    assert result.best_epoch == int(history["tune_loss"].to_numpy().argmin())
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
 
 
@@ -55,8 +55,9 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int, schedule: str) -> None:
     images, spec = tiny_images(), tiny_spec(schedule=schedule, plateau_patience=0, epochs=3)  # 5 steps an epoch
     fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "whole", seed=3)
-    with pytest.raises(_Interruption):
-        fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "cut", seed=3, callbacks=(_StopAt(stop_at),))
+    cut = (_StopAt(stop_at),)
+    with pytest.raises(_InterruptionError):
+        fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "cut", seed=3, callbacks=cut)
     assert (tmp_path / "cut" / "resume.ckpt").exists() == (stop_at > 5)
     torch.manual_seed(12345)  # whatever state a new process starts with
     fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "cut", seed=3)
@@ -122,9 +123,11 @@ def test_weighted_loss_and_optimizer_change_the_outcome(tmp_path: Path) -> None:
     images = tiny_images()
     images.label[::4] = 1  # classes out of balance, so that the weight matters
     hashes = set()
-    for number, changes in enumerate(
-        ({}, {"loss": "weighted_bce"}, {"optimizer": "adam"}, {"gradient_clip_norm": 0.01}, {"weight_decay": 0.5})
-    ):
+    plain: dict[str, object] = {}
+    changed: list[dict[str, object]] = [
+        plain, {"loss": "weighted_bce"}, {"optimizer": "adam"}, {"gradient_clip_norm": 0.01}, {"weight_decay": 0.5}
+    ]  # fmt: skip
+    for number, changes in enumerate(changed):
         folder = tmp_path / str(number)
         fit(tiny_architecture(), tiny_data(images), tiny_spec(epochs=1, **changes), folder=folder, seed=0)
         hashes.add(sha256_of_file(folder / "weights.safetensors"))

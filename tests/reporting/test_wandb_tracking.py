@@ -1,0 +1,458 @@
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import wandb
+from sklearn.metrics import matthews_corrcoef, recall_score, roc_auc_score
+
+from pneumobench.files import write_text
+from pneumobench.reporting import wandb_tracking
+from pneumobench.reporting.tracking import NoTracking
+from pneumobench.reporting.wandb_tracking import WandbTracking, final_metrics, suite_config, tracker_for
+from pneumobench.results.record import read_record
+from pneumobench.results.store import RunFolder
+from pneumobench.suite import ArchitectureSpec, DataSpec, LoggingSpec, Suite
+from pneumobench.training.fit import FitResult, fit
+from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
+
+CANARY_ROOT = "/canary-hospital/children"
+FILM_NAMES = (b"PNEUMONIA/", b"NORMAL/")  # every image_id of the fake run has one of them
+HISTORY = "every job's curves are in its history.csv"
+
+
+def make_suite(mode: str, **logging: Any) -> Suite:
+    return Suite(
+        name="tracked",
+        data=DataSpec(source="csv", root=CANARY_ROOT, csv="canary.csv", lung_masks="canary-masks"),
+        architectures=ArchitectureSpec(names=("resnet18",), plugins=("canary_plugin.py",), weights="/canary/weights"),
+        logging=LoggingSpec(wandb=mode, wandb_project="lungs", **logging),  # type: ignore[arg-type]
+    )
+
+
+def tracking_for(suite: Suite, folder: Path) -> WandbTracking:
+    tracking = tracker_for(suite, folder)
+    assert isinstance(tracking, WandbTracking)
+    return tracking
+
+
+def train(loggers: Any, folder: Path, epochs: int = 1) -> FitResult:
+    return fit(
+        tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=epochs),
+        folder=folder, seed=0, loggers=tuple(loggers),
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user without any W&B key or setting, whose program was called with the data folder on the command line."""
+    variables = {name for name in os.environ if name.startswith("WANDB_")}
+    for name in variables | {"WANDB_ERROR_REPORTING", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_SERVICE"}:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "no-netrc"))
+    monkeypatch.setattr(sys, "argv", ["pneumobench", "run", "kermany", "--data", CANARY_ROOT])
+
+
+@pytest.fixture
+def real_wandb() -> Iterator[None]:
+    """The real package, whose service is ended afterwards."""
+    yield
+    wandb.teardown()
+
+
+class FakeRun:
+    """A W&B run that remembers what it was told, and fails or hangs in one method."""
+
+    def __init__(self, fault: Callable[[str], None]) -> None:
+        self.fault, self.told, self.exit_codes = fault, list[dict[str, Any]](), list[int]()
+        self.summary = types.SimpleNamespace(update=lambda _: fault("summary"))
+
+    def define_metric(self, *args: Any, **kwargs: Any) -> None:
+        self.fault("define_metric")
+
+    def log(self, told: dict[str, Any]) -> None:
+        self.fault("log")
+        self.told.append(told)
+
+    def finish(self, exit_code: int) -> None:
+        self.exit_codes.append(exit_code)
+        self.fault("finish")
+
+
+class FakeService:
+    """What replaces the calls that reach W&B's service: no process is started, nothing is sent."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs: list[FakeRun] = []
+        self.inits: list[dict[str, Any]] = []
+        self.logins: list[dict[str, Any]] = []
+        self.torn_down = threading.Event()
+        self.faults: dict[str, Callable[[], None]] = {}
+        monkeypatch.setattr(wandb, "setup", lambda settings: self._reach("setup"))
+        monkeypatch.setattr(wandb, "login", self.login)
+        monkeypatch.setattr(wandb, "init", self.init)
+        monkeypatch.setattr(wandb, "teardown", self.torn_down.set)
+
+    def _reach(self, place: str) -> None:
+        self.faults.get(place, lambda: None)()
+
+    def login(self, **options: Any) -> bool:
+        self.logins.append(options)
+        self._reach("login")
+        return True
+
+    def init(self, **options: Any) -> FakeRun:
+        self.inits.append(options)
+        self._reach("init")
+        self.runs.append(FakeRun(self._reach))
+        return self.runs[-1]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> FakeService:
+    return FakeService(monkeypatch)
+
+
+def raises(error: BaseException) -> Callable[[], None]:
+    def fault() -> None:
+        raise error
+
+    return fault
+
+
+def test_off_tracks_nothing_and_needs_no_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # any import of it fails
+    spec = importlib.util.spec_from_file_location("second_copy", wandb_tracking.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    second_copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(second_copy)
+
+    tracker = second_copy.tracker_for(make_suite("off"), tmp_path)
+
+    assert isinstance(tracker, NoTracking)
+    with tracker.job(make_suite("off"), "resnet18", 0) as (loggers, callbacks):
+        assert (tuple(loggers), tuple(callbacks)) == ((), ())
+
+
+def test_missing_package_is_told_and_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    tracking = tracking_for(make_suite("offline"), tmp_path)
+    with tracking.job(make_suite("offline"), "resnet18", 0) as (loggers, _):
+        assert tuple(loggers) == ()
+    tracking.summary(RunFolder(tmp_path), make_suite("offline"))
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert "the package wandb cannot be imported" in told[0]
+    assert HISTORY in told[0]
+
+
+def test_offline_suite_is_one_run_a_job_and_a_summary(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    run: RunFolder,
+    real_wandb: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened: list[Any] = []
+    init = wandb.init
+
+    def remembered(**options: Any) -> Any:
+        opened.append(init(**options))
+        return opened[-1]
+
+    monkeypatch.setattr(wandb, "init", remembered)
+    suite = make_suite("offline", wandb_heat_maps=True)
+    tracking = tracking_for(suite, tmp_path / "runs")
+    for fold in (0, 1):
+        with tracking.job(suite, "resnet18", fold) as (loggers, callbacks):
+            assert tuple(callbacks) == ()
+            assert train(loggers, tmp_path / f"fold-{fold}", epochs=2).epochs_run == 2
+            tracking.finished(run, read_record(run.record_path("resnet18", fold)))
+    write_text(run.leaderboard / "leaderboard.csv", "architecture,auc,plugin\nresnet18,0.98,\nmine,0.9,a paper\n")
+    tracking.summary(run, suite)
+
+    assert capsys.readouterr() == ("", "")
+    assert [job.name for job in opened] == ["fold-0", "fold-1", "summary"]
+    assert [job.job_type for job in opened] == ["resnet18", "resnet18", "leaderboard"]
+    assert {(job.project, job.group) for job in opened} == {("lungs", "tracked")}
+    assert dict(opened[1].config) == suite_config(suite, "resnet18", 1)
+    folders = sorted((tmp_path / "runs" / "wandb").glob("offline-run-*"))
+    assert {folder.name.rpartition("-")[2] for folder in folders} == {job.id for job in opened}
+    by_id = {folder.name.rpartition("-")[2]: folder for folder in folders}
+    for job in opened[:2]:
+        sent = (by_id[job.id] / f"run-{job.id}.wandb").read_bytes()
+        for word in (
+            b"resnet18",
+            b"tracked",
+            b"train_loss",
+            b"tune_auc",
+            b"test_auc",
+            b"test_lar_box",
+            b"missed pneumonia",
+        ):
+            assert word in sent, word
+        assert len(list(by_id[job.id].glob("files/media/images/heat_maps*.png"))) == 4
+    table = json.loads(next(by_id[opened[2].id].rglob("leaderboard*.table.json")).read_text())
+    assert table["data"] == [["resnet18", 0.98, None], ["mine", 0.9, "a paper"]]
+
+    written = [path for path in (tmp_path / "runs" / "wandb").rglob("*") if path.is_file()]
+    assert len(written) > 10
+    for path in written:
+        content = path.read_bytes()
+        assert not [name for name in FILM_NAMES if name in content], path
+        assert b"canary" not in content, path
+    for job in opened:  # the logs beside it stay on the machine; this is what is sent
+        sent = (by_id[job.id] / f"run-{job.id}.wandb").read_bytes()
+        assert os.uname().nodename.encode() + b'"' not in sent
+        assert sys.executable.encode() not in sent
+
+
+def test_real_run_shows_the_leak_that_the_settings_close(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, real_wandb: None
+) -> None:
+    """The search above can find something: without the settings the command line is in the run's files."""
+    monkeypatch.setattr(
+        WandbTracking, "_settings", lambda self: wandb.Settings(mode="offline", silent=True, console="off")
+    )
+    suite = make_suite("offline")
+    tracking = tracking_for(suite, tmp_path)
+    with tracking.job(suite, "resnet18", 0):
+        pass
+    tracking._leave(10)
+    leaking = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+    assert leaking
+
+
+@pytest.mark.parametrize(
+    ("source", "asked_for", "sent"), [("phantoms", False, True), ("csv", False, False), ("csv", True, True)]
+)
+def test_heat_maps_of_real_films_stay_unless_asked_for(
+    source: str, asked_for: bool, sent: bool, run: RunFolder, tmp_path: Path, service: FakeService
+) -> None:
+    suite = make_suite("offline", wandb_heat_maps=asked_for)
+    suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, source=source))  # type: ignore[arg-type]
+    tracking = tracking_for(suite, tmp_path / "runs")
+    with tracking.job(suite, "resnet18", 0):
+        tracking.finished(run, read_record(run.record_path("resnet18", 0)))
+    tracking._leave(10)
+    images = [image for told in service.runs[0].told for image in told.get("heat_maps", [])]
+    assert len(images) == (4 if sent else 0)
+    for image in images:
+        assert image._caption.split(", probability ")[0] in {
+            "missed pneumonia", "false alarm", "pneumonia found", "normal, called normal"
+        }  # fmt: skip
+        assert 0 <= float(image._caption.split(", probability ")[1]) <= 1
+
+
+def test_no_key_is_told_without_a_prompt_and_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, real_wandb: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    closed = (tmp_path / "stdin").open("w+")
+    closed.close()
+    monkeypatch.setattr(sys, "stdin", closed)
+    monkeypatch.setattr(builtins, "input", lambda *text: asked.append("input"))
+    monkeypatch.setattr("wandb.errors.term.can_use_terminput", lambda: True)
+    monkeypatch.setattr("wandb.sdk.lib.wbauth.prompt.prompt_and_save_api_key", lambda **options: asked.append("menu"))
+    suite = make_suite("online")
+    tracking = tracking_for(suite, tmp_path / "runs")
+    for fold in (0, 1):
+        with tracking.job(suite, "resnet18", fold) as (loggers, _):
+            assert train(loggers, tmp_path / f"fold-{fold}").epochs_run == 1
+    tracking.summary(RunFolder(tmp_path), suite)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.strip().splitlines()) == 1
+    assert "no API key found; run `wandb login`, set WANDB_API_KEY, or use --wandb offline" in told.err
+    assert asked == []
+    assert list((tmp_path / "runs" / "wandb").glob("*run-*")) == []
+
+
+def test_online_with_a_key_logs_in_without_a_prompt(tmp_path: Path, service: FakeService) -> None:
+    suite = make_suite("online")
+    tracking = tracking_for(suite, tmp_path)
+    with tracking.job(suite, "resnet18", 3) as (loggers, _):
+        loggers[0].log_metrics({"train_loss": 0.5}, 7)
+    tracking._leave(10)
+    assert service.logins == [{"prompt": False, "verify": False}]
+    assert service.inits[0]["mode"] == "online"
+    assert service.inits[0]["settings"].init_timeout + service.inits[0]["settings"].finish_timeout <= 30
+    assert service.runs[0].told == [{"train_loss": 0.5, "trainer/global_step": 7}]
+    assert service.runs[0].exit_codes == [0]
+
+
+@pytest.mark.parametrize("place", ["setup", "login", "init", "define_metric", "log", "summary", "finish"])
+@pytest.mark.parametrize("error", [ConnectionError("the service\nis down"), SystemExit(1)], ids=["error", "exit"])
+def test_a_fault_of_wandb_ends_tracking_only(
+    place: str,
+    error: BaseException,
+    run: RunFolder,
+    tmp_path: Path,
+    service: FakeService,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    service.faults[place] = raises(error)
+    suite = make_suite("online")
+    tracking = tracking_for(suite, tmp_path / "runs")
+    with tracking.job(suite, "resnet18", 0) as (loggers, _):
+        for step in range(3):
+            loggers[0].log_metrics({"train_loss": 0.5}, step)
+        tracking.finished(run, read_record(run.record_path("resnet18", 0)))
+    tracking._leave(10)
+    with tracking.job(suite, "resnet18", 1) as (loggers, _):
+        assert tuple(loggers) == ()  # nothing is tried again
+    tracking.summary(run, suite)
+
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert ("ConnectionError: the service is down" if isinstance(error, ConnectionError) else "SystemExit: 1") in told[
+        0
+    ]
+    assert HISTORY in told[0]
+    assert len(service.inits) <= 1
+    assert all(len(tracked.exit_codes) == 1 for tracked in service.runs)  # an open run is closed, once
+
+
+def test_a_logger_that_fails_does_not_change_the_training(
+    tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = train((), tmp_path / "alone", epochs=2)
+    service.faults["log"] = raises(RuntimeError("quota"))
+    suite = make_suite("online")
+    tracking = tracking_for(suite, tmp_path / "runs")
+    with tracking.job(suite, "resnet18", 0) as (loggers, _):
+        tracked = train(loggers, tmp_path / "tracked", epochs=2)
+    tracking._leave(10)
+    assert "RuntimeError: quota" in capsys.readouterr().err
+    assert dataclasses.replace(tracked, seconds=0) == dataclasses.replace(alone, seconds=0)
+    for name in ("history.csv", "weights.safetensors"):
+        assert (tmp_path / "tracked" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+@pytest.mark.parametrize("place", ["init", "log", "finish"])
+def test_a_service_that_hangs_costs_one_short_wait(
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    service: FakeService,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert wandb_tracking.LAST_WAIT_SECONDS <= 20
+    monkeypatch.setattr(wandb_tracking, "LAST_WAIT_SECONDS", 0.3)
+    never = threading.Event()
+    service.faults[place] = lambda: (never.wait(60), None)[1]
+    suite = make_suite("online")
+    tracking = tracking_for(suite, tmp_path)
+    started = time.monotonic()
+    for fold in range(5):
+        with tracking.job(suite, "resnet18", fold) as (loggers, _):
+            for step in range(200):
+                loggers[0].log_metrics({"train_loss": 0.5}, step)
+    assert time.monotonic() - started < 0.3
+    tracking.summary(RunFolder(tmp_path), suite)
+    assert 0.3 <= time.monotonic() - started < 1.5
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert "no answer within 0 s; `wandb sync` can send what is in" in told[0]
+    assert service.torn_down.wait(5)  # W&B's hook at the exit of the process waits no longer
+    never.set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()], ids=["fault", "interrupt"])
+def test_an_error_of_the_training_fails_the_run_and_passes_through(
+    error: BaseException, tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = make_suite("offline")
+    tracking = tracking_for(suite, tmp_path)
+    with pytest.raises(type(error)) as caught, tracking.job(suite, "resnet18", 0):
+        raise error
+    assert caught.value is error
+    tracking._leave(10)
+    assert service.runs[0].exit_codes == [1]
+    assert capsys.readouterr().err == ""
+    with tracking.job(suite, "resnet18", 1):
+        pass
+    tracking._leave(10)
+    assert service.runs[1].exit_codes == [0]
+
+
+def test_an_unwritable_folder_is_told_and_nothing_goes_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    write_text(tmp_path / "runs", "a file where the folder should be")
+    suite = make_suite("offline")
+    tracking = tracking_for(suite, tmp_path / "runs")
+    with tracking.job(suite, "resnet18", 0) as (loggers, _):
+        assert tuple(loggers) == ()
+    tracking.summary(RunFolder(tmp_path), suite)
+    told = capsys.readouterr().err
+    assert f"cannot write {tmp_path / 'runs' / 'wandb'} (" in told
+    assert told.count("warning:") == 1
+    assert service.inits == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_run_identity_is_never_shared_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: FakeService
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "fixed")
+    suite = make_suite("offline")
+    tracking = tracking_for(suite, tmp_path)
+    for fold in range(3):
+        with tracking.job(suite, "resnet18", fold):
+            pass
+    tracking._leave(10)
+    assert len({options["id"] for options in service.inits} - {"fixed"}) == 3
+    assert {options["dir"] for options in service.inits} == {str(tmp_path)}
+
+
+def test_config_has_every_setting_but_no_path() -> None:
+    suite = make_suite("online")
+    config = suite_config(suite, "resnet18", 4)
+    assert "canary" not in json.dumps(config)
+    assert config["architectures"] == {"names": ["resnet18"], "weights": "folder"}
+    assert config["training"] == dataclasses.asdict(suite.training)
+    assert config["data"]["source"] == "csv"
+    assert config["training_hash"] == suite.training_hash()
+    assert config["job"] == {"architecture": "resnet18", "fold": 4}
+    assert suite_config(Suite(), "resnet18", 0)["architectures"]["weights"] == "none"
+
+
+def test_final_metrics_agree_with_scikit_learn_on_the_test_part(run: RunFolder) -> None:
+    record = read_record(run.record_path("resnet18", 0))
+    metrics = final_metrics(run, record)
+    table = pd.read_csv(run.predictions_path("resnet18", 0))
+    test = table[table["split"] == "test"]
+    called = test["probability"] >= 0.5
+    attention = pd.read_csv(run.attention_path("resnet18", 0))
+    assert len(test) < len(table)
+    assert metrics["test_auc"] == pytest.approx(roc_auc_score(test["label"], test["probability"]))
+    assert metrics["test_accuracy"] == pytest.approx(np.mean(test["label"] == called))
+    assert metrics["test_mcc"] == pytest.approx(matthews_corrcoef(test["label"], called))
+    assert metrics["test_recall"] == pytest.approx(recall_score(test["label"], called))
+    assert metrics["test_specificity"] == pytest.approx(recall_score(1 - test["label"], ~called))
+    assert metrics["test_lar_box"] == pytest.approx(attention.loc[attention["label"] == 1, "lar"].mean())
+    assert metrics["cost_parameters"] == 11_170_753
+    without = final_metrics(run, dataclasses.replace(record, explanation=None, cost=None))
+    assert set(metrics) - set(without) == {name for name in metrics if name.startswith(("test_lar", "cost_"))}

@@ -82,6 +82,9 @@ class Bench:
 
 def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
     """Run one job to its record, completed, failed or diverged; only an interruption gets through."""
+    # Adam's second moments become denormal numbers, on which a CPU is many times slower; threads started later
+    # take the setting over
+    torch.set_flush_denormal(True)
     record = bench.record(name, fold, weights_origin="random")
     try:
         with tracker.job(bench.suite, name, fold) as (loggers, callbacks):

@@ -244,7 +244,8 @@ class WandbTracking:
 
     def _start(self, suite: Suite, *, job_type: str, name: str, config: dict[str, Any]) -> None:
         self._run = self._wandb.init(
-            dir=str(self.runs_folder), project=suite.logging.wandb_project, group=suite.name, job_type=job_type, name=name,
+            dir=str(self.runs_folder), project=suite.logging.wandb_project,
+            group=suite.name, job_type=job_type, name=name,
             id=uuid.uuid4().hex[:12],  # never WANDB_RUN_ID, which would merge all jobs into one run
             mode=self.mode,
             config=config,

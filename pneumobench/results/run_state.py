@@ -94,6 +94,6 @@ def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
             gone, added = len(old.keys() - new.keys()), len(new.keys() - old.keys())
             changed_count = sum(old[name] != new[name] for name in old.keys() & new.keys())
             raise SettingsError(
-                f"{folder.path} holds a run on other images: {gone} gone, {added} new, {changed_count} changed, or labels, "
-                "patients or masks differ. Bring the data back, or give this run another --output."
+                f"{folder.path} holds a run on other images: {gone} gone, {added} new, {changed_count} changed, or "
+                "labels, patients or masks differ. Bring the data back, or give this run another --output."
             )

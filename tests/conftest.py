@@ -1,0 +1,13 @@
+"""What every test process has in common: no network, few threads."""
+
+from __future__ import annotations
+
+import os
+
+# before timm and albumentations are imported: both look at the network otherwise
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import torch
+
+torch.set_num_threads(min(2, torch.get_num_threads()))

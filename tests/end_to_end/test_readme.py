@@ -1,0 +1,73 @@
+"""The commands of the README run. Trainings are shortened by overrides; what needs real radiographs is parsed only."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pneumobench.cli import main
+from pneumobench.suite import suite_names, suite_path
+from pneumobench.suite_reader import load_suite
+from tests.end_to_end.commands import REPOSITORY
+
+SHORTER = [
+    "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
+    "--data.image_side_px", "32", "--folds.count", "2", "--folds.tune_fraction", "0.3",
+]  # fmt: skip
+
+
+def readme_commands() -> list[str]:
+    """Return every `pneumobench ...` command of the README's shell blocks, without `uv run`."""
+    blocks = re.findall(r"```bash\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line.split("uv run ", 1)[1] for line in lines if "uv run pneumobench" in line]
+
+
+def test_the_readme_shows_the_commands_that_matter() -> None:
+    shown = {shlex.split(command)[1] for command in readme_commands()}
+    assert shown == {"run", "audit", "leaderboard", "suite", "architectures", "check"}
+    assert "uv run pytest" in (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_a_command_of_the_readme_runs(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(REPOSITORY / "benchmark", tmp_path / "benchmark")
+    shutil.copytree(REPOSITORY / "leaderboard", tmp_path / "leaderboard")
+    words = shlex.split(command)[1:]
+    if "DATA" in words:
+        if words[0] == "run":  # the overrides are right; training needs the radiographs
+            rest = words[words.index("DATA") + 1 :]
+            assert load_suite(suite_path(words[1]), rest).data.source == "kermany"
+        else:
+            assert main(words) == 3
+            assert "DATA: no train/ folder" in capsys.readouterr().err
+        return
+    if words[0] == "run":
+        suite = load_suite(suite_path(words[1] if words[1:] and not words[1].startswith("-") else "quickstart"))
+        if "--architectures" not in words:  # seven networks are trained by the quickstart itself
+            words += ["--architectures", ",".join(suite.architectures.names[-2:])]
+        words += SHORTER
+    assert main(words) == 0
+
+
+def test_the_readme_lists_the_shipped_suites() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    assert all(f"| `{name}` |" in text for name in suite_names())
+
+
+def test_the_plugin_of_the_readme_is_the_one_in_the_repository() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    plugin = (REPOSITORY / "benchmark/plugins/film_net.py").read_text()
+    for line in (
+        "from pneumobench import Architecture, HeatMapLayer, register_architecture",
+        "def film_net(*, in_channels: int, width: int = 24)",
+    ):
+        assert line in text
+        assert line in plugin

@@ -63,7 +63,8 @@ def run(
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
         bench = prepare(suite, folder, cache=output / ".cache", console=console, command=command)
-        jobs = [(name, fold) for name in suite.architectures.names for fold in chosen_folds]
+        # fold by fold, so that half a run is a fair comparison already
+        jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
         todo = [job for job in jobs if not folder.record_path(*job).is_file()]
         console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:

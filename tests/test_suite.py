@@ -65,7 +65,9 @@ def test_every_default_is_an_allowed_value() -> None:
 
 
 def test_an_unknown_suite_suggests_shipped_ones() -> None:
-    with pytest.raises(SettingsError, match=r"'quikstart' is neither a shipped suite \(.*\) nor a file. did you mean q"):
+    with pytest.raises(
+        SettingsError, match=r"'quikstart' is neither a shipped suite \(.*\) nor a file. did you mean q"
+    ):
         suite_path("quikstart")
 
 
@@ -109,7 +111,7 @@ def test_a_suite_is_found_by_path(write: Write) -> None:
         ("name: !!python/object/apply:os.system ['exit 7']\n", ["line 1", "not valid YAML"]),
         (b"name: \xff\n", ["cannot be read as a suite", "utf-8"]),
         (b"name: a\x00\n", ["not valid YAML"]),
-        ("[" * 50_000, ["not valid YAML"]),
+        ("[" * 3_000, ["not valid YAML"]),
         ("#" * (MAX_SUITE_BYTES + 1), [f"{MAX_SUITE_BYTES + 1} bytes is too long for a suite"]),
     ],
     ids=lambda value: str(value)[:24] if isinstance(value, str | bytes) else "",

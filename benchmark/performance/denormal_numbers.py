@@ -44,7 +44,9 @@ def main() -> None:
     torch.set_num_threads(1)  # the setting belongs to a thread, so both sides use this one alone
     flushed, kept = step_seconds(flush=True), step_seconds(flush=False)
     for name, seconds in (("flushed", flushed), ("kept", kept)):
-        print(f"denormals {name:>7}: " + " ".join(f"{value:.2f}" for value in seconds) + f" s, total {sum(seconds):.1f} s")
+        print(
+            f"denormals {name:>7}: " + " ".join(f"{value:.2f}" for value in seconds) + f" s, total {sum(seconds):.1f} s"
+        )
     print(f"kept / flushed: total {sum(kept) / sum(flushed):.2f}, slowest step {max(kept) / max(flushed):.2f}")
 
 

@@ -55,7 +55,7 @@ def draw_film(
     brightness = _soft_tissue(child, exposure, picture) + _bones(child, picture, aerated)
     darkness = LUNG_DARKNESS * aerated - 0.085 * _vessels(child, picture) * aerated
     opacity = _opacity(child, subtype, picture, np.random.default_rng(disease_seed))
-    brightness -= darkness * (1.0 - opacity * lung)
+    brightness -= darkness * (1.0 - opacity)  # outside the lungs there is no air to replace
 
     rng = np.random.default_rng(noise_seed)
     grain = rng.standard_normal((side_px, side_px), dtype=np.float32)

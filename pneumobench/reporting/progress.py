@@ -61,11 +61,10 @@ class RunProgress:
 
     def time_left(self) -> str:
         """Return the time left, from the mean time of the epochs done so far."""
-        done = self.epochs_done
-        if done == 0:
+        done, left = self.epochs_done, self.jobs * self.epochs - self.epochs_done
+        if done == 0 or left == 0:
             return ""
-        per_epoch = (time.monotonic() - self.started) / done
-        return f"about {duration(per_epoch * (self.jobs * self.epochs - done))} left"
+        return f"; about {duration((time.monotonic() - self.started) / done * left)} left"
 
     def job_started(self, architecture: str, fold: int) -> None:
         """Show the job that begins."""
@@ -76,17 +75,19 @@ class RunProgress:
         """Count an epoch and show its tune AUC."""
         self.epochs_done = self.jobs_done * self.epochs + epoch + 1
         text = f"{self.label}  tune AUC {losses['tune_auc']:.3f}"
-        self.bar.update(self.task, completed=self.epochs_done, description=text, left=self.time_left())
+        self.bar.update(
+            self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
+        )
 
     def job_done(self, record: JobRecord) -> None:
         """Write the job's line."""
         self.jobs_done += 1
         self.epochs_done = self.jobs_done * self.epochs
-        self.bar.update(self.task, completed=self.epochs_done, left=self.time_left())
+        self.bar.update(self.task, completed=self.epochs_done, left=self.time_left().removeprefix("; "))
         head = f"[{self.jobs_done:>2}/{self.jobs}] {record.architecture} fold {record.fold}"
         if record.completed and record.cost is not None:
             seconds = duration(record.cost.training_seconds or 0)
-            text = f"{head}: trained in {seconds}, {record.training['epochs_run']} epochs; {self.time_left()}"
+            text = f"{head}: trained in {seconds}, best epoch {int(record.training['best_epoch'] or 0) + 1} of {record.training['epochs_run']}{self.time_left()}"
         else:
             text = f"{head}: {record.status}: {record.reason}"
         self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")

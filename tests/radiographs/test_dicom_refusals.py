@@ -38,7 +38,7 @@ def told_of(path: Path) -> str:
 
 
 def refusal(path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the refusal of a file, after looking for the patient in everything that was said."""
+    """Return the refusal of a file without its path, after looking for the patient in everything that was said."""
     with warnings.catch_warnings(record=True) as warned, caplog.at_level(logging.DEBUG):
         warnings.simplefilter("always")
         with pytest.raises(UnreadableImageError) as refused:
@@ -51,7 +51,7 @@ def refusal(path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.Capture
     for canary in (CANARY, "7531", "20170531"):
         assert all(canary not in text for text in said), said
     assert str(refused.value).startswith(f"{path}: ")
-    return str(refused.value)
+    return str(refused.value).removeprefix(f"{path}: ")  # the folder is named after the test
 
 
 COLOUR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
@@ -111,7 +111,7 @@ def test_truncated_dicom_is_refused(
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
     message = refusal(path, caplog, capsys)
-    assert "truncated" in message or "without pixels" in message
+    assert message.startswith(("truncated or damaged: ", "truncated or wrong Rows", "a DICOM file without pixels"))
 
 
 @pytest.mark.parametrize(

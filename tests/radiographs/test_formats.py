@@ -198,7 +198,9 @@ def test_truncated_jpeg_is_refused(tmp_path: Path, kept: float) -> None:
     path.write_bytes(content)
     assert read_gray(path).shape == (300, 300)
     path.write_bytes(content[: int(len(content) * kept)] if kept > 0 else content[:-1])
-    with pytest.raises(UnreadableImageError, match="truncated"):
+    with pytest.raises(
+        UnreadableImageError, match=r"truncated( or damaged: no complete JPEG header|: the JPEG end mark)"
+    ):
         read_gray(path)
 
 

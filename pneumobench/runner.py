@@ -20,7 +20,7 @@ from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboar
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.results.record import JobRecord, read_record
-from pneumobench.results.run_state import claim_folder, write_run_facts
+from pneumobench.results.run_state import claim_folder, refuse_other_run, write_run_facts
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import Suite
 
@@ -81,6 +81,7 @@ def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, c
     index, problems = read_radiographs(suite, cache)
     if problems:
         raise problem_error(index.root, problems)
+    refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
     write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)

@@ -28,19 +28,28 @@ def test_text_is_written_with_its_folders_and_unix_line_ends(tmp_path: Path) -> 
 def test_an_exception_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_whole(path) as temporary:
-        temporary.write_text("half of the n")
-        assert temporary.parent == path.parent  # a move within a folder is one step
-        assert path.read_text() == "old"
-        raise ZeroDivisionError
+
+    def fail_half_way() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half of the n")
+            assert temporary.parent == path.parent  # a move within a folder is one step
+            assert path.read_text() == "old"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_exception_makes_no_new_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "new.json") as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+    def interrupt() -> None:
+        with written_whole(tmp_path / "new.json") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -156,8 +156,10 @@ def test_an_override_changes_one_value(override: list[str], write: Write) -> Non
 def test_overrides_reach_lists_nulls_absent_and_empty_groups(write: Write) -> None:
     suite = load_suite(
         write("name: a\ndata:\n"),
-        ["--architectures.names", "[resnet18, resnet50]", "--data.phantoms.patients", "40", "--seed=4"]
-        + ["--data.limit_images", "12", "--data.limit_images", "null", "--training.learning_rate", "1e-3"],
+        [
+            *("--architectures.names", "[resnet18, resnet50]", "--data.phantoms.patients", "40", "--seed=4"),
+            *("--data.limit_images", "12", "--data.limit_images", "null", "--training.learning_rate", "1e-3"),
+        ],
     )
     assert suite.architectures.names == ("resnet18", "resnet50")
     assert suite.data.phantoms.patients == 40

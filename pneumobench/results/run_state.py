@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import fcntl
 import os
@@ -51,17 +52,10 @@ def claim_folder(folder: Path) -> Iterator[None]:
 def write_run_facts(
     folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any], command: str
 ) -> None:
-    """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.
-
-    A folder that already holds a run is only gone on with when settings and images are the same; the list of
-    architectures, the place of the data, logging and loader processes may differ.
-
-    Raises:
-        SettingsError: settings or images differ; shows the difference.
-    """
-    if folder.suite_yaml.is_file():
-        _refuse_other_run(folder, suite, index)
-    write_text(folder.suite_yaml, suite.to_yaml())
+    """Write suite.yaml, index.csv, folds.json, audit.json and environment.json."""
+    # where the data lie is this machine's business; the index says by content what they are
+    public = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
+    write_text(folder.suite_yaml, public.to_yaml())
     index.write(folder.index_csv)
     if not folder.folds_json.is_file():
         folds.write(folder.folds_json)
@@ -70,12 +64,22 @@ def write_run_facts(
     write_json(folder.environment_json, {**environment, "command": command} if command else environment)
 
 
-def _refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
+def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
+    """Let a folder that already holds a run be gone on with only for the same settings and images.
+
+    The list of architectures, the place of the data, logging and loader processes may differ.
+
+    Raises:
+        SettingsError: settings or images differ; shows the difference.
+    """
+    if not folder.suite_yaml.is_file():
+        return
     from pneumobench.suite_reader import load_suite
 
     earlier = load_suite(folder.suite_yaml)
     if earlier.training_hash() != suite.training_hash():
-        before, now = earlier.to_yaml().splitlines(), suite.to_yaml().splitlines()
+        now_without_root = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
+        before, now = earlier.to_yaml().splitlines(), now_without_root.to_yaml().splitlines()
         changed = [
             line for line in difflib.unified_diff(before, now, n=0, lineterm="") if line[:3] not in ("---", "+++")
         ]

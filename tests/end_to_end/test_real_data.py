@@ -40,6 +40,7 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
         ("resnet18", 0, "completed"),
         ("resnet18", 1, "completed"),
     ]
+    assert DATA not in run.suite_yaml.read_text() + run.environment_json.read_text()
     attention = pd.read_csv(run.attention_path("resnet18", 0))
     assert set(attention["mask_tier"]) == {"drawn"}
     assert attention["lung_area"].between(0.1, 0.6).all()

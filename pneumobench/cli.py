@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--architectures", metavar="A,B", help="only these architectures")
     run.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
     run.add_argument("--folds", metavar="0,1", help="only these folds")
+    run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
     run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
 
     audit = commands.add_parser("audit", help="check radiographs before anything is trained", allow_abbrev=False)
@@ -65,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take `--group.key VALUE` and `--seed VALUE` out, so that a value is never taken for the name of the suite."""
+    overrides, plain, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        option = word.partition("=")[0]
+        if option.startswith("--") and ("." in option or option == "--seed"):
+            overrides += [word] if "=" in word or not rest else [word, rest.pop(0)]
+        else:
+            plain.append(word)
+    return overrides, plain
+
+
 def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
     parser.add_argument("--limit", type=int, metavar="N", help="use only about N training and N official test images")
@@ -73,7 +87,9 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of the user's end as one message on stderr."""
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    overrides, plain = _split_overrides(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser.parse_known_args(plain)
+    rest += overrides
     try:
         if rest and options.command != "run":
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
@@ -91,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a file without permission
+        print(f"pneumobench: {error.filename or 'writing'}: {error.strerror or error}.", file=sys.stderr)
+        return SettingsError.exit_code
 
 
 def entry() -> None:
@@ -121,7 +140,12 @@ def _public_command(options: argparse.Namespace, rest: list[str]) -> str:
             words += [f"--{name}", str(getattr(options, name))]
     for plugin in options.plugin:
         words += ["--plugin", Path(plugin).name]
-    return shlex.join([*words, *rest])
+    settings = list(rest)
+    for key in ("--data.root", "--architectures.weights", "--architectures.plugins"):
+        settings = [word for word in settings if not word.startswith(f"{key}=")]
+        while key in settings:
+            del settings[settings.index(key) : settings.index(key) + 2]
+    return shlex.join([*words, *settings])
 
 
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
@@ -154,6 +178,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         tracker=tracker_for(suite, options.output),
         folds=folds,
         command=_public_command(options, rest),
+        retry_failed=options.retry_failed,
     )
     console.print(terminal_table(outcome.leaderboard.board))
     console.print(f"page: {outcome.leaderboard.page}", highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.architecture import flops_per_image
 from pneumobench.architectures.registry import registered
 from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
+from pneumobench.attributions.grad_cam import choose_layer
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
@@ -29,7 +30,7 @@ from pneumobench.results.record import JobCost, JobExplanation, JobRecord, write
 from pneumobench.results.store import RunFolder, write_attention, write_predictions
 from pneumobench.suite import Suite
 from pneumobench.training.cost import device_of, hardware, peak_memory_mib, reset_peak_memory
-from pneumobench.training.fit import EpochReport, fit, load_weights, remove_training_files
+from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
 from pneumobench.training.predictions import probability_of, score
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
@@ -85,17 +86,24 @@ def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochR
     # Adam's second moments become denormal numbers, on which a CPU is many times slower; threads started later
     # take the setting over
     torch.set_flush_denormal(True)
-    record = bench.record(name, fold, weights_origin="random")
+    record = bench.record(name, fold, weights_origin="none")
     try:
         with tracker.job(bench.suite, name, fold) as (loggers, callbacks):
             record = _completed(bench, name, fold, tuple(loggers), tuple(callbacks), report)
             tracker.finished(bench.folder, record)
     except DivergedError as error:
         record = dataclasses.replace(record, status="diverged", reason=str(error))
+    except SystemExit as error:
+        if error.code == TERMINATED:
+            raise
+        record = dataclasses.replace(
+            record, status="failed", reason=f"the architecture's code ended the process: {error!r}"
+        )
     except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
         record = dataclasses.replace(record, status="failed", reason=_reason(error, bench.suite.training.batch_size))
     write_record(bench.folder.record_path(name, fold), record)
-    remove_training_files(bench.folder.job_folder(name, fold))
+    if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
+        remove_training_files(bench.folder.job_folder(name, fold))
     gc.collect()
     return record
 
@@ -119,6 +127,8 @@ def _completed(
     job_folder = bench.folder.job_folder(name, fold)
     reset_peak_memory()
     architecture = bench.build(name)
+    if architecture.heatmap_layers:  # a wrong layer is found now, not after the training
+        choose_layer(architecture, suite.data.image_side_px)
     data = FoldDataModule(
         images,
         augmentation=Augmentation(suite.augmentation, suite.seed),
@@ -135,6 +145,9 @@ def _completed(
     weights = bench.folder.weights_path(name, fold)
     load_weights(architecture, weights)  # the saved file is what is scored, never the module in memory
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
+    for part, part_scored in scored.items():
+        if not np.isfinite(part_scored.logit).all():
+            raise DivergedError(f"logits of the {part} part are infinite or not numbers at precision {spec.precision}")
     image_id = bench.index.table["image_id"].to_numpy(dtype=object)
     predictions = pd.concat(
         [

@@ -20,9 +20,10 @@ from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboar
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.results.record import JobRecord, read_record
-from pneumobench.results.run_state import claim_folder, refuse_other_run, write_run_facts
+from pneumobench.results.run_state import claim_folder, jobs_to_run, refuse_other_run, write_run_facts
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import Suite
+from pneumobench.training.cost import check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ def run(
     tracker: Tracker,
     folds: Sequence[int] | None = None,
     command: str = "",
+    retry_failed: bool = False,
 ) -> RunOutcome:
     """Run every job of a suite that has no record yet, then write the leaderboard.
 
@@ -51,6 +53,7 @@ def run(
         tracker: follows the jobs.
         folds: only these folds; None = all.
         command: command line that the leaderboard names for this run.
+        retry_failed: run jobs again that failed or diverged in an earlier start.
 
     Raises:
         SettingsError: the suite asks for what is not there, or the run folder holds another run.
@@ -59,13 +62,14 @@ def run(
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
     check_names(suite.architectures.names, suite.architectures.weights)
+    check_device(suite.training)
     chosen_folds = _check_folds_asked(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
         bench = prepare(suite, folder, cache=output / ".cache", console=console, command=command)
         # fold by fold, so that half a run is a fair comparison already
         jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
-        todo = [job for job in jobs if not folder.record_path(*job).is_file()]
+        todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)
         console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             for name, fold in todo:
@@ -84,21 +88,19 @@ def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, c
     refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
-    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)
     side_px = suite.data.image_side_px
     console.print(
         f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
         f"{folds.count} folds by patient",
         highlight=False,
     )
-    films = cached_films(index, side_px, cache)
-    return Bench(
-        suite=suite, folder=folder, index=index, folds=folds, films=films, masks=lung_masks(index, side_px, cache)
-    )
+    films, masks = cached_films(index, side_px, cache), lung_masks(index, side_px, cache)
+    # all that can be wrong with data and settings was found by now
+    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)
+    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks)
 
 
 def _check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
-
     if wrong := [fold for fold in folds or () if not 0 <= fold < suite.folds.count]:
         raise SettingsError(f"--folds {wrong[0]}: suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}.")
     return sorted(set(folds)) if folds else list(range(suite.folds.count))

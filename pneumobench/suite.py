@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import operator
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -19,7 +16,18 @@ from pneumobench.errors import SettingsError, suggestion
 from pneumobench.files import sha256_of_text
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
-NAME_PATTERN = re.compile(r"[a-z0-9_.-]{1,64}")
+NAME_RULE = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_RESERVED = {"leaderboard", "wandb"}  # folders beside those of runs and architectures
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may name a suite or an architecture, and so a folder on disk.
+
+    >>> is_name("resnet18"), is_name("../etc"), is_name("..")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +56,8 @@ class DataSpec:
             `csv` (a table image,label[,patient,subtype,lung_mask,split]).
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
-        lung_masks: folder of drawn lung masks that mirrors the image folders, relative to the root. Where an
-            image has no drawn mask the fixed lung box is used and reported apart.
+        lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, relative to the
+            root. Images without one are left out of lung attention; without any, the fixed lung box is used.
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
         limit_images: use only about this many training and as many official test images, whole patients,
@@ -73,7 +81,8 @@ class FoldSpec:
 
     Args:
         count: number of folds; every image is tested in exactly one.
-        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
+        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds;
+            rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
     """
 
     count: int = 5
@@ -109,7 +118,7 @@ class ArchitectureSpec:
 
     Args:
         names: timm names, or names that a plugin registers.
-        plugins: Python files that register architectures, relative to the suite file or the current folder.
+        plugins: Python files that register architectures, relative to the current folder.
         weights: `none` (random initialisation), `imagenet` (timm, from the hub or its cache), or a folder with
             one NAME.safetensors for each architecture.
     """
@@ -139,10 +148,11 @@ class TrainingSpec:
         precision: Lightning precision of training and scoring, e.g. `32-true`, `bf16-mixed`, `16-mixed`.
         accelerator: `auto`, `cpu`, `gpu`, ...
         devices: number of devices of one job.
-        strategy: Lightning strategy, e.g. `auto`, `ddp`.
+        strategy: Lightning strategy; with several devices `ddp_fork` (CPUs) or `ddp_spawn` (GPUs). `ddp` is not
+            offered: it starts the whole command again for each device.
         loader_workers: processes that load and augment; 0 = in the main process.
         memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
-        deterministic: only algorithms with one possible outcome.
+        deterministic: algorithms with one possible outcome, wherever there is one.
     """
 
     epochs: int = 20
@@ -160,7 +170,7 @@ class TrainingSpec:
     precision: str = "bf16-mixed"
     accelerator: str = "auto"
     devices: int = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
     loader_workers: int = 0
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     deterministic: bool = True
@@ -274,41 +284,3 @@ def data_root(suite: Suite) -> Path:
             f"the variable {DATA_VARIABLE}, or write data.root in the suite."
         )
     return Path(root).expanduser()
-
-
-def check_values(suite: Suite, where: str) -> None:
-    """Check ranges that a type cannot express.
-
-    Raises:
-        SettingsError: naming the key, the value found and what was expected.
-    """
-    rules: list[tuple[str, Callable[[Any], bool], str]] = [
-        ("name", lambda name: bool(NAME_PATTERN.fullmatch(name)), "1 to 64 of a-z 0-9 _ . -"),
-        ("seed", lambda seed: 0 <= seed < 2**31, "0 to 2147483647"),
-        ("data.image_side_px", lambda side_px: side_px >= 32, "at least 32"),
-        ("data.limit_images", lambda count: count is None or count >= 2, "at least 2, or null"),
-        ("folds.tune_fraction", lambda fraction: 0 < fraction < 0.5, "0 < x < 0.5"),
-        ("architectures.names", bool, "at least one name"),
-        ("training.learning_rate", lambda rate: rate > 0, "above 0"),
-        ("training.plateau_factor", lambda factor: 0 < factor < 1, "0 < x < 1"),
-        ("training.gradient_clip_norm", lambda norm: norm is None or norm > 0, "above 0, or null"),
-        ("training.early_stopping_patience", lambda epochs: epochs is None or epochs >= 1, "at least 1, or null"),
-        ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
-        ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
-        ("augmentation.shear_deg", lambda angle: 0 <= angle < 90, "0 to below 90"),
-        *((key, lambda count: count >= 1, "at least 1") for key in ("training.epochs", "training.devices")),
-        *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
-        *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
-          for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers")),
-        ("explanation.overlays_per_fold", lambda count: count >= 0, "0 or more"),
-        *((f"augmentation.{key}", lambda size: 0 <= size < 1, "0 to below 1") for key in ("shift", "scale")),
-        *((f"augmentation.{key}", lambda size: 0 <= size <= 1, "0 to 1")
-          for key in ("horizontal_flip", "brightness", "contrast")),
-    ]  # fmt: skip
-    for key, fine, expected in rules:
-        found = operator.attrgetter(key)(suite)
-        if not fine(found) or (isinstance(found, float) and not math.isfinite(found)):
-            raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
-    repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
-    if repeated:
-        raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite import Suite, check_values
+from pneumobench.suite import NAME_RULE, Suite, is_name
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
@@ -176,3 +178,46 @@ def _type_name(kind: Any) -> str:
     if isinstance(kind, type):
         return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
     return " or ".join("null" if part is type(None) else _type_name(part) for part in typing.get_args(kind))
+
+
+def check_values(suite: Suite, where: str) -> None:
+    """Check ranges that a type cannot express.
+
+    Raises:
+        SettingsError: naming the key, the value found and what was expected.
+    """
+    rules: list[tuple[str, Callable[[Any], bool], str]] = [
+        ("name", is_name, NAME_RULE),
+        ("seed", lambda seed: 0 <= seed < 2**31, "0 to 2147483647"),
+        ("data.image_side_px", lambda side_px: side_px >= 32, "at least 32"),
+        ("data.limit_images", lambda count: count is None or count >= 2, "at least 2, or null"),
+        ("folds.tune_fraction", lambda fraction: 0 < fraction < 0.5, "0 < x < 0.5"),
+        ("architectures.names", bool, "at least one name"),
+        ("training.learning_rate", lambda rate: rate > 0, "above 0"),
+        ("training.plateau_factor", lambda factor: 0 < factor < 1, "0 < x < 1"),
+        ("training.gradient_clip_norm", lambda norm: norm is None or norm > 0, "above 0, or null"),
+        ("training.early_stopping_patience", lambda epochs: epochs is None or epochs >= 1, "at least 1, or null"),
+        ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
+        ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
+        ("augmentation.shear_deg", lambda angle: 0 <= angle < 90, "0 to below 90"),
+        *((key, lambda count: count >= 1, "at least 1") for key in ("training.epochs", "training.devices")),
+        *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
+        *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
+          for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers")),
+        ("explanation.overlays_per_fold", lambda count: count >= 0, "0 or more"),
+        *((f"augmentation.{key}", lambda size: 0 <= size < 1, "0 to below 1") for key in ("shift", "scale")),
+        *((f"augmentation.{key}", lambda size: 0 <= size <= 1, "0 to 1")
+          for key in ("horizontal_flip", "brightness", "contrast")),
+    ]  # fmt: skip
+    for key, fine, expected in rules:
+        found = operator.attrgetter(key)(suite)
+        if not fine(found) or (isinstance(found, float) and not math.isfinite(found)):
+            raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
+    if suite.training.devices > 1 and suite.training.strategy == "auto":
+        raise SettingsError(
+            f"{where}: training.devices is {suite.training.devices}: say how they share the work with "
+            "training.strategy ddp_fork (CPUs) or ddp_spawn (GPUs)."
+        )
+    repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
+    if repeated:
+        raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")

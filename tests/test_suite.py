@@ -12,8 +12,8 @@ import yaml
 
 import pneumobench
 from pneumobench.errors import SettingsError
-from pneumobench.suite import DATA_VARIABLE, Suite, check_values, data_root, suite_names, suite_path
-from pneumobench.suite_reader import MAX_SUITE_BYTES, known_keys, load_suite
+from pneumobench.suite import DATA_VARIABLE, Suite, data_root, suite_names, suite_path
+from pneumobench.suite_reader import MAX_SUITE_BYTES, check_values, known_keys, load_suite
 
 Write = Callable[[str | bytes], Path]
 
@@ -201,8 +201,8 @@ def test_an_override_below_a_wrong_group_reports_the_group(write: Write) -> None
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("name", "Bad Name", "1 to 64 of a-z 0-9 _ . -"),
-        ("name", "../up", "1 to 64 of a-z 0-9 _ . -"),
+        ("name", "Bad Name", "1 to 64 of a-z 0-9 _ . -, a letter or digit first"),
+        ("name", "../up", "1 to 64 of a-z 0-9 _ . -, a letter or digit first"),
         ("seed", "-1", "0 to 2147483647"),
         ("data.image_side_px", "31", "at least 32"),
         ("data.limit_images", "0", "at least 2, or null"),

@@ -16,7 +16,7 @@ import torch
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.errors import SettingsError, nearest_names, suggestion
-from pneumobench.suite import NAME_PATTERN
+from pneumobench.suite import NAME_RULE, is_name
 
 ENTRY_POINT_GROUP = "pneumobench.architectures"
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
@@ -65,8 +65,8 @@ def register_architecture(name: str, *, source: str) -> Callable[[Builder], Buil
     def decorate(build: Builder) -> Builder:
         code = build.__code__ if inspect.isfunction(build) else None
         origin = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(build)
-        if not NAME_PATTERN.fullmatch(name):
-            raise SettingsError(f"{origin}: architecture name {name!r}; expected 1 to 64 of a-z 0-9 _ . -")
+        if not is_name(name):
+            raise SettingsError(f"{origin}: architecture name {name!r}; expected {NAME_RULE}")
         if not source.strip():
             raise SettingsError(f"{origin}: architecture {name!r} needs a source (DOI, arXiv number or address).")
         known = _registrations.get(name)

@@ -58,7 +58,8 @@ def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weig
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
         _check_all_loaded(module, twin, head, Path(weights) / f"{name}.safetensors")
-    _tame_head(module)
+    if options.get("pretrained_cfg_overlay", {}).get("num_classes") != 1:  # the head was drawn anew
+        _tame_head(module)
     mean, std = 0.5, 0.25
     if origin != "random" and config is not None:  # gray films: one mean and deviation for all channels
         mean, std = sum(config.mean) / 3, sum(config.std) / 3
@@ -78,7 +79,8 @@ def _tame_head(module: nn.Module) -> None:
     timm draws the heads of the EfficientNet and MobileNet families from +-1 / sqrt(classes), which suits 1,000
     classes; with one class the first logits are dozens wide and training starts saturated.
     """
-    head = module.get_classifier() if hasattr(module, "get_classifier") else None
+    classifier: Any = getattr(module, "get_classifier", None)
+    head = classifier() if classifier is not None else None
     if isinstance(head, nn.Linear):
         deviation = float(head.weight.detach().std())
         if deviation > head.in_features**-0.5:

@@ -31,7 +31,7 @@ def fixed_lung_box(side_px: int) -> NDArray[np.bool_]:
 
 
 def read_drawn_mask(path: Path, side_px: int) -> NDArray[np.bool_]:
-    """Read a drawn mask image (lung = brighter than half) and bring it through the films' geometry.
+    """Read a drawn mask image (lung = brighter than half of its brightest pixel) in the films' geometry.
 
     Raises:
         DataError: the file is not an image, or nothing in it is marked as lung.
@@ -39,7 +39,7 @@ def read_drawn_mask(path: Path, side_px: int) -> NDArray[np.bool_]:
     mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise DataError(f"{path}: lung mask cannot be read as an image; remove it or draw it again.")
-    square = mask_to_square(np.asarray(mask) > 127, side_px)
+    square = mask_to_square(np.asarray(mask) > int(np.max(mask)) // 2, side_px)
     if not square.any():
         raise DataError(f"{path}: lung mask is empty; remove the file to use the fixed lung box instead.")
     return square

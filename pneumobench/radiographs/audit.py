@@ -7,8 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from pneumobench.errors import DataError
-from pneumobench.radiographs.index import Index, Listing, limit_images, list_csv, list_kermany, open_images
+from pneumobench.errors import DataError, LeakError
+from pneumobench.radiographs.index import (
+    Index,
+    Listing,
+    limit_images,
+    list_csv,
+    list_kermany,
+    open_images,
+    problem_error,
+)
 from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.suite import Suite, data_root
 
@@ -40,9 +48,30 @@ def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str
     if listing.rows.empty:
         raise DataError(f"{root}: no image is listed.")
     index, problems = open_images(root, listing)
+    if index.table.empty:
+        raise problem_error(root, problems)
+    if suite.data.source == "csv":
+        _refuse_crossing(index)
     if suite.data.limit_images is not None:
         index = limit_images(index, suite.data.limit_images, suite.seed)
     return index, problems
+
+
+def _refuse_crossing(index: Index) -> None:
+    """Refuse a table's own train/test split that a patient or an image crosses.
+
+    The official split of Kermany et al. is let through: its numbers may or may not be the same children.
+
+    Raises:
+        LeakError: naming the first patient or image content on both sides.
+    """
+    for column, what in (("patient", "patient"), ("sha256", "image content")):
+        sides = index.table.groupby(column)["split"].nunique()
+        if crossing := sorted(sides[sides > 1].index):
+            raise LeakError(
+                f"{what} {crossing[0]} is in train and in test of the table ({len(crossing)} such in all): give all "
+                "images of a patient the same split."
+            )
 
 
 def audit(index: Index, problems: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
     tune = []
     for fold, (train, test) in enumerate(_grouped_split(stratum, group, spec.count, seed)):
         test_fold |= dict.fromkeys(image_id[test].tolist(), fold)
-        parts = max(2, round(1 / spec.tune_fraction))
+        few = min(len(set(group[train][table["label"].to_numpy()[train] == label])) for label in (0, 1))
+        parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
         _, chosen = next(_grouped_split(stratum[train], group[train], parts, seed + fold + 1))
         tune.append(tuple(sorted(image_id[train][chosen].tolist())))
     folds = Folds(

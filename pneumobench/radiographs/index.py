@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumobench.errors import DataError, UnreadableImageError
+from pneumobench.errors import DataError, UnreadableImageError, suggestion
 from pneumobench.files import sha256_of_file, sha256_of_text, write_text
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES, read_gray
 from pneumobench.radiographs.patients import group_images, kermany_patient
@@ -19,6 +19,7 @@ INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
 ]  # fmt: skip
 TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask"]  # 001 stays 001
+CSV_COLUMNS = ("image", "label", "patient", "subtype", "lung_mask", "split")
 LABELS = {"NORMAL": 0, "PNEUMONIA": 1, "0": 0, "1": 1}
 KERMANY_TREE = """\
     train/NORMAL/*.jpeg    train/PNEUMONIA/*.jpeg
@@ -136,6 +137,11 @@ def list_csv(root: Path, csv: str) -> Listing:
         raise DataError(f"{path}: not a readable CSV table: {error}") from error
     if missing := {"image", "label"} - set(table.columns):
         raise DataError(f"{path}: column {', '.join(sorted(missing))} is missing; found {', '.join(table.columns)}.")
+    if unknown := [name for name in table.columns if name not in CSV_COLUMNS]:
+        raise DataError(
+            f"{path}: unknown column {unknown[0]!r}; {suggestion(unknown[0], CSV_COLUMNS, count=1)} "
+            f"Known: {', '.join(CSV_COLUMNS)}. Rename or remove it, so that no patient column is overlooked."
+        )
     if twice := table["image"][table["image"].duplicated()].tolist():
         raise DataError(f"{path}: {len(twice)} images are listed twice, first {twice[0]}; keep one line each.")
     problems = []
@@ -151,7 +157,7 @@ def list_csv(root: Path, csv: str) -> Listing:
             "split": column.get("split", pd.Series("train", index=table.index)).replace("", "train"),
             "label": label,
             "subtype": column.get("subtype", label.map({0: "normal", 1: "pneumonia"})).replace("", "unknown"),
-            "patient": column.get("patient", table["image"]).where(lambda p: p != "", table["image"]),
+            "patient": column.get("patient", table["image"]).str.strip().where(lambda p: p != "", table["image"]),
             "lung_mask": column.get("lung_mask", pd.Series("", index=table.index)),
         }
     )
@@ -160,8 +166,19 @@ def list_csv(root: Path, csv: str) -> Listing:
     return Listing(rows=rows[known].reset_index(drop=True), problems=tuple(problems))
 
 
-def _open_image(path: Path) -> tuple[str, int, int] | str:
+def _is_below(path: Path, root: Path) -> bool:
+    """Tell whether a path stays below the root after links are followed; a link loop does not."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _open_image(root: Path, image_id: str) -> tuple[str, int, int] | str:
     """Return (sha256, width, height), or one line that says what is wrong."""
+    path = root / image_id
+    if not _is_below(path, root):
+        return f"{image_id}: leads out of the data folder; copy the file into it"
     try:
         height, width = read_gray(path).shape
         return sha256_of_file(path), width, height
@@ -171,12 +188,13 @@ def _open_image(path: Path) -> tuple[str, int, int] | str:
 
 def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
     """Decode and hash every listed image; return the index of the good ones and all problems, one line each."""
-    paths = [root / image_id for image_id in listing.rows["image_id"]]
     with ThreadPoolExecutor() as pool:
-        opened = list(pool.map(_open_image, paths))
+        opened = list(pool.map(lambda image_id: _open_image(root, image_id), listing.rows["image_id"]))
     problems = [*listing.problems, *(item for item in opened if isinstance(item, str))]
     for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
-        if mask and not (root / mask).is_file():
+        if mask and not _is_below(root / mask, root):
+            problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
+        elif mask and not (root / mask).is_file():
             problems.append(f"{mask}: lung mask of {image_id} is missing")
     good = np.array([not isinstance(item, str) for item in opened], dtype=bool)
     table = listing.rows[good].copy()
@@ -200,10 +218,11 @@ def limit_images(index: Index, limit: int, seed: int) -> Index:
             by_class[int(first_label[group])].append(int(group))
         size = part.groupby("group").size()
         queues = [by_class[0], by_class[1]]
-        taken, images = [], 0
+        taken: list[int] = []
+        images = 0
         while images < limit and any(queues):
             for queue in queues:
-                if queue and images < limit:
+                if queue and (images < limit or len(taken) < 2):  # the first group may exceed the limit by itself
                     taken.append(queue.pop(0))
                     images += int(size[taken[-1]])
         kept.append(part[part["group"].isin(taken)])

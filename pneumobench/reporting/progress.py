@@ -87,7 +87,8 @@ class RunProgress:
         head = f"[{self.jobs_done:>2}/{self.jobs}] {record.architecture} fold {record.fold}"
         if record.completed and record.cost is not None:
             seconds = duration(record.cost.training_seconds or 0)
-            text = f"{head}: trained in {seconds}, best epoch {int(record.training['best_epoch'] or 0) + 1} of {record.training['epochs_run']}{self.time_left()}"
+            best, run = int(record.training["best_epoch"] or 0) + 1, record.training["epochs_run"]
+            text = f"{head}: trained in {seconds}, best epoch {best} of {run}{self.time_left()}"
         else:
             text = f"{head}: {record.status}: {record.reason}"
         self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")

@@ -122,8 +122,8 @@ def _refuse_mixture(path: Path, records: list[JobRecord]) -> None:
             + "\n".join(lines)
             + "\nKeep every suite in its own folder, or delete these jobs and run the suite again."
         )
-    for architecture in sorted({record.architecture for record in records}):
-        origins = {(r.weights_origin, r.plugin) for r in records if r.architecture == architecture}
+    for architecture in sorted({record.architecture for record in records if record.completed}):
+        origins = {(r.weights_origin, r.plugin) for r in records if r.architecture == architecture and r.completed}
         if len(origins) > 1:
             listed = ", ".join(sorted(f"{weights} ({plugin or 'timm'})" for weights, plugin in origins))
             raise RecordError(

@@ -14,10 +14,10 @@ from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from pneumobench.errors import RecordError, suggestion
 from pneumobench.files import write_json
+from pneumobench.suite import NAME_RULE, is_name
 
 RECORD_FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 1_000_000  # a record is about 3 kB; a larger file is not one, and is not parsed
-NAME_PATTERN: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 HASH_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 STATUSES: Final = ("completed", "failed", "diverged")
 HASH_KEYS: Final = ("suite", "index", "folds", "weights", "predictions", "attention")
@@ -136,15 +136,6 @@ def read_record(path: Path) -> JobRecord:
     return _checked(plain, path)
 
 
-def is_name(text: str) -> bool:
-    """Whether `text` may name a suite or an architecture in a record, and so a folder on disk.
-
-    >>> is_name("resnet18"), is_name("../etc"), is_name("..")
-    (True, False, False)
-    """
-    return NAME_PATTERN.fullmatch(text) is not None and text.strip(".") != ""
-
-
 def _refuse(path: Path, found: str, expected: str) -> NoReturn:
     raise RecordError(
         f"{path}: found {found}, expected {expected}. Delete the job's folder and run the suite again: "
@@ -207,7 +198,7 @@ def _checked(plain: Any, path: Path) -> JobRecord:
         _refuse(path, f"record.status = {plain['status']!r}", f"one of {', '.join(STATUSES)}")
     for key in ("suite", "architecture"):
         if not is_name(_typed(plain, key, (str,), path, "record")):
-            _refuse(path, f"record.{key} = {plain[key]!r}", f"a name like {NAME_PATTERN.pattern}")
+            _refuse(path, f"record.{key} = {plain[key]!r}", f"a name: {NAME_RULE}")
     for key in ("fold", "seed"):
         _amount(plain, key, (int,), path, "record")
     for key in ("weights_origin", "created"):

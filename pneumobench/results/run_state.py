@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from pneumobench.files import write_json, write_text
 from pneumobench.radiographs.folds import Folds
 from pneumobench.radiographs.index import Index, read_index_table
 from pneumobench.results.provenance import machine, software_versions
+from pneumobench.results.record import read_record
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import Suite
+from pneumobench.suite_reader import load_suite
 
 
 @contextmanager
@@ -49,18 +52,37 @@ def claim_folder(folder: Path) -> Iterator[None]:
         yield
 
 
+def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed: bool) -> list[tuple[str, int]]:
+    """Return the jobs (architecture, fold) without a record; with `retry_failed` records of failures are forgotten."""
+    for job in jobs:
+        path = folder.record_path(*job)
+        if retry_failed and path.is_file() and not read_record(path).completed:
+            path.unlink()
+    return [job for job in jobs if not folder.record_path(*job).is_file()]
+
+
 def write_run_facts(
     folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any], command: str
 ) -> None:
-    """Write suite.yaml, index.csv, folds.json, audit.json and environment.json."""
+    """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.
+
+    A start that names fewer architectures than an earlier one adds to it and takes nothing away.
+    """
     # where the data lie is this machine's business; the index says by content what they are
     public = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
+    if folder.suite_yaml.is_file():
+        earlier = load_suite(folder.suite_yaml).architectures
+        names = (*earlier.names, *(name for name in suite.architectures.names if name not in earlier.names))
+        public = dataclasses.replace(public, architectures=dataclasses.replace(suite.architectures, names=names))
     write_text(folder.suite_yaml, public.to_yaml())
     index.write(folder.index_csv)
     if not folder.folds_json.is_file():
         folds.write(folder.folds_json)
     write_json(folder.audit_json, audit)
     environment: dict[str, Any] = {"software": software_versions(), "machine": machine()}
+    if folder.environment_json.is_file():  # of several starts the least narrowed command makes the whole run
+        earlier_command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", "")
+        command = min(filter(None, (earlier_command, command)), key=len, default="")
     write_json(folder.environment_json, {**environment, "command": command} if command else environment)
 
 
@@ -74,8 +96,6 @@ def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     """
     if not folder.suite_yaml.is_file():
         return
-    from pneumobench.suite_reader import load_suite
-
     earlier = load_suite(folder.suite_yaml)
     if earlier.training_hash() != suite.training_hash():
         now_without_root = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))

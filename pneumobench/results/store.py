@@ -14,7 +14,8 @@ from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file, write_text
 from pneumobench.radiographs.folds import Folds, check_folds, read_folds
 from pneumobench.radiographs.index import Index, read_index_table
-from pneumobench.results.record import JobRecord, is_name, read_record
+from pneumobench.results.record import JobRecord, read_record
+from pneumobench.suite import is_name
 
 PREDICTION_COLUMNS: Final = ("image_id", "split", "fold", "seed", "label", "logit", "probability")
 ATTENTION_COLUMNS: Final = (

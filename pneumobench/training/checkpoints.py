@@ -58,8 +58,12 @@ class SafeCheckpointIO(CheckpointIO):
 
 def is_whole(path: Path) -> bool:
     """Tell whether a checkpoint exists and its hash is the one written beside it."""
-    digest = _digest_file(path)
-    return path.is_file() and digest.is_file() and digest.read_text().strip() == sha256_of_file(path)
+    if not path.is_file():
+        return False
+    # a kill between two renames leaves the previous file beside the hash that was the newest one's
+    digests = [_digest_file(path), _digest_file(path.with_name(path.name.removesuffix(".previous")))]
+    known = {digest.read_text().strip() for digest in digests if digest.is_file()}
+    return bool(known) and sha256_of_file(path) in known
 
 
 def can_resume(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 
+from pneumobench.errors import SettingsError
 from pneumobench.suite import TrainingSpec
 from pneumobench.training.fit import memory_format
 
@@ -33,6 +34,26 @@ def peak_memory_mib(device_type: str) -> float:
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+def check_device(spec: TrainingSpec) -> None:
+    """Check that the accelerator is there and the precision known, before any job starts.
+
+    Raises:
+        SettingsError: with what Lightning says of it.
+    """
+    if "true" in spec.precision and spec.precision != "32-true":
+        raise SettingsError(
+            f"training.precision {spec.precision!r}: films are float32; use 32-true, bf16-mixed or 16-mixed."
+        )
+    try:
+        Fabric(accelerator=spec.accelerator, devices=spec.devices, precision=spec.precision)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise SettingsError(
+            f"training.accelerator {spec.accelerator!r} with {spec.devices} devices at training.precision "
+            f"{spec.precision!r} is not to be had: {text}"
+        ) from error
 
 
 def device_of(spec: TrainingSpec) -> torch.device:

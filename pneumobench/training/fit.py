@@ -28,6 +28,7 @@ from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remov
 from pneumobench.training.classifier import PneumoniaClassifier
 
 RESUME_FILE, BEST_FILE = "resume.ckpt", "best.ckpt"
+TERMINATED = 128 + signal.SIGTERM  # exit code of a process that was asked to end
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
@@ -71,6 +72,20 @@ class _EpochHistory(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+
+
+class _MovableCheckpoint(ModelCheckpoint):
+    """Keeps its best score when the run's folder was moved between two starts; Lightning's own forgets it."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        here, there = str(self.dirpath), str(state_dict["dirpath"])
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, str):
+                return value.replace(there, here, 1) if value.startswith(there) else value
+            return {moved(key): moved(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+        super().load_state_dict(moved(state_dict))
 
 
 def _history_csv(rows: list[dict[str, float]]) -> str:
@@ -129,11 +144,11 @@ def fit(
     quiet_lightning()
     module = PneumoniaClassifier(architecture, spec, positive_weight=data.images.positive_weight(), seed=seed)
     history = _EpochHistory(epoch_report)
-    best = ModelCheckpoint(
+    best = _MovableCheckpoint(
         folder, Path(BEST_FILE).stem, monitor="tune_loss", save_weights_only=True, enable_version_counter=False
     )
     # a checkpoint of every epoch, whatever its loss, written after the best so that it knows of it
-    resume = ModelCheckpoint(
+    resume = _MovableCheckpoint(
         folder, Path(RESUME_FILE).stem, save_on_train_epoch_end=True, every_n_epochs=1, enable_version_counter=False
     )
     stopping = []
@@ -157,9 +172,11 @@ def fit(
         default_root_dir=folder,
     )
     module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))
+    module.train()  # Lightning keeps the mode it is given, and looking at a network leaves it in eval mode
     folder.mkdir(parents=True, exist_ok=True)
     start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
-    _fit_or_stop(trainer, module, data, start)
+    if start is None or not (folder / "weights.safetensors").is_file():  # else only scoring was broken off
+        _fit_or_stop(trainer, module, data, start)
     # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
     seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]
     losses = [row["tune_loss"] for row in seen["rows"]]
@@ -187,9 +204,9 @@ def _fit_or_stop(
     try:
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     except SIGTERMException:
-        raise SystemExit(128 + signal.SIGTERM) from None
-    except SystemExit:
-        if trainer.interrupted:
+        raise SystemExit(TERMINATED) from None
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:
@@ -201,6 +218,8 @@ def remove_training_files(folder: Path) -> None:
     """Delete what only an unfinished training needs."""
     for name in (RESUME_FILE, BEST_FILE):
         remove_checkpoint(folder / name)
+        for left_over in folder.glob(f"*{name}.new*"):  # of a process that was killed while it wrote
+            left_over.unlink()
 
 
 def load_weights(architecture: Architecture, path: Path) -> None:

@@ -57,7 +57,7 @@ def test_lung_masks_mirror_the_image_folders(below: str, tmp_path: Path) -> None
 
 
 def test_a_missing_mask_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder of lung masks; set data.lung_masks"):
+    with pytest.raises(DataError, match="no such folder of lung masks; set"):
         list_kermany(write_kermany(tmp_path), "masks")
 
 
@@ -248,7 +248,7 @@ def test_the_index_hash_sees_content_label_and_patient() -> None:
 
 def test_a_file_that_is_no_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("image_id,label\na,0\n")
-    with pytest.raises(DataError, match="expected the columns image_id,split,label.* found image_id,label"):
+    with pytest.raises(DataError, match=r"expected the columns image_id,split,label.* found image_id,label"):
         read_index_table(tmp_path / "index.csv")
 
 
@@ -263,7 +263,7 @@ def test_a_limit_keeps_whole_groups_and_both_classes_of_each_split(limit: int) -
     for split, part in limited.groupby("split"):
         whole = index.table[index.table["split"] == split]
         assert set(part["label"]) == {0, 1}
-        assert limit <= len(part) < limit + largest
+        assert limit <= len(part) < limit + 2 * largest
         assert part.groupby("group").size().equals(whole[whole["group"].isin(part["group"])].groupby("group").size())
     assert limited["image_id"].is_monotonic_increasing
 

@@ -13,10 +13,10 @@ from pneumobench.results.record import (
     JobCost,
     JobExplanation,
     JobRecord,
-    is_name,
     read_record,
     write_record,
 )
+from pneumobench.suite import is_name
 
 ZERO_HASH = "0" * 64
 RECORD = JobRecord(
@@ -88,9 +88,9 @@ def _changed(**changes: Any) -> dict[str, Any]:
         (_changed(fold=-1), r"record\.fold = -1, expected a number that is not negative"),
         (_changed(format=2), r"record\.format = 2, expected format 1"),
         (_changed(status="done"), r"record\.status = 'done', expected one of completed, failed, diverged"),
-        (_changed(architecture="../x"), r"record\.architecture = '\.\./x', expected a name like"),
-        (_changed(architecture=".."), r"record\.architecture = '\.\.', expected a name like"),
-        (_changed(suite="A" * 65), r"record\.suite = 'A+', expected a name like"),
+        (_changed(architecture="../x"), r"record\.architecture = '\.\./x', expected a name: 1 to 64"),
+        (_changed(architecture=".."), r"record\.architecture = '\.\.', expected a name: 1 to 64"),
+        (_changed(suite="A" * 65), r"record\.suite = 'A+', expected a name: 1 to 64"),
         (_changed(status="failed"), r"status failed with reason None, expected a reason exactly when"),
         (_changed(reason="broke"), r"status completed with reason 'broke'"),
         (_changed(created="yesterday"), r"record\.created = 'yesterday', expected a time in UTC"),

@@ -57,6 +57,15 @@ def test_a_crash_while_writing_leaves_a_whole_checkpoint(
     assert _value(path) == 3
 
 
+def test_a_kill_between_two_renames_leaves_the_previous_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "resume.ckpt"
+    _save(path, 1)
+    _save(path, 2)
+    path.replace(path.with_name("resume.ckpt.previous"))  # the first of the renames of a third save
+    assert can_resume(path)
+    assert _value(path) == 2
+
+
 def test_removal_takes_everything(tmp_path: Path) -> None:
     path = tmp_path / "resume.ckpt"
     _save(path, 1)

@@ -134,6 +134,36 @@ def test_weighted_loss_and_optimizer_change_the_outcome(tmp_path: Path) -> None:
     assert len(hashes) == 5
 
 
+def test_a_network_that_was_looked_at_before_is_trained_in_training_mode(tmp_path: Path) -> None:
+    architecture = tiny_architecture()
+    architecture.module.eval()
+    fit(architecture, tiny_data(tiny_images()), tiny_spec(epochs=1), folder=tmp_path, seed=0)
+    assert load_file(tmp_path / "weights.safetensors")["1.num_batches_tracked"] == 5, "batch norm saw every step"
+
+
+def test_the_best_epoch_is_kept_when_the_folder_was_moved_in_between(tmp_path: Path) -> None:
+    # the rate is far too high after the first epochs, so that a later epoch is worse
+    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=0.6, warmup_epochs=3.0)
+    whole = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "whole", seed=1)
+    with pytest.raises(_InterruptionError):
+        fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "a", seed=1, callbacks=(_StopAt(18),))
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "b", seed=1)
+    assert moved.best_epoch == whole.best_epoch < 3
+    one, two = (sha256_of_file(tmp_path / name / "weights.safetensors") for name in ("whole", "b"))
+    assert one == two
+
+
+def test_a_finished_training_is_not_trained_again_when_only_its_scoring_was_broken_off(tmp_path: Path) -> None:
+    spec = tiny_spec(epochs=12, early_stopping_patience=1, learning_rate=0.5, schedule="constant", warmup_epochs=0.0)
+    first = fit(tiny_architecture(), tiny_data(tiny_images()), spec, folder=tmp_path, seed=0)
+    before = sha256_of_file(tmp_path / "weights.safetensors")
+    assert first.stopped_early
+    again = fit(tiny_architecture(), tiny_data(tiny_images()), spec, folder=tmp_path, seed=0)
+    assert again == first
+    assert sha256_of_file(tmp_path / "weights.safetensors") == before
+
+
 def test_finished_jobs_leave_no_training_files(tmp_path: Path) -> None:
     fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=1), folder=tmp_path, seed=0)
     remove_training_files(tmp_path)

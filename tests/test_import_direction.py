@@ -55,10 +55,11 @@ def imported_stages(source: Path, package: Path) -> list[tuple[int, str]]:
                 up = (package.name, *inside)[: len(inside) + 2 - node.level]
                 home = ".".join((*up, home) if home else up)
             names = [f"{home}.{alias.name}" for alias in node.names]
+        line = getattr(node, "lineno", 0)
         for name in names:
             root, *rest = name.split(".")
             if root == package.name:
-                found.append((node.lineno, rest[0] if rest and rest[0] in RANK else "__init__"))
+                found.append((line, rest[0] if rest and rest[0] in RANK else "__init__"))
     return found
 
 

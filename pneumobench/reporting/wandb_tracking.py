@@ -247,8 +247,7 @@ class WandbTracking:
             dir=str(self.runs_folder), project=suite.logging.wandb_project,
             group=suite.name, job_type=job_type, name=name,
             id=uuid.uuid4().hex[:12],  # never WANDB_RUN_ID, which would merge all jobs into one run
-            mode=self.mode,
-            config=config,
+            mode=self.mode, config=config,
             reinit="create_new",  # a run that is open around the suite is not ours to write into
             settings=self._settings(),
         )  # fmt: skip

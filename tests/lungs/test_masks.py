@@ -30,7 +30,8 @@ def half(height_px: int = 40, width_px: int = 80) -> NDArray[np.bool_]:
 @pytest.mark.parametrize("side_px", [224, 64])
 def test_the_box_is_45_percent_of_the_image(side_px: int) -> None:
     box = fixed_lung_box(side_px)
-    assert (box.shape, box.dtype) == ((side_px, side_px), np.bool_)
+    assert box.shape == (side_px, side_px)
+    assert box.dtype == np.bool_
     rows, columns = np.flatnonzero(box.any(axis=1)), np.flatnonzero(box.any(axis=0))
     assert box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all(), "a filled rectangle"
     for edge, expected in ((rows[0], 0.15), (rows[-1] + 1, 0.90), (columns[0], 0.20), (columns[-1] + 1, 0.80)):
@@ -41,7 +42,8 @@ def test_the_box_is_45_percent_of_the_image(side_px: int) -> None:
 def test_a_drawn_mask_goes_through_the_nearest_geometry(tmp_path: Path) -> None:
     mask = np.random.default_rng(0).random((37, 53)) > 0.5
     square = read_drawn_mask(write_mask(tmp_path / "m.png", mask), 16)
-    assert (square.shape, square.dtype) == ((16, 16), np.bool_)
+    assert square.shape == (16, 16)
+    assert square.dtype == np.bool_
     assert np.array_equal(square, mask_to_square(mask, 16))
 
 

@@ -42,7 +42,8 @@ def test_without_magnitudes_the_film_comes_back(film: NDArray[np.uint8]) -> None
 def test_the_result_is_a_uint8_film_and_the_input_is_untouched(film: NDArray[np.uint8]) -> None:
     before = film.copy()
     changed = Augmentation(AugmentationSpec(), seed=0)(film, epoch=0, image=0)
-    assert (changed.shape, changed.dtype) == (film.shape, np.uint8)
+    assert changed.shape == film.shape
+    assert changed.dtype == np.uint8
     assert np.array_equal(film, before)
 
 

@@ -35,7 +35,7 @@ def data_module(images: FoldImages, *, seed: int = 4, batch_size: int = 4, worke
 
 def batches(data: FoldDataModule, epoch: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     data.order.epoch = epoch
-    return [tuple(batch) for batch in data.train_dataloader()]  # type: ignore[misc]
+    return [tuple(batch) for batch in data.train_dataloader()]
 
 
 def equal(one: list[Any], other: list[Any]) -> bool:
@@ -133,10 +133,10 @@ def test_scoring_goes_through_a_part_in_index_order_unchanged(workers: int) -> N
     images = fold_images()
     data = data_module(images, workers=workers)
     for part in ("tune", "test", "train"):
-        loaded = list(data.scoring_dataloader(part))  # type: ignore[arg-type]
+        loaded = list(data.scoring_dataloader(part))
         rows = torch.cat([batch[2] for batch in loaded]).numpy()
         films = torch.cat([batch[0] for batch in loaded]).numpy()
-        expected = images.positions[part]  # type: ignore[index]
+        expected = images.positions[part]
         assert rows.tolist() == expected.tolist()
         assert np.array_equal(films[:, 0], images.films[expected])
     assert list(data.scoring_dataloader("official_test")) == []

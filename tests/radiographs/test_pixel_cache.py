@@ -29,7 +29,8 @@ def index(tmp_path: Path) -> Index:
 
 def test_films_are_squares_in_index_order(index: Index, tmp_path: Path) -> None:
     films = cached_films(index, 16, tmp_path / "cache")
-    assert (films.shape, films.dtype) == ((3, 16, 16), np.uint8)
+    assert films.shape == (3, 16, 16)
+    assert films.dtype == np.uint8
     for row, image_id in enumerate(index.table["image_id"]):
         assert np.array_equal(films[row], film_to_square(read_gray(index.root / image_id), 16))
 

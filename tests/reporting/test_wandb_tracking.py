@@ -32,7 +32,8 @@ from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, 
 
 CANARY_ROOT = "/canary-hospital/children"
 FILM_NAMES = (b"PNEUMONIA/", b"NORMAL/")  # every image_id of the fake run has one of them
-HANG_SECONDS = 60.0  # far longer than a starved machine needs for what is tested
+HANG_SECONDS = 60.0  # of a fake service; far longer than a starved machine needs for what is tested
+PATIENCE_SECONDS = 300.0  # for the real service, which is not what is timed
 HISTORY = "every job's curves are in its history.csv"
 
 
@@ -73,8 +74,8 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def real_wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The real package, whose service is ended afterwards, with time enough on a starved machine."""
-    monkeypatch.setattr(wandb_tracking, "LAST_WAIT_SECONDS", HANG_SECONDS)
-    monkeypatch.setattr(wandb_tracking, "INIT_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(wandb_tracking, "LAST_WAIT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(wandb_tracking, "INIT_SECONDS", PATIENCE_SECONDS)
     yield
     wandb.teardown()
 
@@ -232,7 +233,7 @@ def test_the_command_line_leaves_only_without_our_settings(
             end = time.monotonic() + seconds
             while time.monotonic() < end and not canaries(runs_folder):
                 time.sleep(0.05)
-        tracking._leave(HANG_SECONDS)
+        tracking._leave(PATIENCE_SECONDS)
         return bool(canaries(runs_folder))
 
     def canaries(folder: Path) -> list[Path]:
@@ -242,8 +243,8 @@ def test_the_command_line_leaves_only_without_our_settings(
         settings = wandb.Settings(mode="offline", silent=True, console="off")
         patch.setattr(WandbTracking, "_settings", lambda self: settings)
         started = time.monotonic()
-        assert leaks(tmp_path / "open", HANG_SECONDS)
-    assert not leaks(tmp_path / "closed", 1.5 * (time.monotonic() - started))
+        assert leaks(tmp_path / "open", PATIENCE_SECONDS)
+    assert not leaks(tmp_path / "closed", 1.2 * (time.monotonic() - started))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_heat_maps_of_real_films_stay_unless_asked_for(
     tracking = tracking_for(suite, tmp_path / "runs")
     with tracking.job(suite, "resnet18", 0):
         tracking.finished(run, read_record(run.record_path("resnet18", 0)))
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     images = [image for told in service.runs[0].told for image in told.get("heat_maps", [])]
     assert len(images) == (4 if sent else 0)
     for image in images:
@@ -296,7 +297,7 @@ def test_online_with_a_key_logs_in_without_a_prompt(tmp_path: Path, service: Fak
     tracking = tracking_for(suite, tmp_path)
     with tracking.job(suite, "resnet18", 3) as (loggers, _):
         loggers[0].log_metrics({"train_loss": 0.5}, 7)
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     assert service.logins == [{"prompt": False, "verify": False}]
     assert service.inits[0]["mode"] == "online"
     assert service.inits[0]["settings"].init_timeout + service.inits[0]["settings"].finish_timeout <= 30
@@ -321,7 +322,7 @@ def test_a_fault_of_wandb_ends_tracking_only(
         for step in range(3):
             loggers[0].log_metrics({"train_loss": 0.5}, step)
         tracking.finished(run, read_record(run.record_path("resnet18", 0)))
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     with tracking.job(suite, "resnet18", 1) as (loggers, _):
         assert tuple(loggers) == ()  # nothing is tried again
     tracking.summary(run, suite)
@@ -345,7 +346,7 @@ def test_a_logger_that_fails_does_not_change_the_training(
     tracking = tracking_for(suite, tmp_path / "runs")
     with tracking.job(suite, "resnet18", 0) as (loggers, _):
         tracked = train(loggers, tmp_path / "tracked", epochs=2)
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     assert "RuntimeError: quota" in capsys.readouterr().err
     assert dataclasses.replace(tracked, seconds=0) == dataclasses.replace(alone, seconds=0)
     for name in ("history.csv", "weights.safetensors"):
@@ -390,12 +391,12 @@ def test_an_error_of_the_training_fails_the_run_and_passes_through(
     with pytest.raises(type(error)) as caught, tracking.job(suite, "resnet18", 0):
         raise error
     assert caught.value is error
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     assert service.runs[0].exit_codes == [1]
     assert capsys.readouterr().err == ""
     with tracking.job(suite, "resnet18", 1):
         pass
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     assert service.runs[1].exit_codes == [0]
 
 
@@ -426,7 +427,7 @@ def test_run_identity_is_never_shared_by_the_environment(
     for fold in range(3):
         with tracking.job(suite, "resnet18", fold):
             pass
-    tracking._leave(10)
+    tracking._leave(HANG_SECONDS)
     assert len({options["id"] for options in service.inits} - {"fixed"}) == 3
     assert {options["dir"] for options in service.inits} == {str(tmp_path)}
 

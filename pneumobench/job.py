@@ -83,9 +83,17 @@ class Bench:
 
 def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
     """Run one job to its record, completed, failed or diverged; only an interruption gets through."""
-    # Adam's second moments become denormal numbers, on which a CPU is many times slower; threads started later
-    # take the setting over
+    # Adam's second moments become denormal numbers, on which a CPU is many times slower
+    # (benchmark/performance/denormal_numbers.py); threads that are started now take the setting over
     torch.set_flush_denormal(True)
+    try:
+        return _run_job(bench, name, fold, tracker, report)
+    finally:
+        torch.set_flush_denormal(False)
+        gc.collect()
+
+
+def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None) -> JobRecord:
     record = bench.record(name, fold, weights_origin="none")
     try:
         with tracker.job(bench.suite, name, fold) as (loggers, callbacks):
@@ -104,7 +112,6 @@ def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochR
     write_record(bench.folder.record_path(name, fold), record)
     if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
         remove_training_files(bench.folder.job_folder(name, fold))
-    gc.collect()
     return record
 
 

@@ -26,8 +26,8 @@ def terminal_table(board: Leaderboard) -> Table:
     table = Table(
         title=f"Leaderboard: {escape(board.suite)}",
         caption=escape(
-            "AUC out of fold with its 95 % interval by patient; * top group. "
-            f"{weights_notice(board)}\n{data_words(board)}"
+            f"{weights_notice(board)}\n{data_words(board)}\n"
+            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first."
         ),
         caption_justify="left",
         title_justify="left",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_text
-from pneumobench.radiographs.geometry import mask_to_square
+from pneumobench.radiographs.geometry import GEOMETRY, mask_to_square
 from pneumobench.radiographs.index import Index
 from pneumobench.radiographs.pixel_cache import cached_squares, content_key
 
@@ -78,7 +78,7 @@ def lung_masks(index: Index, side_px: int, cache_folder: Path) -> LungMasks:
     """Return the masks of an index: drawn ones where the index names them, the box where it names none."""
     named = np.flatnonzero((index.table["lung_mask"] != "").to_numpy())
     paths = [index.root / mask for mask in index.table["lung_mask"].iloc[named]]
-    key = sha256_of_text(content_key(paths))[:20]
+    key = sha256_of_text(f"{GEOMETRY} {content_key(paths)}")[:20]
     drawn = cached_squares(
         cache_folder / f"masks-{side_px}px-{key}.npy",
         paths,

@@ -45,7 +45,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             "## Official test folder",
             f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
             "0.5. The last column is the mean AUC of the single models, ± standard deviation."
-            f"{_text(shared_patients_words(board))}",
+            + (f" {_text(shared)}" if (shared := shared_patients_words(board)) else ""),
             _official(board),
         ]
     if any(row.attention for row in board.rows):

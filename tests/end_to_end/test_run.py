@@ -102,7 +102,7 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(smoke
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, how: signal.Signals) -> None:
     run = tmp_path / "runs/smoke"
-    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "12")
+    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "30")
     process = start(*options, cwd=tmp_path)
     deadline = time.monotonic() + 120
     # the first job is finished and the second is in the middle
@@ -123,7 +123,7 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
     assert again.returncode == 0, again.stderr
     assert "2 jobs, 1 of them finished before" in again.stdout
     assert _bytes(run / "test_resnet/fold-0") == finished
-    assert len(pd.read_csv(run / "test_resnet/fold-1/history.csv")) == 12
+    assert len(pd.read_csv(run / "test_resnet/fold-1/history.csv")) == 30
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_terminal_table_fits_and_marks_what_is_missing(board: Leaderboard) -> No
     assert "vit_base_patch16_224" in text
     assert "4 of 5 folds, failed" in text
     assert "Random initialisation" in text
-    assert "Specificity" in text
+    assert "Spec." in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 110
 
 

@@ -83,8 +83,8 @@ class Bench:
 
 def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
     """Run one job to its record, completed, failed or diverged; only an interruption gets through."""
-    # Adam's second moments become denormal numbers, on which a CPU is many times slower
-    # (benchmark/performance/denormal_numbers.py); threads that are started now take the setting over
+    # Adam's second moments can become denormal numbers, which CPUs handle slowly; threads that are started now take
+    # the setting over
     torch.set_flush_denormal(True)
     try:
         return _run_job(bench, name, fold, tracker, report)

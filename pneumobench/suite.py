@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -241,12 +241,26 @@ class Suite:
         """Return the SHA-256 of what decides a single job.
 
         Left out: the list of architectures (adding one keeps finished jobs valid), the data root (the index
-        hash covers the images themselves), devices to log to, and worker processes.
+        hash covers the images themselves), devices to log to, and worker processes. Values that stand at their
+        default are left out too, so that a key added in a later version leaves the hash of older suites alone.
         """
-        plain = dataclasses.asdict(self)
-        del plain["logging"], plain["data"]["root"], plain["training"]["loader_workers"]
-        del plain["architectures"]["names"], plain["architectures"]["plugins"]
-        return sha256_of_text(yaml.safe_dump(plain, sort_keys=True))
+        plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
+        for settings in (plain, default):
+            del settings["logging"], settings["data"]["root"], settings["training"]["loader_workers"]
+            del settings["architectures"]["names"], settings["architectures"]["plugins"]
+        return sha256_of_text(yaml.safe_dump(_changed(plain, default), sort_keys=True))
+
+
+def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the default, section by section."""
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(default[key], dict):
+            if inner := _changed(value, default[key]):
+                changed[key] = inner
+        elif value != default[key]:
+            changed[key] = value
+    return changed
 
 
 def suite_names() -> list[str]:

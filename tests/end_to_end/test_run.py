@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from pneumobench.files import sha256_of_file
 from pneumobench.results.record import read_record
+from pneumobench.results.run_state import claim_folder
 from tests.end_to_end.commands import pneumobench, start
 
 Smoke = tuple[Path, CompletedProcess[str]]
@@ -99,17 +101,47 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(smoke
     assert _bytes(smoke[0] / "runs/smoke") == before
 
 
+# waits in the middle of training as long as a file called "hold" lies in the working folder
+HELD_PLUGIN = """\
+import time
+from pathlib import Path
+
+from torch import nn
+from pneumobench import Architecture, register_architecture
+
+
+class Held(nn.Module):
+    def __init__(self, in_channels):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(in_channels, 4, 3, stride=4), nn.Linear(4, 1)
+
+    def forward(self, x):
+        while self.training and Path("hold").exists():
+            time.sleep(0.02)
+        return self.linear(self.conv(x).relu().mean((2, 3)))
+
+
+@register_architecture("held", source="a test")
+def held(*, in_channels: int) -> Architecture:
+    return Architecture(module=Held(in_channels), in_channels=in_channels)
+"""
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, how: signal.Signals) -> None:
     run = tmp_path / "runs/smoke"
-    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "30")
+    (tmp_path / "held.py").write_text(HELD_PLUGIN)
+    options = ("run", "smoke", "--plugin", "held.py", "--architectures", "held", "--training.epochs", "60")
     process = start(*options, cwd=tmp_path)
     deadline = time.monotonic() + 120
     # the first job is finished and the second is in the middle
-    while not (run / "test_resnet/fold-1/resume.ckpt").is_file():
+    while not (run / "held/fold-1/resume.ckpt").is_file():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "the second job did not begin"
-        time.sleep(0.02)
+        time.sleep(0.005)
+    (tmp_path / "hold").touch()
+    time.sleep(0.5)
+    assert not (run / "held/fold-1/record.json").exists(), "the second job was over before it could be held"
     process.send_signal(how)
     output, errors = process.communicate(timeout=10)
     if how == signal.SIGINT:
@@ -117,25 +149,18 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
         assert "interrupted; finished jobs are kept" in errors
     else:
         assert process.returncode in {-how, 128 + how}, (output, errors)
-    finished = _bytes(run / "test_resnet/fold-0")
-    assert not (run / "test_resnet/fold-1/record.json").exists()
+    finished = _bytes(run / "held/fold-0")
+    assert not (run / "held/fold-1/record.json").exists()
+    (tmp_path / "hold").unlink()
     again = pneumobench(*options, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "2 jobs, 1 of them finished before" in again.stdout
-    assert _bytes(run / "test_resnet/fold-0") == finished
-    assert len(pd.read_csv(run / "test_resnet/fold-1/history.csv")) == 30
+    assert _bytes(run / "held/fold-0") == finished
+    assert len(pd.read_csv(run / "held/fold-1/history.csv")) == 60
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
-    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "40")
-    process = start(*options, cwd=tmp_path)
-    try:
-        while not (tmp_path / "runs/smoke/folds.json").is_file():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        second = pneumobench(*options, cwd=tmp_path)
-        assert second.returncode == 2
-        assert f"in use by another run (process {process.pid})" in second.stderr
-    finally:
-        process.kill()
-        process.communicate()
+    with claim_folder(tmp_path / "runs/smoke"):
+        second = pneumobench("run", "smoke", "--architectures", "test_resnet", cwd=tmp_path)
+    assert second.returncode == 2
+    assert f"in use by another run (process {os.getpid()})" in second.stderr

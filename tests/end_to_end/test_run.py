@@ -143,6 +143,8 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
     time.sleep(0.5)
     assert not (run / "held/fold-1/record.json").exists(), "the second job was over before it could be held"
     process.send_signal(how)
+    time.sleep(0.5)
+    (tmp_path / "hold").unlink()  # SIGTERM waits for the end of the step
     output, errors = process.communicate(timeout=10)
     if how == signal.SIGINT:
         assert process.returncode == 130
@@ -151,7 +153,6 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
         assert process.returncode in {-how, 128 + how}, (output, errors)
     finished = _bytes(run / "held/fold-0")
     assert not (run / "held/fold-1/record.json").exists()
-    (tmp_path / "hold").unlink()
     again = pneumobench(*options, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "2 jobs, 1 of them finished before" in again.stdout

@@ -61,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--side", type=int, default=64, metavar="PX", help="side of the input in pixels (64)")
     check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
 
+    explain = commands.add_parser("explain", help="ask the trained networks of a run more", allow_abbrev=False)
+    explain.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
+    explain.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
+    explain.add_argument("--images", type=int, metavar="N", help="films of each fold (default: as the suite says)")
+    explain.add_argument("--architectures", metavar="A,B", help="only these")
+    explain.add_argument("--folds", metavar="0,1", help="only these")
+    explain.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    explain.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+
     board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
     board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
     return parser
@@ -95,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "leaderboard": _leaderboard,
+            "explain": _explain, "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
     except PneumobenchError as error:
@@ -151,7 +160,7 @@ def _public_command(options: argparse.Namespace, rest: list[str]) -> str:
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
-    from pneumobench.suite import suite_path
+    from pneumobench.suite_files import suite_path
     from pneumobench.suite_reader import load_suite
 
     suite = load_suite(suite_path(options.suite), _overrides(options, rest))
@@ -161,10 +170,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         architectures = suite.architectures
         plugins = (*architectures.plugins, *options.plugin)
         suite = dataclasses.replace(suite, architectures=dataclasses.replace(architectures, plugins=plugins))
-    try:
-        folds = [int(fold) for fold in options.folds.split(",")] if options.folds else None
-    except ValueError as error:
-        raise SettingsError(f"--folds {options.folds}: expected numbers with commas, e.g. 0,1.") from error
+    folds = _folds(options.folds)
     console = Console()
     console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
     from pneumobench.reporting.terminal import terminal_table
@@ -186,6 +192,38 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
     return EXIT_JOB_FAILED if failed else 0
+
+
+def _folds(text: str | None) -> list[int] | None:
+    try:
+        return [int(fold) for fold in text.split(",")] if text else None
+    except ValueError as error:
+        raise SettingsError(f"--folds {text}: expected numbers with commas, e.g. 0,1.") from error
+
+
+def _explain(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from rich.console import Console
+
+    from pneumobench.reporting.terminal import terminal_table
+    from pneumobench.runner import explain
+
+    if options.images is not None and options.images < 1:
+        raise SettingsError(f"--images {options.images}: expected 1 or more.")
+    console = Console()
+    paths = explain(
+        options.run,
+        data=options.data,
+        methods=options.methods.split(",") if options.methods else None,
+        images=options.images,
+        console=console,
+        folds=_folds(options.folds),
+        architectures=options.architectures.split(",") if options.architectures else None,
+        plugins=options.plugin,
+    )
+    console.print(terminal_table(paths.board))
+    console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
+    return 0
 
 
 def _audit(options: argparse.Namespace, rest: list[str]) -> int:
@@ -210,7 +248,7 @@ def _audit(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _suite(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from pneumobench.suite import suite_names, suite_path
+    from pneumobench.suite_files import suite_names, suite_path
     from pneumobench.suite_reader import load_suite
 
     print(load_suite(suite_path(options.suite)).to_yaml() if options.suite else "\n".join(suite_names()))

@@ -4,81 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 
-from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
-from pneumobench.architectures.registry import registered
 from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
 from pneumobench.attributions.grad_cam import choose_layer
+from pneumobench.bench import Bench
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages
-from pneumobench.radiographs.folds import Folds, Part
-from pneumobench.radiographs.index import Index
+from pneumobench.radiographs.folds import Part
 from pneumobench.reporting.tracking import Tracker
-from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobCost, JobExplanation, JobRecord, write_record
-from pneumobench.results.store import RunFolder, write_attention, write_predictions
-from pneumobench.suite import Suite
-from pneumobench.training.cost import device_of, hardware, peak_memory_mib, reset_peak_memory
+from pneumobench.results.store import write_attention, write_predictions
+from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
 from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
-from pneumobench.training.predictions import probability_of, score
+from pneumobench.training.predictions import score
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What all jobs of a run share."""
-
-    suite: Suite
-    folder: RunFolder
-    index: Index
-    folds: Folds
-    films: NDArray[np.uint8]
-    masks: LungMasks
-
-    def fold_images(self, fold: int) -> FoldImages:
-        """Return the images of a fold."""
-        label = self.index.table["label"].to_numpy(dtype=np.int64)
-        return FoldImages(films=self.films, label=label, positions=self.folds.positions(self.index, fold))
-
-    def build(self, name: str) -> Architecture:
-        """Build an architecture with its initial weights, the same for every fold."""
-        suite = self.suite
-        return build_architecture(
-            name,
-            in_channels=suite.data.channels,
-            image_side_px=suite.data.image_side_px,
-            weights=suite.architectures.weights,
-            seed=suite.seed,
-        )
-
-    def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
-        """Return the part of a job's record that is known before it starts, as of a failed job."""
-        registration = registered().get(name)
-        return JobRecord(
-            status="failed",
-            reason="did not start",
-            suite=self.suite.name,
-            architecture=name,
-            fold=fold,
-            seed=self.suite.seed,
-            weights_origin=weights_origin,
-            plugin=registration.source if registration else None,
-            hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
-            software=software_versions(),
-            hardware=hardware(self.suite.training, machine()),
-        )
 
 
 def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
@@ -155,23 +105,7 @@ def _completed(
     for part, part_scored in scored.items():
         if not np.isfinite(part_scored.logit).all():
             raise DivergedError(f"logits of the {part} part are infinite or not numbers at precision {spec.precision}")
-    image_id = bench.index.table["image_id"].to_numpy(dtype=object)
-    predictions = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "image_id": image_id[part_scored.rows],
-                    "split": part,
-                    "fold": fold,
-                    "seed": suite.seed,
-                    "label": images.label[part_scored.rows],
-                    "logit": part_scored.logit,
-                    "probability": probability_of(part_scored.logit),
-                }
-            )
-            for part, part_scored in scored.items()
-        ]
-    )
+    predictions = bench.prediction_rows(fold, {part: (found.rows, found.logit) for part, found in scored.items()})
     hashes = {
         "weights": sha256_of_file(weights),
         "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),

@@ -9,20 +9,20 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.registry import check_names, load_plugin_file
-from pneumobench.errors import SettingsError
-from pneumobench.job import Bench, run_job
-from pneumobench.lungs.masks import lung_masks
-from pneumobench.radiographs.audit import audit, read_radiographs
-from pneumobench.radiographs.folds import check_folds, fold_summary, make_folds, read_folds
-from pneumobench.radiographs.index import problem_error
-from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.bench import open_data, open_run
+from pneumobench.control_jobs import run_controls
+from pneumobench.errors import SettingsError, suggestion
+from pneumobench.explanation_job import explain_jobs
+from pneumobench.job import run_job
+from pneumobench.radiographs.audit import audit
+from pneumobench.radiographs.folds import fold_summary
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.results.record import JobRecord, read_record
-from pneumobench.results.run_state import claim_folder, jobs_to_run, refuse_other_run, write_run_facts
+from pneumobench.results.run_state import claim_folder, jobs_to_run, write_run_facts
 from pneumobench.results.store import RunFolder
-from pneumobench.suite import Suite
+from pneumobench.suite import CONTROL_PREFIX, Suite
 from pneumobench.training.cost import check_device
 
 
@@ -66,38 +66,69 @@ def run(
     chosen_folds = _check_folds_asked(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
-        bench = prepare(suite, folder, cache=output / ".cache", console=console, command=command)
+        bench = open_data(suite, folder, cache=output / ".cache", console=console)
+        # all that can be wrong with data and settings was found by now
+        facts = {**audit(bench.index), "folds": fold_summary(bench.index, bench.folds)}
+        write_run_facts(folder, suite, bench.index, bench.folds, facts, command)
         # fold by fold, so that half a run is a fair comparison already
         jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
         todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)
+        if controls := run_controls(bench, chosen_folds):
+            fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
+            console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
         console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             for name, fold in todo:
                 progress.job_started(name, fold)
                 progress.job_done(run_job(bench, name, fold, tracker, progress.epoch_done))
+        explain_jobs(bench, jobs, suite.explanation.methods, suite.explanation.checked_images_per_fold, console)
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
     return RunOutcome(records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard)
 
 
-def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, command: str = "") -> Bench:
-    """Read and check the data, split it (or take the frozen split), and decode it once."""
-    index, problems = read_radiographs(suite, cache)
-    if problems:
-        raise problem_error(index.root, problems)
-    refuse_other_run(folder, suite, index)
-    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
-    check_folds(index, folds)
-    side_px = suite.data.image_side_px
-    console.print(
-        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
-        f"{folds.count} folds by patient",
-        highlight=False,
-    )
-    films, masks = cached_films(index, side_px, cache), lung_masks(index, side_px, cache)
-    # all that can be wrong with data and settings was found by now
-    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)
-    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks)
+def explain(
+    path: Path,
+    *,
+    data: str | None,
+    methods: Sequence[str] | None = None,
+    images: int | None = None,
+    console: Console,
+    folds: Sequence[int] | None = None,
+    architectures: Sequence[str] | None = None,
+    plugins: Sequence[str] = (),
+) -> LeaderboardPaths:
+    """Explain the trained networks of a run folder with further methods, then write its leaderboard again.
+
+    Args:
+        path: run folder; its weights must be there.
+        data: data folder; None = the variable PNEUMOBENCH_DATA.
+        methods: attribution methods; None = those of the suite.
+        images: films of each fold; None = as many as the suite says.
+        console: where progress is shown.
+        folds: only these folds.
+        architectures: only these.
+        plugins: files that register architectures or methods.
+
+    Raises:
+        SettingsError: a method, an architecture or a fold is not known.
+        DataError: radiographs are not those of the run, or weights are missing.
+    """
+    for plugin in plugins:
+        load_plugin_file(Path(plugin))
+    bench = open_run(path, data, console)
+    chosen, known = _check_folds_asked(bench.suite, folds), sorted({name for name, _ in bench.folder.jobs()})
+    for name in architectures or ():
+        if name not in known:
+            raise SettingsError(f"{path} has no architecture {name!r}. {suggestion(name, known)}".strip())
+    with claim_folder(path):
+        jobs = [
+            (name, fold) for name, fold in bench.folder.jobs() if fold in chosen and name in (architectures or known)
+        ]
+        spec = bench.suite.explanation
+        sample = spec.checked_images_per_fold if images is None else images
+        explain_jobs(bench, jobs, spec.methods if methods is None else methods, sample, console)
+        return write_leaderboard(path)
 
 
 def _check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:

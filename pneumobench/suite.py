@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from pneumobench.declared import declared_folder
-from pneumobench.errors import SettingsError, suggestion
 from pneumobench.files import sha256_of_text
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
@@ -28,6 +24,10 @@ def is_name(text: str) -> bool:
     (True, False, False)
     """
     return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
+CONTROL_PREFIX = "control-"  # of the name of a control in records and tables
+ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,21 @@ class ArchitectureSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ControlSpec:
+    """Models that see no lungs, scored on the same folds: what a network has to beat.
+
+    Args:
+        names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
+            `thumbnail` (12 x 12 px) and `thumbnail_without_lungs`.
+        original_sizes: table image,original_width,original_height, relative to the data root, for films that were
+            resized before; `image_facts` then sees these sizes and no bytes.
+    """
+
+    names: tuple[ControlName, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
+    original_sizes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """The identical settings of every job.
 
@@ -178,15 +193,20 @@ class TrainingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationSpec:
-    """What is explained, with Grad-CAM on out-of-fold test images.
+    """What is explained, on out-of-fold test images. Lung attention rests on Grad-CAM.
 
     Args:
         images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
         overlays_per_fold: heat maps drawn over the film for the gallery, worst errors first.
+        methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
+            network uses; `pneumobench explain` adds more to a finished run.
+        checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.
     """
 
     images_per_fold: int | None = None
     overlays_per_fold: int = 6
+    methods: tuple[str, ...] = ("gradcam",)
+    checked_images_per_fold: int = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +235,7 @@ class Suite:
         folds: the split.
         augmentation: random changes of training films.
         architectures: the networks.
+        controls: models that see no lungs.
         training: the settings of every job.
         explanation: the heat maps.
         logging: experiment tracking.
@@ -226,6 +247,7 @@ class Suite:
     folds: FoldSpec = field(default_factory=FoldSpec)
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
     architectures: ArchitectureSpec = field(default_factory=ArchitectureSpec)
+    controls: ControlSpec = field(default_factory=ControlSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
     logging: LoggingSpec = field(default_factory=LoggingSpec)
@@ -235,19 +257,27 @@ class Suite:
         plain = dataclasses.asdict(self)
         for key in ("names", "plugins"):
             plain["architectures"][key] = list(plain["architectures"][key])
+        plain["controls"]["names"] = list(plain["controls"]["names"])
+        plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
     def training_hash(self) -> str:
-        """Return the SHA-256 of what decides a single job.
+        """Return the SHA-256 of what decides the job of a network.
 
-        Left out: the list of architectures (adding one keeps finished jobs valid), the data root (the index
-        hash covers the images themselves), devices to log to, and worker processes. Values that stand at their
+        Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
+        index hash covers the images themselves), devices to log to, and worker processes. Values that stand at their
         default are left out too, so that a key added in a later version leaves the hash of older suites alone.
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
         for settings in (plain, default):
-            del settings["logging"], settings["data"]["root"], settings["training"]["loader_workers"]
+            del (
+                settings["logging"],
+                settings["controls"],
+                settings["data"]["root"],
+                settings["training"]["loader_workers"],
+            )
             del settings["architectures"]["names"], settings["architectures"]["plugins"]
+            del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]
         return sha256_of_text(yaml.safe_dump(_changed(plain, default), sort_keys=True))
 
 
@@ -261,40 +291,3 @@ def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
         elif value != default[key]:
             changed[key] = value
     return changed
-
-
-def suite_names() -> list[str]:
-    """Return the names of the shipped suites."""
-    return sorted(path.stem for path in (declared_folder() / "suites").glob("*.yaml"))
-
-
-def suite_path(name_or_path: str) -> Path:
-    """Find a shipped suite by name, or any suite by path.
-
-    Raises:
-        SettingsError: neither exists.
-    """
-    if name_or_path in suite_names():
-        return declared_folder() / "suites" / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    hint = suggestion(name_or_path, suite_names())
-    raise SettingsError(
-        f"suite {name_or_path!r} is neither a shipped suite ({', '.join(suite_names())}) nor a file. {hint}"
-    )
-
-
-def data_root(suite: Suite) -> Path:
-    """Return the data folder of a suite that reads files.
-
-    Raises:
-        SettingsError: neither `data.root` nor PNEUMOBENCH_DATA is set.
-    """
-    root = suite.data.root or os.environ.get(DATA_VARIABLE, "")
-    if not root:
-        raise SettingsError(
-            f"suite {suite.name!r} reads radiographs from a folder, and none is named: add --data FOLDER, set "
-            f"the variable {DATA_VARIABLE}, or write data.root in the suite."
-        )
-    return Path(root).expanduser()

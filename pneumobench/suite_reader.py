@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite import NAME_RULE, Suite, is_name
+from pneumobench.suite import CONTROL_PREFIX, NAME_RULE, Suite, is_name
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
@@ -204,7 +204,8 @@ def check_values(suite: Suite, where: str) -> None:
         *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
         *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
           for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers")),
-        ("explanation.overlays_per_fold", lambda count: count >= 0, "0 or more"),
+        *((f"explanation.{key}", lambda count: count >= 0, "0 or more")
+          for key in ("overlays_per_fold", "checked_images_per_fold")),
         *((f"augmentation.{key}", lambda size: 0 <= size < 1, "0 to below 1") for key in ("shift", "scale")),
         *((f"augmentation.{key}", lambda size: 0 <= size <= 1, "0 to 1")
           for key in ("horizontal_flip", "brightness", "contrast")),
@@ -221,3 +222,9 @@ def check_values(suite: Suite, where: str) -> None:
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")
+    reserved = [name for name in suite.architectures.names if name.startswith(CONTROL_PREFIX)]
+    if reserved:
+        raise SettingsError(
+            f"{where}: architectures.names has {reserved[0]!r}: names with {CONTROL_PREFIX!r} are kept for controls; "
+            "list those under controls.names."
+        )

@@ -14,7 +14,7 @@ PACKAGE = Path(pneumobench.__file__).parent
 # from left to right: a module imports from its own stage and from stages to its left
 ORDER = (
     ("errors", "files", "declared"),
-    ("suite", "suite_reader"),
+    ("suite", "suite_files", "suite_reader"),
     ("radiographs",),
     ("lungs",),
     ("architectures",),
@@ -23,13 +23,14 @@ ORDER = (
     ("attributions",),
     ("results",),
     ("reporting",),
-    ("job",),
+    ("bench",),
+    ("job", "control_jobs", "explanation_job"),
     ("runner",),
     ("cli", "__init__", "__main__"),
 )
 RANK = {stage: rank for rank, stages in enumerate(ORDER) for stage in stages}
 # stages side by side: of those to their left they know the foundation, and nothing but this
-FOUNDATION = {"errors", "files", "declared", "suite", "suite_reader"}
+FOUNDATION = {"errors", "files", "declared", "suite", "suite_files", "suite_reader"}
 SIDE_BY_SIDE = {
     "radiographs": FOUNDATION,
     "lungs": FOUNDATION | {"radiographs"},

@@ -12,7 +12,8 @@ import yaml
 
 import pneumobench
 from pneumobench.errors import SettingsError
-from pneumobench.suite import DATA_VARIABLE, Suite, data_root, suite_names, suite_path
+from pneumobench.suite import DATA_VARIABLE, Suite
+from pneumobench.suite_files import data_root, suite_names, suite_path
 from pneumobench.suite_reader import MAX_SUITE_BYTES, check_values, known_keys, load_suite
 
 Write = Callable[[str | bytes], Path]

@@ -18,7 +18,8 @@ from pneumobench.radiographs.index import (
     problem_error,
 )
 from pneumobench.radiographs.phantoms import make_phantoms
-from pneumobench.suite import Suite, data_root
+from pneumobench.suite import Suite
+from pneumobench.suite_files import data_root
 
 
 def list_radiographs(suite: Suite, cache_folder: Path) -> tuple[Path, Listing]:

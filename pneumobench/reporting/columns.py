@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pneumobench.metrics.intervals import Interval
-from pneumobench.results.leaderboard import CostSummary, Leaderboard, Row
+from pneumobench.results.leaderboard import CostSummary, Row
 from pneumobench.results.lung_attention import AttentionSummary
 from pneumobench.results.scores import Scores
 
@@ -27,6 +27,7 @@ class Column:
         value: the number of a row; None or NaN where it does not exist.
         interval: its interval, if it has one.
         higher_is_better: which way a reader sorts first; None for a cost or a count.
+        mark: a sign behind the number, if it needs one.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Column:
     digits: int = 3
     interval: Callable[[Row], Interval | None] | None = None
     higher_is_better: bool | None = True
+    mark: Callable[[Row], str] = lambda row: ""  # noqa: ARG005
 
 
 def _of(scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]) -> Callable[[Row], float | None]:
@@ -140,6 +142,14 @@ def _adjusted_interval(row: Row) -> Interval | None:
     return None if summary is None else summary.lar_adjusted_interval
 
 
+def _attention_holds(row: Row) -> bool | None:
+    """Tell whether the method behind the lung attention passed its checks here; None where there is nothing to mark."""
+    summary = main_attention(row)
+    if summary is None:
+        return True
+    return next((checked.trusted for checked in row.methods if checked.method == summary.method), None)
+
+
 POOLED: Final = _score_columns(lambda row: row.pooled)
 OFFICIAL: Final = _score_columns(lambda row: row.official)
 LUNG_ATTENTION: Final = (
@@ -152,7 +162,39 @@ LUNG_ATTENTION: Final = (
         ),
         value=_attention(lambda summary: summary.pneumonia.lar_adjusted),
         interval=_adjusted_interval,
+        mark=lambda row: {True: "", False: " ‡", None: " ?"}[_attention_holds(row)],
     ),
+)
+
+
+def _blanked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], Interval | None]]:
+    def value(row: Row) -> float | None:
+        return row.blanked[name].auc if name in row.blanked else None
+
+    def interval(row: Row) -> Interval | None:
+        return row.blanked[name].interval if name in row.blanked else None
+
+    return value, interval
+
+
+def _blanked_column(name: str, heading: str, meaning: str) -> Column:
+    value, interval = _blanked(name)
+    return Column(
+        key=f"auc_blanked_{name}",
+        heading=heading,
+        meaning=meaning,
+        value=value,
+        interval=interval,
+        higher_is_better=None,
+    )
+
+
+BLANKED: Final = (
+    _blanked_column("none", "Whole film", "AUC on the out-of-fold films that have a lung mask, as they are"),
+    _blanked_column("without_lungs", "No lungs", "AUC with the lungs set to the mean gray of the rest of the film"),
+    _blanked_column("lungs_blurred", "Lungs blurred", "AUC with the lungs blurred until only their brightness is left"),
+    _blanked_column("only_lungs", "Lungs only", "AUC with all but the lungs set to the mean gray of the lungs"),
+    _blanked_column("without_borders", "No borders", "AUC with the outer tenth on every edge blanked"),
 )
 
 
@@ -222,57 +264,3 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
     if interval is None or math.isnan(interval.low):
         return ""
     return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
-
-
-def weights_words(origin: str) -> str:
-    """Say where the weights of an architecture started.
-
-    >>> weights_words("random"), weights_words("file:resnet18.safetensors")
-    ('random initialisation', 'weights file resnet18.safetensors')
-    """
-    if origin == "random":
-        return "random initialisation"
-    kind, _, name = origin.partition(":")
-    if kind == "timm":
-        return f"pretrained, timm {name}"
-    return f"weights file {name}" if kind == "file" else origin
-
-
-def weights_notice(board: Leaderboard) -> str:
-    """Say once, above every table, what the networks started from."""
-    origins = {row.weights_origin for row in board.rows if row.weights_origin}
-    if origins == {"random"}:
-        return "Random initialisation: no network here was pretrained on any image."
-    if "random" in origins:
-        names = ", ".join(row.architecture for row in board.rows if row.weights_origin == "random")
-        return f"Random initialisation for {names}; the others were pretrained. Compare them with care."
-    return "All networks here started from pretrained weights."
-
-
-def data_words(board: Leaderboard) -> str:
-    """Say how many films of how many patients were cross-validated and tested, at what size."""
-    colour = "gray" if board.channels == 1 else "three channels"
-    side = f"{board.image_side_px} × {board.image_side_px} px"
-    kind = "synthetic phantom films" if board.source == "phantoms" else "films"
-    text = (
-        f"{len(board.rows)} architectures, {board.folds} folds by patient; {board.images:,} {kind} of "
-        f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
-        f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
-    )
-    if board.official_images:
-        text += (
-            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} "
-            f"patients ({board.official_pneumonia_images:,} with pneumonia)"
-        )
-    return text + "."
-
-
-def shared_patients_words(board: Leaderboard) -> str:
-    """Return a sentence about patient names that stand in training and official test, or nothing."""
-    shared = board.official_patients_trained_on
-    if not shared:
-        return ""
-    return (
-        f" {shared:,} of its {board.official_patients:,} patient names also stand among the training patients; "
-        "whether they are the same children is not known."
-    )

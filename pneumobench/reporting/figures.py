@@ -140,7 +140,7 @@ def _point_list(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
 
 def fold_plot(board: Leaderboard) -> LanePlot | None:
     """Return the AUC of every fold as a dot, with the pooled AUC and its interval; None without any score."""
-    rows = [(series, row) for series, row in enumerate(board.rows) if row.pooled is not None]
+    rows = [(series, row) for series, row in enumerate(board.networks) if row.pooled is not None]
     values = [scores.auc for _, row in rows for scores in row.folds.values()]
     values += [row.pooled.auc_interval.low for _, row in rows if row.pooled and row.pooled.auc_interval]
     values = [value for value in values if not math.isnan(value)]
@@ -199,7 +199,7 @@ def attention_plot(board: Leaderboard) -> LanePlot | None:
     """Return mean LAR over pneumonia films as bars from 0 to 1, each with what chance would score."""
     rows = [
         (series, row, found)
-        for series, row in enumerate(board.rows)
+        for series, row in enumerate(board.networks)
         if (found := main_attention(row)) is not None and not math.isnan(found.pneumonia.lar)
     ]
     if not rows:

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pneumobench.reporting.columns import (
+    BLANKED,
     COST,
     LUNG_ATTENTION,
     NOTHING,
     OFFICIAL,
     POOLED,
     Column,
-    data_words,
     interval_text,
     main_attention,
     number,
+)
+from pneumobench.reporting.words import (
+    BLANKED_WORDS,
+    METHOD_HEADINGS,
+    METHODS_WORDS,
+    attention_words,
+    controls_words,
+    data_words,
+    marks,
     shared_patients_words,
+    verdict_words,
     weights_notice,
     weights_words,
 )
@@ -38,7 +48,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         "## Out of fold",
         "Every film is scored once, by the fold's model that has not seen its patient. Threshold 0.5.",
         _ranking(board),
-        f"`*` = top group: {_top_group_words()}",
+        f"`*` = top group: {_top_group_words()} {controls_words(board)} {attention_words(board)}".strip(),
     ]
     if any(row.official for row in board.rows):
         parts += [
@@ -50,6 +60,10 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         ]
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", _attention_words(), _attention(board)]
+    if any(row.blanked for row in board.rows):
+        parts += ["## Does it need the lungs?", BLANKED_WORDS, _blanked(board)]
+    if any(row.methods for row in board.rows):
+        parts += ["## Checks of the heat maps", METHODS_WORDS, _methods(board)]
     parts += ["## Cost", _hardware_words(board), _cost(board)]
     if board.failures:
         failed = [[job.architecture, str(job.fold), job.status, job.reason] for job in board.failures]
@@ -57,7 +71,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             "## Jobs that did not complete",
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
-    legend = [*POOLED, *LUNG_ATTENTION, *COST]
+    legend = [*POOLED, *LUNG_ATTENTION, *BLANKED, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -99,7 +113,7 @@ def _hardware_words(board: Leaderboard) -> str:
 
 
 def _with_interval(column: Column, row: Row) -> str:
-    text = number(column.value(row), column.digits)
+    text = number(column.value(row), column.digits) + column.mark(row)
     interval = interval_text(column.interval(row), column.digits) if column.interval else ""
     return f"{text} {interval}" if interval else text
 
@@ -108,8 +122,8 @@ def _ranking(board: Leaderboard) -> str:
     columns = [*POOLED, *LUNG_ATTENTION]
     rows = [
         [
-            str(row.rank or NOTHING),
-            row.architecture + (" *" if row.in_top_group else ""),
+            "control" if row.is_control else str(row.rank or NOTHING),
+            row.architecture + marks(row),
             *[_with_interval(column, row) for column in columns],
             weights_words(row.weights_origin) if row.weights_origin else NOTHING,
             row.status,
@@ -152,6 +166,39 @@ def _attention(board: Leaderboard) -> str:
     outcomes = [f"adj. {outcome.upper()}" for outcome in OUTCOMES]
     head = ["architecture", "masks", "grid", "films", "LAR", "chance", "LAR adj.", *outcomes, "degenerate"]
     return _table(head, rows)
+
+
+def _blanked(board: Leaderboard) -> str:
+    rows = [
+        [row.architecture, str(row.blanked["none"].images), *[_with_interval(column, row) for column in BLANKED]]
+        for row in board.rows
+        if row.blanked
+    ]
+    return _table(["architecture", "films", *[column.heading for column in BLANKED]], rows)
+
+
+def _methods(board: Leaderboard) -> str:
+    rows = []
+    for row in board.rows:
+        for found in row.methods:
+            verdict = f"not available: {found.not_available}" if found.not_available else verdict_words(found)
+            shares = (found.corners, found.borders, found.outside_body)
+            rows.append(
+                [
+                    row.architecture,
+                    found.method,
+                    str(found.images),
+                    number(found.attention.pneumonia.lar_adjusted) if found.attention else NOTHING,
+                    *[number(share.mean, 2) for share in shares],
+                    *[
+                        f"{number(gain.mean)} {interval_text(gain.interval)}".strip()
+                        for gain in (found.deletion_gain, found.insertion_gain, found.randomised_similarity)
+                    ],
+                    number(found.seconds_per_image),
+                    verdict,
+                ]
+            )
+    return _table(["architecture", *METHOD_HEADINGS], rows)
 
 
 def _cost(board: Leaderboard) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pneumobench.reporting import columns, figures
+from pneumobench.reporting import columns, figures, words
 from pneumobench.reporting.gallery import GalleryRow
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.lung_attention import OUTCOMES
@@ -45,9 +45,12 @@ def leaderboard_page(board: Leaderboard, gallery: tuple[GalleryRow, ...], *, com
         gallery=gallery,
         command=command,
         columns=columns,
+        words=words,
+        asked=any(row.blanked for row in board.rows),
+        checked=any(row.methods for row in board.rows),
         outcomes=OUTCOMES,
-        roc=figures.roc_panels(board.rows, official=False),
-        roc_official=figures.roc_panels(board.rows, official=True),
+        roc=figures.roc_panels(board.networks, official=False),
+        roc_official=figures.roc_panels(board.networks, official=True),
         folds=figures.fold_plot(board),
         attention=figures.attention_plot(board),
         side=figures.SIDE,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.files import canonical_json
-from pneumobench.reporting.columns import main_attention
+from pneumobench.reporting.columns import BLANKED, main_attention
 from pneumobench.results.leaderboard import Leaderboard, Row
 from pneumobench.results.lung_attention import OUTCOMES
 from pneumobench.results.scores import OperatingPoint, Scores
@@ -64,6 +64,8 @@ def _flat(row: Row) -> dict[str, Any]:
         "architecture": row.architecture,
         "weights_origin": row.weights_origin,
         "plugin": row.plugin,
+        "is_control": row.is_control,
+        "clears_controls": row.clears_controls,
         "state": row.state,
         "status": row.status,
         "in_top_group": row.in_top_group,
@@ -88,6 +90,8 @@ def _flat(row: Row) -> dict[str, Any]:
         flat[f"{name}_high"] = interval.high if interval else None
         for outcome in OUTCOMES:
             flat[f"{name}_{outcome}"] = getattr(attention.by_outcome[outcome], name) if attention else None
+    for column in BLANKED:
+        flat[column.key] = column.value(row)
     for name in (
         "parameters",
         "trainable_parameters",

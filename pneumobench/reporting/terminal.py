@@ -6,15 +6,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pneumobench.reporting.columns import (
-    LUNG_ATTENTION,
-    NOTHING,
-    POOLED,
-    data_words,
-    interval_text,
-    number,
-    weights_notice,
-)
+from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
+from pneumobench.reporting.words import attention_words, controls_words, data_words, marks, weights_notice
 from pneumobench.results.leaderboard import Leaderboard
 
 # what fits in 80 characters, with headings short enough for it
@@ -27,7 +20,8 @@ def terminal_table(board: Leaderboard) -> Table:
         title=f"Leaderboard: {escape(board.suite)}",
         caption=escape(
             f"{weights_notice(board)}\n{data_words(board)}\n"
-            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first."
+            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first.\n"
+            + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),
         caption_justify="left",
         title_justify="left",
@@ -45,10 +39,10 @@ def terminal_table(board: Leaderboard) -> Table:
             text = number(column.value(row), column.digits)
             if column.key == "auc" and column.interval:
                 text = f"{text} {interval_text(column.interval(row))}".strip()
-            cells.append(escape(text))
-        name = escape(row.architecture) + (" *" if row.in_top_group else "")
+            cells.append(escape(text + column.mark(row)))
+        name = escape(row.architecture) + marks(row)
         if row.state != "complete":
             name += f"\n{escape(row.status)}"
-        style = None if row.state == "complete" else "dim"
-        table.add_row(str(row.rank or NOTHING), name, *cells, style=style)
+        style = "dim" if row.is_control or row.state != "complete" else None
+        table.add_row("c" if row.is_control else str(row.rank or NOTHING), name, *cells, style=style)
     return table

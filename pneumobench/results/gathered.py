@@ -11,6 +11,7 @@ import pandas as pd
 
 from pneumobench.errors import RecordError
 from pneumobench.radiographs.folds import Folds
+from pneumobench.results.explanations import Explanations, read_explanations
 from pneumobench.results.record import SHARED_HASH_KEYS, JobRecord
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import Suite
@@ -31,6 +32,7 @@ class GatheredRun:
         records: all records, sorted by architecture and fold.
         predictions: one table for every completed job, by (architecture, fold).
         attention: the same for lung attention; empty tables where nothing was explained.
+        explanations: what was asked of trained networks; absent where nothing was.
     """
 
     folder: RunFolder
@@ -40,6 +42,7 @@ class GatheredRun:
     records: tuple[JobRecord, ...]
     predictions: dict[tuple[str, int], pd.DataFrame]
     attention: dict[tuple[str, int], pd.DataFrame]
+    explanations: dict[tuple[str, int], Explanations]
 
     @property
     def architectures(self) -> list[str]:
@@ -78,7 +81,7 @@ def gather(path: Path) -> GatheredRun:
                 f"({key} in this folder). Bring back the {key} file that the jobs were run with."
             )
     table = index.table.assign(image_id=index.table["image_id"].astype(str)).set_index("image_id")
-    predictions, attention = {}, {}
+    predictions, attention, explanations = {}, {}, {}
     for record in records:
         if record.fold >= folds.count:
             raise RecordError(
@@ -91,6 +94,10 @@ def gather(path: Path) -> GatheredRun:
             _require_images_of_fold(folder, record, predictions[key_of_job], table, folds)
             attention[key_of_job] = folder.attention(record)
             _require_known_images(folder, record, attention[key_of_job], predictions[key_of_job])
+            if (found := read_explanations(folder, record)) is not None:
+                explanations[key_of_job] = found
+                for part in (found.reliance, *found.methods.values()):
+                    _require_known_images(folder, record, part, predictions[key_of_job])
     return GatheredRun(
         folder=folder,
         suite=suite,
@@ -99,6 +106,7 @@ def gather(path: Path) -> GatheredRun:
         records=tuple(records),
         predictions=predictions,
         attention=attention,
+        explanations=explanations,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 import pandas as pd
 
 from pneumobench.metrics.comparison import AucDifference
+from pneumobench.results.explained import BlankedScore, MethodSummary
 from pneumobench.results.lung_attention import AttentionSummary
 from pneumobench.results.scores import MeanSpread, Scores
 
@@ -36,10 +37,13 @@ class Row:
     """One architecture of the leaderboard.
 
     Args:
-        rank: place among the complete architectures, from 1; None for the others.
+        rank: place among the complete networks, from 1; None for the others.
         architecture: its name.
         plugin: where a plugin architecture comes from; None for timm.
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
+        is_control: whether this is a model that sees no lungs, not a network; it has no rank.
+        clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
+            controls, for incomplete architectures and where no control was run.
         state: complete, incomplete, failed (no fold completed) or not run.
         status: the same in words, such as `3 of 5 folds`.
         in_top_group: cannot be told apart from the best (paired patient bootstrap, Holm over all pairs).
@@ -50,6 +54,8 @@ class Row:
         official_fold_spread: mean and deviation of the folds' models on the official test folder.
         thresholds: probability threshold from the tune part, by fold.
         attention: lung attention by method and mask tier, the largest set first.
+        blanked: AUC out of fold with parts of the film blanked, `none` first; empty where it was not asked.
+        methods: attribution methods that were checked.
         layer: where the heat maps were taken from.
         grid: rows and columns of that layer's map.
         cost: what training and inference cost.
@@ -61,6 +67,8 @@ class Row:
     architecture: str
     plugin: str | None
     weights_origin: str
+    is_control: bool
+    clears_controls: bool | None
     state: State
     status: str
     in_top_group: bool
@@ -71,6 +79,8 @@ class Row:
     official_fold_spread: dict[str, MeanSpread]
     thresholds: dict[int, float]
     attention: tuple[AttentionSummary, ...]
+    blanked: dict[str, BlankedScore]
+    methods: tuple[MethodSummary, ...]
     layer: str | None
     grid: tuple[int, int] | None
     cost: CostSummary | None
@@ -114,8 +124,8 @@ class Leaderboard:
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         official_patients_trained_on: patient names of the official test folder that the folds hold too.
-        rows: architectures, best first.
-        differences: every pair of complete architectures.
+        rows: networks and controls, best first.
+        differences: every pair of complete networks.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
     """
@@ -139,3 +149,8 @@ class Leaderboard:
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
+
+    @property
+    def networks(self) -> tuple[Row, ...]:
+        """The rows without the controls."""
+        return tuple(row for row in self.rows if not row.is_control)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
+from pneumobench.results.explained import blanked_scores, method_summaries
 from pneumobench.results.gathered import GatheredRun, gather
 from pneumobench.results.leaderboard import (
     STATE_ORDER,
@@ -42,12 +43,20 @@ def rank_run(path: Path) -> Leaderboard:
     """
     run = gather(path)
     rows = _with_attention(run, [_row(run, name) for name in run.architectures])
-    complete = [row for row in rows if row.state == "complete"]
+    complete = [row for row in rows if row.state == "complete" and not row.is_control]
     differences, top = _compared(complete, run.index["group"])
     ordered = sorted(rows, key=_order)
+    names = [row.architecture for row in ordered if row.state == "complete" and not row.is_control]
+    place = {name: number for number, name in enumerate(names, start=1)}
+    best_control = max((auc for row in rows if row.is_control if (auc := _complete_auc(row)) is not None), default=None)
     ranked = tuple(
-        replace(row, rank=place if row.state == "complete" else None, in_top_group=row.architecture in top)
-        for place, row in enumerate(ordered, start=1)
+        replace(
+            row,
+            rank=place.get(row.architecture),
+            in_top_group=row.architecture in top,
+            clears_controls=_clears(row, best_control),
+        )
+        for row in ordered
     )
     tested = run.index.loc[list(run.folds.test_fold)]
     official = run.index.loc[list(run.folds.official_test)]
@@ -78,6 +87,17 @@ def rank_run(path: Path) -> Leaderboard:
     )
 
 
+def _complete_auc(row: Row) -> float | None:
+    return row.pooled.auc if row.pooled is not None and row.state == "complete" else None
+
+
+def _clears(row: Row, best_control: float | None) -> bool | None:
+    if row.is_control or row.state != "complete" or best_control is None or row.pooled is None:
+        return None
+    interval = row.pooled.auc_interval
+    return interval is not None and interval.low > best_control
+
+
 def _order(row: Row) -> tuple[int, float, str]:
     auc = row.pooled.auc if row.pooled is not None and not np.isnan(row.pooled.auc) else -1.0
     return STATE_ORDER.index(row.state), -auc, row.architecture
@@ -94,11 +114,15 @@ def _row(run: GatheredRun, architecture: str) -> Row:
     explained = next((record.explanation for record in done if record.explanation is not None), None)
     group = run.index["group"]
     empty = pd.DataFrame(columns=["image_id", "label", "probability"])
+    pooled = pooled_predictions(models) if models else empty
+    asked = [found for record in done if (found := run.explanations.get((architecture, record.fold))) is not None]
     return Row(
         rank=None,
         architecture=architecture,
         plugin=records[0].plugin if records else None,
         weights_origin=records[0].weights_origin if records else "",
+        is_control=bool(records) and records[0].is_control,
+        clears_controls=None,
         state=state,
         status=status,
         in_top_group=False,
@@ -109,10 +133,12 @@ def _row(run: GatheredRun, architecture: str) -> Row:
         official_fold_spread=spread([fold_scores(m, m.official) for m in models]) if has_official else {},
         thresholds={model.fold: model.threshold for model in models},
         attention=(),
+        blanked=blanked_scores(asked, group),
+        methods=method_summaries(asked, pooled, group),
         layer=explained.layer if explained else None,
         grid=explained.grid if explained else None,
         cost=_cost(done),
-        predictions=pooled_predictions(models) if models else empty,
+        predictions=pooled,
         official_predictions=official_predictions(models) if has_official else empty,
     )
 

@@ -23,6 +23,8 @@ STATUSES: Final = ("completed", "failed", "diverged")
 HASH_KEYS: Final = ("suite", "index", "folds", "weights", "predictions", "attention")
 SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record of one leaderboard
 
+CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that sees no lungs
+
 Status: TypeAlias = Literal["completed", "failed", "diverged"]
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -79,6 +81,11 @@ class JobRecord:
     plugin: str | None = None
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     format: int = RECORD_FORMAT
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is a model that sees no lungs, not a network."""
+        return self.weights_origin == CONTROL_ORIGIN
 
     @property
     def completed(self) -> bool:
@@ -223,7 +230,10 @@ def _checked(plain: Any, path: Path) -> JobRecord:
             _refuse(path, f"the unknown key record.hashes.{key}", f"one of {', '.join(HASH_KEYS)}")
         if HASH_PATTERN.fullmatch(value) is None:
             _refuse(path, f"record.hashes.{key} = {value!r}", "a SHA-256 of 64 hexadecimal digits")
-    needed = (*SHARED_HASH_KEYS, "weights", "predictions") if plain["status"] == "completed" else SHARED_HASH_KEYS
+    needed: tuple[str, ...] = SHARED_HASH_KEYS
+    if plain["status"] == "completed":  # a control is fitted again in seconds and keeps no weights
+        kept = ("predictions",) if plain["weights_origin"] == CONTROL_ORIGIN else ("weights", "predictions")
+        needed = (*SHARED_HASH_KEYS, *kept)
     for key in needed:
         if key not in hashes:
             _refuse(path, f"no key record.hashes.{key}", f"the hash of the job's {key}")

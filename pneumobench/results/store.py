@@ -106,6 +106,10 @@ class RunFolder:
         """The weights that made the predictions."""
         return self.job_folder(architecture, fold) / "weights.safetensors"
 
+    def explanations_folder(self, architecture: str, fold: int) -> Path:
+        """What was asked of a trained network: explanation.json, reliance.csv and a table for each method."""
+        return self.job_folder(architecture, fold) / "explanations"
+
     def attributions_folder(self, architecture: str, fold: int) -> Path:
         """Heat maps over radiographs and `overlays.json`."""
         return self.job_folder(architecture, fold) / "attributions"
@@ -166,7 +170,7 @@ class RunFolder:
             RecordError: the file is missing or changed, or a row cannot be of this job.
         """
         path = self.predictions_path(record.architecture, record.fold)
-        table = _read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"))
+        table = read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"))
         _require(path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}")
         _require(path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)")
         _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
@@ -193,7 +197,7 @@ class RunFolder:
         if "attention" not in record.hashes:
             return pd.DataFrame(columns=list(ATTENTION_COLUMNS))
         path = self.attention_path(record.architecture, record.fold)
-        table = _read_table(path, ATTENTION_COLUMNS, record.hashes["attention"])
+        table = read_table(path, ATTENTION_COLUMNS, record.hashes["attention"])
         _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
         _require_unique(path, table["image_id"] + " " + table["method"])
         for column, low in (("lung_area", 0.0), ("lar", 0.0), ("lar_adjusted", -np.inf)):
@@ -208,15 +212,16 @@ class RunFolder:
 
 def write_predictions(path: Path, predictions: pd.DataFrame) -> str:
     """Write a job's predictions, whole or not at all, and return the SHA-256 for its record."""
-    return _write_table(path, predictions, PREDICTION_COLUMNS)
+    return write_table(path, predictions, PREDICTION_COLUMNS)
 
 
 def write_attention(path: Path, attention: pd.DataFrame) -> str:
     """Write a job's lung attention, whole or not at all, and return the SHA-256 for its record."""
-    return _write_table(path, attention, ATTENTION_COLUMNS)
+    return write_table(path, attention, ATTENTION_COLUMNS)
 
 
-def _write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+def write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    """Write a table, whole or not at all, and return its SHA-256."""
     assert set(table.columns) == set(columns), f"{path.name}: columns {sorted(table.columns)}"
     buffer = io.StringIO()
     table[list(columns)].to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
@@ -224,7 +229,12 @@ def _write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> s
     return sha256_of_file(path)
 
 
-def _read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.DataFrame:
+def read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.DataFrame:
+    """Read a table after comparing its SHA-256 and its columns; empty cells stay empty strings.
+
+    Raises:
+        RecordError: the file is missing or changed, or has other columns.
+    """
     try:
         found = sha256_of_file(path)
     except OSError as error:
@@ -237,7 +247,7 @@ def _read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.
             f"{path}: found SHA-256 {found}, expected {sha256} (record.json beside it): the table was "
             "changed after the job. Bring it back or delete the job's folder and run the suite again."
         )
-    texts: dict[str, type[str]] = dict.fromkeys(("image_id", "split", "method", "mask_tier"), str)
+    texts: dict[str, type[str]] = dict.fromkeys(("image_id", "split", "method", "mask_tier", "blanking"), str)
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_filter=False)
     except (ValueError, pd.errors.ParserError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pneumobench.architectures import Architecture
@@ -38,24 +40,32 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
 
     A probability is the sigmoid of the logit in float64 (`probability_of`).
     """
+    rows: list[NDArray[np.int64]] = []
+
+    def films() -> Iterator[Tensor]:
+        for some, _, row in batches:
+            rows.append(row.numpy())
+            yield some
+
+    started = time.perf_counter()
+    logit = score_films(architecture, films(), spec)
+    seconds = time.perf_counter() - started
+    return Scored(rows=np.concatenate(rows) if rows else np.empty(0, dtype=np.int64), logit=logit, seconds=seconds)
+
+
+def score_films(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
+    """Return the logits of batches of films (B, 1, H, W) uint8, in eval mode, on one device."""
     fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
     module = architecture.module.eval().to(fabric.device)
     module.to(memory_format=memory_format(spec, fabric.device.type))
-    rows: list[Any] = []
-    logits: list[Any] = []
-    started = time.perf_counter()
+    logits: list[NDArray[np.float32]] = []
     with torch.inference_mode(), fabric.autocast():
-        for films, _, row in batches:
+        for films in batches:
             logits.append(architecture.logits(films.to(fabric.device)).float().cpu().numpy())
-            rows.append(row.numpy())
-    return Scored(
-        rows=np.concatenate(rows) if rows else np.empty(0, dtype=np.int64),
-        logit=np.concatenate(logits) if logits else np.empty(0, dtype=np.float32),
-        seconds=time.perf_counter() - started,
-    )
+    return np.concatenate(logits) if logits else np.empty(0, dtype=np.float32)
 
 
-def probability_of(logit: NDArray[np.float32]) -> NDArray[np.float64]:
+def probability_of(logit: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the sigmoid of logits, in float64."""
     from scipy.special import expit
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli import main
-from pneumobench.suite import suite_names, suite_path
+from pneumobench.suite_files import suite_names, suite_path
 from pneumobench.suite_reader import load_suite
 from tests.end_to_end.commands import REPOSITORY
 

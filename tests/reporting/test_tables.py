@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from pneumobench.metrics.intervals import Interval
-from pneumobench.reporting.columns import interval_text, number, weights_notice, weights_words
+from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
+from pneumobench.reporting.words import weights_notice, weights_words
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.ranking import rank_run
 

@@ -1,0 +1,131 @@
+"""What all jobs of a run share: settings, data, folds and lung masks, read and checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.registry import registered
+from pneumobench.errors import SettingsError
+from pneumobench.lungs.masks import LungMasks, lung_masks
+from pneumobench.radiographs.audit import read_radiographs
+from pneumobench.radiographs.datamodule import FoldImages
+from pneumobench.radiographs.folds import Folds, Part, check_folds, make_folds, read_folds
+from pneumobench.radiographs.index import Index, problem_error
+from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.results.provenance import machine, software_versions
+from pneumobench.results.record import JobRecord
+from pneumobench.results.run_state import refuse_other_run
+from pneumobench.results.store import RunFolder
+from pneumobench.suite import Suite
+from pneumobench.suite_reader import load_suite
+from pneumobench.training.cost import hardware
+from pneumobench.training.predictions import probability_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all jobs of a run share."""
+
+    suite: Suite
+    folder: RunFolder
+    index: Index
+    folds: Folds
+    films: NDArray[np.uint8]
+    masks: LungMasks
+
+    def fold_images(self, fold: int) -> FoldImages:
+        """Return the images of a fold."""
+        label = self.index.table["label"].to_numpy(dtype=np.int64)
+        return FoldImages(films=self.films, label=label, positions=self.folds.positions(self.index, fold))
+
+    def prediction_rows(
+        self, fold: int, scored: Mapping[Part, tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]
+    ) -> pd.DataFrame:
+        """Return one row an image from (rows of the index, logits) of each part."""
+        table = self.index.table
+        parts = [
+            pd.DataFrame(
+                {
+                    "image_id": table["image_id"].to_numpy(dtype=object)[rows],
+                    "split": part,
+                    "fold": fold,
+                    "seed": self.suite.seed,
+                    "label": table["label"].to_numpy(dtype=np.int64)[rows],
+                    "logit": logit,
+                    "probability": probability_of(logit),
+                }
+            )
+            for part, (rows, logit) in scored.items()
+        ]
+        return pd.concat(parts)
+
+    def build(self, name: str, *, weights: str | None = None) -> Architecture:
+        """Build an architecture with its initial weights, the same for every fold, or with other `weights`."""
+        suite = self.suite
+        return build_architecture(
+            name,
+            in_channels=suite.data.channels,
+            image_side_px=suite.data.image_side_px,
+            weights=suite.architectures.weights if weights is None else weights,
+            seed=suite.seed,
+        )
+
+    def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
+        """Return the part of a job's record that is known before it starts, as of a failed job."""
+        registration = registered().get(name)
+        return JobRecord(
+            status="failed",
+            reason="did not start",
+            suite=self.suite.name,
+            architecture=name,
+            fold=fold,
+            seed=self.suite.seed,
+            weights_origin=weights_origin,
+            plugin=registration.source if registration else None,
+            hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
+            software=software_versions(),
+            hardware=hardware(self.suite.training, machine()),
+        )
+
+
+def open_run(path: Path, data: str | None, console: Console) -> Bench:
+    """Return the data, folds and settings of a finished run; nothing is written.
+
+    Raises:
+        SettingsError: the folder is not a run, or its radiographs are not those of the run.
+    """
+    folder = RunFolder(path)
+    if not folder.suite_yaml.is_file():
+        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
+    suite = load_suite(folder.suite_yaml)
+    if data is not None:
+        suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
+    return open_data(suite, folder, cache=path.parent / ".cache", console=console)
+
+
+def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
+    """Read and check the data, split it (or take the frozen split), and decode it once."""
+    index, problems = read_radiographs(suite, cache)
+    if problems:
+        raise problem_error(index.root, problems)
+    refuse_other_run(folder, suite, index)
+    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
+    check_folds(index, folds)
+    side_px = suite.data.image_side_px
+    console.print(
+        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
+        f"{folds.count} folds by patient",
+        highlight=False,
+    )
+    films, masks = cached_films(index, side_px, cache), lung_masks(index, side_px, cache)
+    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks)

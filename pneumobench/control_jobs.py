@@ -1,0 +1,46 @@
+"""The jobs of the controls: the same folds, predictions and records as those of the networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from pneumobench.bench import Bench
+from pneumobench.job import SCORED_PARTS
+from pneumobench.results.record import CONTROL_ORIGIN, JobRecord, write_record
+from pneumobench.results.store import write_predictions
+from pneumobench.suite import CONTROL_PREFIX
+from pneumobench.training.controls import control_features, fit_control
+
+
+def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
+    """Fit every control of the suite on the folds that have no record of it, and return the new records.
+
+    Raises:
+        DataError: the table of original sizes cannot be used.
+    """
+    label = bench.index.table["label"].to_numpy(dtype="int64")
+    written = []
+    for control in bench.suite.controls.names:
+        name = CONTROL_PREFIX + control.replace("_", "-")
+        todo = [fold for fold in folds if not bench.folder.record_path(name, fold).is_file()]
+        if not todo:
+            continue
+        sizes = bench.suite.controls.original_sizes
+        features = control_features(control, bench.index, bench.films, bench.masks, sizes)
+        for fold in todo:
+            positions = bench.folds.positions(bench.index, fold)
+            logit = fit_control(features, label, positions["train"], bench.suite.seed)
+            rows = {part: (positions[part], logit[positions[part]]) for part in SCORED_PARTS}
+            path = bench.folder.predictions_path(name, fold)
+            record = bench.record(name, fold, weights_origin=CONTROL_ORIGIN)
+            record = dataclasses.replace(
+                record,
+                status="completed",
+                reason=None,
+                hashes={**record.hashes, "predictions": write_predictions(path, bench.prediction_rows(fold, rows))},
+                training={"train_images": len(positions["train"]), "features": features.shape[1]},
+            )
+            write_record(bench.folder.record_path(name, fold), record)
+            written.append(record)
+    return written

@@ -1,0 +1,113 @@
+"""Sentences that stand above and below every table: data, weights, controls, marks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pneumobench.results.explained import MethodSummary
+from pneumobench.results.leaderboard import Leaderboard, Row
+from pneumobench.results.record import CONTROL_ORIGIN
+
+BLANKED_WORDS: Final = (
+    "AUC out of fold on the films that have a lung mask, with its 95 % interval over patients. A network that scores "
+    "as well without lungs as with them has learnt something else than lungs."
+)
+METHODS_WORDS: Final = (
+    "On the same out-of-fold films for every architecture. Adjusted LAR; shares of the positive attention in corners, "
+    "along borders and outside the body; deletion and insertion areas minus those of random maps (deletion below 0 and "
+    "insertion above 0 = better than random); rank correlation with maps of shuffled weights (near 0 = the map shows "
+    "what was learnt); seconds for one map."
+)
+METHOD_HEADINGS: Final = (
+    "method", "films", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
+    "s / film", "verdict",
+)  # fmt: skip
+
+
+def verdict_words(found: MethodSummary) -> str:
+    """Say in a word or two whether a method's maps can be trusted on an architecture."""
+    if found.trusted:
+        return "passed"
+    failed = [] if found.depends_on_weights else ["independent of what was learnt"]
+    return "‡ " + ", ".join(failed + ([] if found.faithful else ["no better than random maps"]))
+
+
+def weights_words(origin: str) -> str:
+    """Say where the weights of an architecture started.
+
+    >>> weights_words("random"), weights_words("file:resnet18.safetensors")
+    ('random initialisation', 'weights file resnet18.safetensors')
+    """
+    if origin == "random":
+        return "random initialisation"
+    if origin == CONTROL_ORIGIN:
+        return "control: sees no lungs"
+    kind, _, name = origin.partition(":")
+    if kind == "timm":
+        return f"pretrained, timm {name}"
+    return f"weights file {name}" if kind == "file" else origin
+
+
+def marks(row: Row) -> str:
+    """Return the signs behind an architecture's name: `*` top group, `†` does not clear the best control."""
+    return (" *" if row.in_top_group else "") + (" †" if row.clears_controls is False else "")
+
+
+def controls_words(board: Leaderboard) -> str:
+    """Say what the controls are and what a network has to show against them; nothing where none was run."""
+    if len(board.networks) == len(board.rows):
+        return ""
+    return (
+        "† the interval does not clear the best control. Controls see no lungs: the prevalence, the size of the film, "
+        "12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
+    )
+
+
+def attention_words(board: Leaderboard) -> str:
+    """Explain the marks behind a lung attention ratio; nothing where there is none."""
+    if not any(row.attention for row in board.rows):
+        return ""
+    return (
+        "‡ the heat maps failed a check on this network: they do not depend on what it learnt, or name the pixels it "
+        "uses no better than random maps. ? they were not checked."
+    )
+
+
+def weights_notice(board: Leaderboard) -> str:
+    """Say once, above every table, what the networks started from."""
+    origins = {row.weights_origin for row in board.networks if row.weights_origin}
+    if origins == {"random"}:
+        return "Random initialisation: no network here was pretrained on any image."
+    if "random" in origins:
+        names = ", ".join(row.architecture for row in board.networks if row.weights_origin == "random")
+        return f"Random initialisation for {names}; the others were pretrained. Compare them with care."
+    return "All networks here started from pretrained weights."
+
+
+def data_words(board: Leaderboard) -> str:
+    """Say how many films of how many patients were cross-validated and tested, at what size."""
+    colour = "gray" if board.channels == 1 else "three channels"
+    side = f"{board.image_side_px} × {board.image_side_px} px"
+    kind = "synthetic phantom films" if board.source == "phantoms" else "films"
+    text = (
+        f"{len(board.networks)} architectures, {board.folds} folds by patient; {board.images:,} {kind} of "
+        f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
+        f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
+    )
+    if board.official_images:
+        text += (
+            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} "
+            f"patients ({board.official_pneumonia_images:,} with pneumonia)"
+        )
+    return text + "."
+
+
+def shared_patients_words(board: Leaderboard) -> str:
+    """Return a sentence about patient names that stand in training and official test, or nothing."""
+    shared = board.official_patients_trained_on
+    if not shared:
+        return ""
+    return (
+        f" {shared:,} of its {board.official_patients:,} patient names also stand among the training patients; "
+        "whether they are the same children is not known."
+    )

@@ -1,0 +1,115 @@
+"""Controls: what can be scored without looking at lungs, as models that train in seconds.
+
+A network's score means something only above these. Gradient boosting: Friedman 2001, doi 10.1214/aos/1013203451, in
+the histogram form of scikit-learn.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from pneumobench.errors import DataError
+from pneumobench.lungs.blanking import without_lungs
+from pneumobench.lungs.masks import LungMasks
+from pneumobench.radiographs.index import Index
+from pneumobench.suite import ControlName
+
+THUMBNAIL_SIDE: Final = (
+    12  # pixels: the heart, the diaphragm and the exposure survive, a lung field is four pixels wide
+)
+SIZE_COLUMNS: Final = ("image", "original_width", "original_height")
+PROBABILITY_FLOOR: Final = 1e-6  # keeps logits finite
+
+
+def control_features(
+    name: ControlName, index: Index, films: NDArray[np.uint8], masks: LungMasks, original_sizes: str
+) -> NDArray[np.float64]:
+    """Return what a control sees of every image: (N, features), no column for `majority`.
+
+    Args:
+        name: majority, image_facts, thumbnail or thumbnail_without_lungs.
+        index: one row an image.
+        films: all films (N, side, side).
+        masks: lung masks; an image without one has the fixed lung box blanked.
+        original_sizes: table with the sizes of the films before they were resized, relative to the root; empty: the
+            files are the originals, and their size in bytes is a fact too.
+
+    Raises:
+        DataError: the table of sizes is missing, or holds none of the images. An image it lacks has unknown sizes.
+    """
+    if name == "majority":
+        return np.zeros((len(index.table), 0))
+    if name == "image_facts":
+        return _original_sizes(index, original_sizes) if original_sizes else _file_facts(index)
+    seen = films
+    if name == "thumbnail_without_lungs":
+        seen = np.concatenate(
+            [
+                without_lungs(np.array(films[start : start + 512]), _mask_or_box(masks, start, len(films)))
+                for start in range(0, len(films), 512)
+            ]
+        )
+    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    small = [cv2.resize(np.asarray(film), size, interpolation=cv2.INTER_AREA).ravel() for film in seen]
+    return np.stack(small).astype(np.float64)
+
+
+def _mask_or_box(masks: LungMasks, start: int, count: int) -> NDArray[np.bool_]:
+    rows = range(start, min(start + 512, count))
+    known = masks.drawn_row
+    return np.stack([masks.drawn[known[row]] > 0 if row in known else masks.box for row in rows])
+
+
+def _size_features(width: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([width, height, width / height], axis=1)
+
+
+def _file_facts(index: Index) -> NDArray[np.float64]:
+    table = index.table
+    sizes = _size_features(table["width"].to_numpy(np.float64), table["height"].to_numpy(np.float64))
+    file_bytes = np.array([(index.root / image).stat().st_size for image in table["image_id"]], dtype=np.float64)
+    return np.column_stack([sizes, file_bytes])
+
+
+def _original_sizes(index: Index, name: str) -> NDArray[np.float64]:
+    path = index.root / name
+    expected = f"a table with the columns {', '.join(SIZE_COLUMNS)} (controls.original_sizes)"
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); expected {expected}.") from error
+    if missing := [column for column in SIZE_COLUMNS if column not in table.columns]:
+        raise DataError(f"{path}: found no column {missing[0]}; expected {expected}.")
+    found = table.drop_duplicates("image").set_index("image").reindex(index.table["image_id"])
+    sizes = found[["original_width", "original_height"]].apply(pd.to_numeric, errors="coerce")
+    if not sizes.notna().any(axis=None):
+        raise DataError(f"{path}: has a size of none of the {len(index.table)} images; expected {expected}.")
+    return _size_features(*sizes.to_numpy(np.float64).T)
+
+
+def fit_control(
+    features: NDArray[np.float64], label: NDArray[np.int64], train: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Fit on the training rows and return the pneumonia logits of all rows (N,); without features the prevalence.
+
+    Args:
+        features: (N, features) of all images.
+        label: 1 = pneumonia (N,).
+        train: rows to fit on.
+        seed: seed of the boosting.
+    """
+    if features.shape[1] == 0:
+        probability = np.full(len(label), label[train].mean())
+    else:
+        model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+        model.fit(features[train], label[train])
+        probability = model.predict_proba(features)[:, 1]
+    clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    logit: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    return logit

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.faithfulness import faithfulness, random_maps
+from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
+
+SIDE = 32
+
+
+def _probability(films: Tensor) -> Tensor:
+    """A network that looks at one corner only: bright there = pneumonia."""
+    return torch.sigmoid((films[:, 0, :8, :8].float().mean((1, 2)) - 100) / 10)
+
+
+def _films(corner: int) -> Tensor:
+    films = torch.full((2, 1, SIDE, SIDE), 90, dtype=torch.uint8)
+    films[:, :, :8, :8] = corner
+    return films
+
+
+def _heat(row: int) -> Tensor:
+    heat = torch.zeros(2, SIDE, SIDE)
+    heat[:, row : row + 8, row : row + 8] = 1.0
+    return heat
+
+
+def test_the_map_of_what_is_used_beats_one_of_what_is_not() -> None:
+    films = _films(200)
+    right = faithfulness(_probability, films, _heat(0), signed=True)
+    wrong = faithfulness(_probability, films, _heat(20), signed=True)
+    chance = faithfulness(_probability, films, random_maps(2, SIDE, 0), signed=False)
+    assert (right.deletion < chance.deletion).all()
+    assert (right.insertion > chance.insertion).all()
+    assert (right.deletion < wrong.deletion).all()
+    assert (right.insertion > wrong.insertion).all()
+    assert ((right.deletion >= 0) & (right.insertion <= 1)).all()
+
+
+def test_a_normal_film_is_judged_by_what_speaks_against_pneumonia() -> None:
+    films = torch.full((2, 1, SIDE, SIDE), 160, dtype=torch.uint8)
+    films[:, :, :8, :8] = 0
+    against = faithfulness(_probability, films, -_heat(0), signed=True)
+    for_it = faithfulness(_probability, films, _heat(0), signed=True)
+    assert (against.insertion > for_it.insertion).all()
+    # a method without signs is taken as it is
+    unsigned = faithfulness(_probability, films, _heat(0), signed=False)
+    np.testing.assert_array_equal(unsigned.insertion, against.insertion)
+
+
+def test_random_maps_repeat_and_differ_between_films() -> None:
+    first = random_maps(3, SIDE, 5)
+    assert torch.equal(first, random_maps(3, SIDE, 5))
+    assert not torch.equal(first[0], first[1])
+
+
+def test_shuffled_weights_keep_values_and_lose_their_places() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 30 * 30, 1))
+    architecture = Architecture(module=module)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    shuffled = with_shuffled_weights(architecture, 0)
+    for name, value in shuffled.module.state_dict().items():
+        assert torch.equal(value.flatten().sort().values, before[name].flatten().sort().values)
+        assert torch.equal(module.state_dict()[name], before[name])
+    assert not torch.equal(shuffled.module.state_dict()["2.weight"], before["2.weight"])
+
+
+def test_similarity_is_a_rank_correlation() -> None:
+    maps = np.random.default_rng(0).normal(size=(2, 6, 6)).astype(np.float32)
+    assert map_similarity(maps, np.exp(maps)) == pytest.approx([1, 1])
+    assert map_similarity(maps, -maps) == pytest.approx([-1, -1])
+    assert np.isnan(map_similarity(maps, np.zeros_like(maps))).all()

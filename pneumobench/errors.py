@@ -18,6 +18,10 @@ class SettingsError(PneumobenchError):
     exit_code = 2
 
 
+class NotAvailableError(SettingsError):
+    """An attribution method does not exist for this kind of network; other methods may."""
+
+
 class DataError(PneumobenchError):
     """Radiographs, lung masks, labels or folds are missing, unreadable or inconsistent."""
 

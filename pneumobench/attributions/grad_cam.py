@@ -15,7 +15,8 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer
-from pneumobench.errors import SettingsError
+from pneumobench.attributions.inspection import ClassScores, check_target, inspected
+from pneumobench.errors import NotAvailableError, SettingsError
 
 MIN_GRID_CELLS = 7  # a coarser map cannot tell lung from mediastinum
 
@@ -45,7 +46,11 @@ class _ProbedLayer(nn.Module):
             return probed.permute(0, 2, 3, 1).clone()
         prefix, patches = y[:, : self.where.prefix_tokens], y[:, self.where.prefix_tokens :]
         side = math.isqrt(patches.shape[1])
-        assert side * side == patches.shape[1], "square films give a square grid of patches"
+        if side == 0 or side * side != patches.shape[1]:
+            raise SettingsError(
+                f"heat-map layer {self.where.name!r}: {y.shape[1]} tokens without {self.where.prefix_tokens} prefix "
+                "tokens make no square grid; check prefix_tokens."
+            )
         grid = patches.transpose(1, 2).reshape(len(y), -1, side, side)  # (B, T, C) -> (B, C, side, side)
         return torch.cat([prefix.detach(), self.probe(grid).flatten(2).transpose(1, 2)], dim=1)
 
@@ -76,7 +81,12 @@ def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
     Raises:
         SettingsError: the architecture declares no layer, or one that its module does not have.
     """
-    module = architecture.module.eval()
+    with inspected(architecture) as ready:
+        return _choose_layer(ready, side_px)
+
+
+def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
+    module = architecture.module
     known = dict(module.named_modules())
     device = next(module.parameters()).device
     best: ChosenLayer | None = None
@@ -88,39 +98,43 @@ def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
         shape: list[torch.Size] = []
         with _probed(module, where) as probe, torch.no_grad():
             hook = probe.register_forward_hook(lambda _m, _i, output, shape=shape: shape.append(output.shape))
-            architecture.logits(torch.zeros(1, 1, side_px, side_px, dtype=torch.uint8, device=device))
+            module(architecture.normalise(torch.zeros(1, 1, side_px, side_px, dtype=torch.uint8, device=device)))
             hook.remove()
         if not shape or len(shape[0]) != 4:
             raise SettingsError(f"heat-map layer {where.name!r} gives no map of rows and columns; check its layout.")
         grid = (int(shape[0][2]), int(shape[0][3]))
+        if grid[0] != grid[1]:
+            raise SettingsError(
+                f"heat-map layer {where.name!r} gives {grid[0]} x {grid[1]} cells of square films; check its layout."
+            )
         enough = min(MIN_GRID_CELLS, min(best.grid) if best else 0)
         if best is None or min(grid) >= enough:
             best = ChosenLayer(layer=where, grid=grid)
     if best is None:
-        raise SettingsError("heat maps are not available: the architecture declares no heatmap_layers.")
+        raise NotAvailableError("heat maps are not available: the architecture declares no heatmap_layers.")
     return best
 
 
-def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer) -> Tensor:
-    """Return Grad-CAM maps of the pneumonia logit on the layer's own grid.
+def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
+    """Return Grad-CAM maps of a class score on the layer's own grid.
 
     Args:
-        architecture: network; used in eval mode, at float32.
+        architecture: network; used in eval mode, at float32, and left as it was.
         films: (B, 1, H, W) uint8 on the device of the network.
         chosen: layer from `choose_layer`.
+        target: column of the network's output.
 
     Returns:
-        Maps (B, rows, columns) float32, negative where the evidence speaks against pneumonia.
+        Maps (B, rows, columns) float32, negative where the evidence speaks against the class.
+
+    Raises:
+        SettingsError: the network has no such output.
     """
-    module = architecture.module.eval()
-    needed_gradient = [parameter.requires_grad for parameter in module.parameters()]
-    module.requires_grad_(False)  # only the gradient of the activation is wanted
-    try:
-        with _probed(module, chosen.layer) as probe, torch.enable_grad():
-            maps = LayerGradCam(architecture.logits, probe).attribute(films, relu_attributions=False)
-    finally:
-        for parameter, needed in zip(module.parameters(), needed_gradient, strict=True):
-            parameter.requires_grad_(needed)
+    with inspected(architecture) as ready, _probed(ready.module, chosen.layer) as probe:
+        scores = ClassScores(ready)
+        with torch.no_grad():
+            check_target(scores(films[:1]), target)
+        maps = LayerGradCam(scores, probe).attribute(films, target=target, relu_attributions=False)
     maps = torch.as_tensor(maps).detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
     assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps

@@ -1,0 +1,90 @@
+"""Methods that read a layer of the network: Grad-CAM and guided Grad-CAM."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from captum.attr import GuidedBackprop, LayerAttribution
+from torch import Tensor, nn
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.grad_cam import choose_layer, grad_cam
+from pneumobench.attributions.inspection import ClassScores
+from pneumobench.attributions.methods import register_method
+from pneumobench.errors import NotAvailableError
+
+FILMS_PER_PASS = 64  # gradients start at the layer, so that little is kept
+
+# autograd's names of element-wise non-linearities without the ReLU, whose gradients would not be guided
+_UNGUIDED = (
+    "Gelu", "Silu", "Mish", "Hardswish", "Hardsigmoid", "Hardtanh", "Clamp", "LeakyRelu", "Prelu", "Elu", "Softplus",
+    "Sigmoid", "LogSigmoid", "Tanh", "Softmax", "SafeSoftmax", "ScaledDotProduct", "Threshold", "Glu",
+)  # fmt: skip
+
+
+@register_method("gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True)
+def gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+    """Return Grad-CAM maps without their ReLU, brought to the films' resolution: (B, H, W), signed.
+
+    Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
+    """
+    chosen = choose_layer(architecture, films.shape[-1])
+    maps = torch.cat([grad_cam(architecture, some, chosen, target) for some in films.split(FILMS_PER_PASS)])
+    full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(films.shape[2:]), "bilinear")
+    return full[:, 0]
+
+
+@register_method("guided_gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True, signed=False)
+def guided_gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+    """Return |guided backpropagation| x max(Grad-CAM, 0): (B, H, W), not negative.
+
+    The sign of a guided gradient says whether a pixel should be brighter or darker, not whether it speaks for the
+    class, so strength alone is kept.
+
+    Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74; Springenberg et al. 2015, arXiv:1412.6806.
+
+    Raises:
+        NotAvailableError: a non-linearity of the network is not an nn.ReLU module. Guided backpropagation is defined
+            for ReLU, and Captum reaches modules only; with others it would return plain gradients without a word.
+    """
+    scores = ClassScores(architecture)
+    refuse_unguided(scores, films[:1])
+    guided = []
+    for film in films.split(1):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
+            guided.append(GuidedBackprop(scores).attribute(film.float().requires_grad_(), target=target).abs())
+    return torch.cat(guided)[:, 0] * gradcam(architecture, films, target).clamp(min=0)
+
+
+def refuse_unguided(scores: ClassScores, film: Tensor) -> None:
+    """Refuse a network with a non-linearity that is not an nn.ReLU module.
+
+    The gradient graph of one film is read, so that activations called as functions are seen as well.
+
+    Raises:
+        NotAvailableError: naming what was found.
+    """
+    calls: list[nn.Module] = []
+    relus = [part for part in scores.modules() if isinstance(part, nn.ReLU)]
+    hooks = [relu.register_forward_hook(lambda module, _i, _o: calls.append(module)) for relu in relus]
+    output = scores(film.float().requires_grad_())
+    for hook in hooks:
+        hook.remove()
+    waiting, seen, names = [output.grad_fn], set(), []
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.append("a custom autograd function" if hasattr(node, "_forward_cls") else node.name())
+        waiting += [following for following, _ in node.next_functions]
+    found = sorted({name.split("Backward")[0] for name in names if name.startswith((*_UNGUIDED, "a custom"))})
+    if not found and sum(name.startswith("Relu") for name in names) > len(calls):
+        found = ["relu called as a function"]
+    if found or not relus:
+        raise NotAvailableError(
+            f"guided_gradcam is not available: the network computes {', '.join(found) or 'no ReLU at all'}, and guided "
+            "backpropagation exists for nn.ReLU modules only. Use gradcam or integrated_gradients."
+        )

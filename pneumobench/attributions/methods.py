@@ -1,0 +1,159 @@
+"""NAME -> METHOD: attribution methods behind one interface, those of plugins included."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.inspection import inspected
+from pneumobench.errors import NotAvailableError, SettingsError, suggestion
+from pneumobench.suite import NAME_RULE, is_name
+
+OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion")  # modules here that register methods
+
+
+class Attribute(Protocol):
+    """Maps (B, H, W) float32 of films (B, 1, H, W) uint8 for one column of the module's output."""
+
+    def __call__(self, architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+        """Return the maps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionMethod:
+    """An attribution method.
+
+    Args:
+        name: name in suites and on the command line.
+        attribute: function (architecture, films, target) -> maps. Films (B, 1, H, W) uint8; maps (B, H, W) float32 on
+            the device of the network, at the resolution of the films. The network comes back as it was: modes,
+            precision, requires_grad and gradients. A film's map does not depend on the rest of its batch.
+            Raises NotAvailableError where the method does not exist for the network.
+        source: publication.
+        needs_layer: whether it reads one of the architecture's `heatmap_layers`.
+        signed: True = positive speaks for the class and negative against it; False = strength alone, never negative.
+        cell: side of the smallest square that a map tells apart, as a share of the film's side; 0 = one pixel.
+            Methods that need a layer are as coarse as the layer's grid.
+        origin: file and line of the function.
+    """
+
+    name: str
+    attribute: Attribute
+    source: str
+    needs_layer: bool
+    signed: bool = True
+    cell: float = 0.0
+    origin: str = ""
+
+
+Method = TypeVar("Method", bound=Callable[..., Tensor])
+_methods: dict[str, AttributionMethod] = {}
+
+
+def register_method(
+    name: str, *, source: str, needs_layer: bool, signed: bool = True, cell: float = 0.0
+) -> Callable[[Method], Method]:
+    """Register a function (architecture, films, target=0) -> maps under a name.
+
+    The function gets the network ready for attribution: in eval mode, in float32, not compiled, parameters frozen,
+    and films on its device. Its maps are checked.
+
+    Args:
+        name: 1 to 64 of a-z 0-9 _ . -
+        source: DOI, arXiv number or address of what is implemented.
+        needs_layer: see `AttributionMethod`, as for the others.
+        signed: whether the sign says for or against.
+        cell: resolution, as a share of the side.
+
+    Raises:
+        SettingsError: the name is taken or not allowed.
+
+    Example:
+        >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, signed=False)
+        ... def doc_brightness(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+        ...     return films[:, 0].float()
+    """
+
+    def decorate(function: Method) -> Method:
+        code = function.__code__ if inspect.isfunction(function) else None
+        origin = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+        if not is_name(name):
+            raise SettingsError(f"{origin}: attribution method name {name!r}; expected {NAME_RULE}")
+        if not source.strip():
+            raise SettingsError(f"{origin}: attribution method {name!r} needs a source (DOI, arXiv number or address).")
+        known = _methods.get(name)
+        if known is not None and known.origin != origin:
+            raise SettingsError(
+                f"attribution method {name!r} is registered twice: {known.origin} and {origin}. Rename one of them."
+            )
+
+        def attribute(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+            return _checked(function, method, architecture, films, target)
+
+        method = AttributionMethod(
+            name=name,
+            attribute=attribute,
+            source=source,
+            needs_layer=needs_layer,
+            signed=signed,
+            cell=cell,
+            origin=origin,
+        )
+        _methods[name] = method
+        return function
+
+    return decorate
+
+
+def attribution_method(name: str) -> AttributionMethod:
+    """Return a method by its name.
+
+    Raises:
+        SettingsError: the name is unknown.
+    """
+    known = method_names()
+    if name not in known:
+        near = suggestion(name, known) or f"known methods: {', '.join(known)}."
+        raise SettingsError(f"unknown attribution method {name!r}; {near}")
+    return _methods[name]
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of all registered methods, sorted."""
+    for module in OWN_METHODS:
+        importlib.import_module(f"pneumobench.attributions.{module}")
+    return tuple(sorted(_methods))
+
+
+def _checked(
+    function: Callable[..., Tensor], method: AttributionMethod, architecture: Architecture, films: Tensor, target: int
+) -> Tensor:
+    if films.ndim != 4 or films.shape[1] != 1 or films.dtype != torch.uint8 or len(films) == 0:
+        raise SettingsError(
+            f"{method.name}: films {tuple(films.shape)} {films.dtype}; expected (B, 1, H, W) torch.uint8, B at least 1."
+        )
+    if method.needs_layer and not architecture.heatmap_layers:
+        raise NotAvailableError(
+            f"{method.name} is not available: the architecture declares no heatmap_layers. Declare one, or use a "
+            "method that needs no layer, such as integrated_gradients."
+        )
+    with inspected(architecture) as ready:
+        first = next(ready.module.parameters(), films)
+        maps = function(ready, films.to(first.device), target).detach().float()
+    expected = (len(films), *films.shape[2:])
+    if tuple(maps.shape) != expected:
+        raise SettingsError(
+            f"{method.origin}: {method.name} returned maps {tuple(maps.shape)}; expected (B, H, W) = {expected}."
+        )
+    if not bool(torch.isfinite(maps).all()):
+        raise SettingsError(
+            f"{method.origin}: {method.name} returned a map that is infinite or not a number; check the weights."
+        )
+    return maps

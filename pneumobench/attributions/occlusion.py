@@ -1,0 +1,41 @@
+"""Occlusion: what a class score loses when a window of the film is covered."""
+
+from __future__ import annotations
+
+from captum.attr import Occlusion
+from torch import Tensor
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.gradient_methods import film_by_film, uniform_baseline
+from pneumobench.attributions.inspection import ClassScores
+from pneumobench.attributions.methods import register_method
+
+WINDOW_SHARE = 1 / 7  # of the side, as fine as the coarsest Grad-CAM grid that is read: 32 px of 224
+STRIDE_SHARE = 1 / 14  # half a window, so that every place is covered by up to four windows
+WINDOWS_PER_PASS = 32  # forward passes only
+
+
+@register_method("occlusion", source="arXiv:1311.2901", needs_layer=False, cell=WINDOW_SHARE)
+def occlusion(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+    """Return the mean loss of the score over the windows that cover a pixel: (B, H, W), signed.
+
+    A window is filled with the film's mean gray.
+
+    Source: Zeiler and Fergus 2014, arXiv:1311.2901.
+    """
+    method = Occlusion(ClassScores(architecture))
+    window, stride = (tuple(max(1, round(share * side)) for side in films.shape[2:])
+                      for share in (WINDOW_SHARE, STRIDE_SHARE))  # fmt: skip
+
+    def one(gray: Tensor) -> Tensor:
+        result: Tensor = method.attribute(
+            gray,
+            sliding_window_shapes=(1, *window),
+            strides=(1, *stride),
+            baselines=uniform_baseline(gray),
+            target=target,
+            perturbations_per_eval=WINDOWS_PER_PASS,
+        )
+        return result
+
+    return film_by_film(architecture, films, target, one)

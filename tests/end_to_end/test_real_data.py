@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from pneumobench.cli import main
+from pneumobench.lungs.blanking import BLANKINGS
+from pneumobench.results.explanations import read_explanations
 from pneumobench.results.store import RunFolder
 
 DATA = os.environ.get("PNEUMOBENCH_DATA", "")
@@ -30,18 +32,21 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
     arguments = [
         "run", "kermany-cpu", "--data", DATA, "--output", str(tmp_path), "--limit", "160", "--folds", "0,1",
         "--architectures", "resnet18,mobilenetv3_large_100", "--training.epochs", "1",
-        "--explanation.images_per_fold", "16",
+        "--explanation.images_per_fold", "16", "--explanation.checked_images_per_fold", "4",
     ]  # fmt: skip
     assert main(arguments) == 0
     run = RunFolder(tmp_path / "kermany-cpu-limit160")
+    names = ["image-facts", "majority", "thumbnail", "thumbnail-without-lungs"]
+    expected = [*(f"control-{name}" for name in names), "mobilenetv3_large_100", "resnet18"]
     assert [(record.architecture, record.fold, record.status) for record in run.records()] == [
-        ("mobilenetv3_large_100", 0, "completed"),
-        ("mobilenetv3_large_100", 1, "completed"),
-        ("resnet18", 0, "completed"),
-        ("resnet18", 1, "completed"),
+        (name, fold, "completed") for name in expected for fold in (0, 1)
     ]
     assert DATA not in run.suite_yaml.read_text() + run.environment_json.read_text()
     attention = pd.read_csv(run.attention_path("resnet18", 0))
     assert set(attention["mask_tier"]) == {"drawn"}
     assert attention["lung_area"].between(0.1, 0.6).all()
+    explained = read_explanations(run, run.records()[-1])
+    assert explained is not None
+    assert set(explained.reliance["blanking"]) == {"none", *BLANKINGS}
+    assert explained.methods["gradcam"]["deletion"].between(0, 1).all()
     assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()

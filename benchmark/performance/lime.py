@@ -34,7 +34,6 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
-import pneumobench
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.attributions.lime import LimeSettings, explain_film
 from pneumobench.errors import DataError
@@ -42,7 +41,7 @@ from pneumobench.files import write_text
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import film_to_square
 from pneumobench.radiographs.phantoms import make_phantoms
-from pneumobench.results.provenance import machine
+from pneumobench.results.provenance import machine, software_versions
 
 ENOUGH = 0.9  # rank correlation with the reference that counts as an answer
 PACKAGE_BATCH = 10  # the default of the package
@@ -82,7 +81,7 @@ def main() -> None:
     else:
         auc_text = _fit(architecture, fitting.to(device), label.to(device))
         origin = f"fitted to {len(fitting)} films for {FITTING_EPOCHS} epochs ({auc_text})"
-    _measure(architecture, films[0].to(device), 0, _warm_up(options))
+    _measure(architecture, films[0].flip(2).to(device), 0, _warm_up(options))
     measured = []
     for number, film in enumerate(films):
         measured.append(_measure(architecture, film.to(device), number, options))
@@ -150,7 +149,9 @@ def _fit(architecture: Architecture, films: Tensor, label: Tensor) -> str:
     module = architecture.module.train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
     for _ in range(FITTING_EPOCHS):
-        for some in torch.randperm(len(films)).split(FITTING_BATCH):
+        order = torch.randperm(len(films))
+        for start in range(0, len(films), FITTING_BATCH):
+            some = order[start : start + FITTING_BATCH]
             with torch.autocast(films.device.type, torch.bfloat16):
                 logits = architecture.logits(films[some])
             loss = functional.binary_cross_entropy_with_logits(logits.float(), label[some].float())
@@ -159,7 +160,7 @@ def _fit(architecture: Architecture, films: Tensor, label: Tensor) -> str:
             optimizer.step()
     module.eval()
     with torch.inference_mode(), torch.autocast(films.device.type, torch.bfloat16):
-        score = torch.cat([architecture.logits(some).float() for some in films.split(FITTING_BATCH)])
+        score = torch.cat([architecture.logits(films[i : i + 64]).float() for i in range(0, len(films), 64)])
     return f"AUC {roc_auc_score(label.cpu().numpy(), score.cpu().numpy()):.2f} on these films"
 
 
@@ -219,13 +220,13 @@ def _forward_seconds(architecture: Architecture, film: Tensor, count: int, batch
 def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, device: torch.device) -> str:
     """Return the report as Markdown."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()["processor"]
-    total = table.sum()
+    versions, total = software_versions(), table.sum()
     reached = {who: int((table[f"{who}_correlation"] >= ENOUGH).sum()) for who in ("answer", "package")}
     lines = [
         "# Seconds of a LIME explanation",
         "",
-        f"resnet18 at {options.side} px, {origin}; {len(table)} {'films of pneumonia' if options.data else 'phantoms'}; "
-        f"{name}, {torch.get_num_threads()} threads; torch {torch.__version__}, pneumobench {pneumobench.__version__}.",
+        f"resnet18 at {options.side} px, {origin}; {len(table)} {'radiographs' if options.data else 'phantoms'}; "
+        f"{name}, {torch.get_num_threads()} threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         "| what | ours, s | against, s | ratio | goal |",
         "| --- | --- | --- | --- | --- |",
@@ -264,7 +265,7 @@ class _Package:
         return np.stack([1 - positive, positive], axis=1)
 
     def run(self, samples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64], list[float]]:
-        """Return what was shown (samples, superpixels), the probabilities (samples, 2), and seconds after each batch."""
+        """Return what was shown (samples, superpixels), probabilities (samples, 2), and seconds after each batch."""
         from lime import lime_image
 
         lime_image.tqdm = lambda rows: rows  # a progress bar is no part of an explanation

@@ -40,11 +40,11 @@ def superpixels(film: NDArray[np.uint8], count: int) -> NDArray[np.int32]:
 def _slic(pixels: bytes, shape: tuple[int, int], count: int) -> NDArray[np.int32]:
     gray = np.frombuffer(pixels, dtype=np.uint8).reshape(shape).astype(np.float32) / 255
     found = slic(gray, n_segments=count, compactness=COMPACTNESS, sigma=SMOOTHING_PX, start_label=0, channel_axis=None)
-    names, labels = np.unique(found, return_inverse=True)  # without gaps
+    names, positions = np.unique(found, return_inverse=True)  # without gaps
     if len(names) < 2:
         raise SettingsError(
             f"a film of {shape[1]} x {shape[0]} px gave {len(names)} superpixel of {count}; ask for more."
         )
-    labels = labels.reshape(shape).astype(np.int32)
+    labels: NDArray[np.int32] = np.asarray(positions.reshape(shape), dtype=np.int32)
     labels.setflags(write=False)
     return labels

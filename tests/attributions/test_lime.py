@@ -162,7 +162,7 @@ def test_maps_add_up_to_the_weights_and_do_not_depend_on_the_batch() -> None:
 
 
 def test_superpixels_are_connected_names_without_gaps() -> None:
-    assert COUNT == len(np.unique(LABELS))
+    assert len(np.unique(LABELS)) == COUNT
     assert 12 <= COUNT <= 28
     assert superpixels(FILM[0].numpy().copy(), SETTINGS.superpixels) is LABELS
     with pytest.raises(SettingsError, match="1 superpixels: at least 2"):
@@ -170,11 +170,11 @@ def test_superpixels_are_connected_names_without_gaps() -> None:
 
 
 def test_wrong_settings_and_targets_are_named() -> None:
-    with pytest.raises(SettingsError, match="lime.batch_size is 1"):
+    with pytest.raises(SettingsError, match=r"lime\.batch_size is 1"):
         LimeSettings(batch_size=1)
-    with pytest.raises(SettingsError, match="lime.max_samples is 50: at least 2 for each of the 50"):
+    with pytest.raises(SettingsError, match=r"lime\.max_samples is 50: at least 2 for each of the 50"):
         LimeSettings(max_samples=50)
-    with pytest.raises(SettingsError, match="lime.settled_at is 1.5"):
+    with pytest.raises(SettingsError, match=r"lime\.settled_at is 1\.5"):
         LimeSettings(settled_at=1.5)
     with pytest.raises(SettingsError, match="target 1: the network has outputs 0 to 0"):
         explain_film(_architecture(_strength())[0], FILM, seed=0, settings=SETTINGS, target=1)

@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.attributions.lime import LimeSettings, explain_film
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import film_to_square
@@ -225,7 +225,7 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
     lines = [
         "# Seconds of a LIME explanation",
         "",
-        f"resnet18 at {options.side} px, {origin}; {len(table)} {'radiographs' if options.data else 'phantoms'}; "
+        f"resnet18 at {options.side} px, {origin}; {len(table)} {'radiographs' if options.data else 'phantom films'}; "
         f"{name}, {torch.get_num_threads()} threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         "| what | ours, s | against, s | ratio | goal |",
@@ -292,4 +292,7 @@ class _Package:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PneumobenchError as error:
+        sys.exit(str(error))

@@ -31,8 +31,9 @@ from pneumobench.errors import SettingsError
 
 KERNEL_WIDTH = 0.25  # of the cosine distance, as in the lime package
 RIDGE = 1.0  # penalty on squared weights, as in the lime package
-# Three films (resnet18, 64 px), nine pairings of overlapping stretches of samples each: all 27 stopped within
-# 512 samples, 228 on average, with a rank correlation of at least 0.9 with 2,048 independent draws; 0.5 gave 85 %.
+# Three films (resnet18, 64 px, superpixels without smoothing), nine pairings of overlapping stretches of samples each,
+# at most 512: after 228 on average all 27 had a rank correlation of at least 0.9 with 2,048 independent draws; stopping
+# at 0.5 gave 85 %. benchmark/performance/lime.py measures it on whole explanations.
 SETTLED_AT = 0.8
 MAP_SEED = 0  # one seed for all films of `lime_maps`: a film's map does not depend on its neighbours
 

@@ -16,7 +16,7 @@ from pneumobench.attributions.inspection import inspected
 from pneumobench.errors import NotAvailableError, SettingsError, suggestion
 from pneumobench.suite import NAME_RULE, is_name
 
-OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion")  # modules here that register methods
+OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion", "lime")  # modules here that register methods
 
 
 class Attribute(Protocol):

@@ -11,7 +11,9 @@ from rich.console import Console
 from pneumobench.architectures.registry import check_names, load_plugin_file
 from pneumobench.errors import SettingsError
 from pneumobench.job import Bench, run_job
+from pneumobench.lungs.crop import film_crop
 from pneumobench.lungs.masks import lung_masks
+from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.radiographs.audit import audit, read_radiographs
 from pneumobench.radiographs.folds import check_folds, fold_summary, make_folds, read_folds
 from pneumobench.radiographs.index import problem_error
@@ -94,9 +96,26 @@ def prepare(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, c
         f"{folds.count} folds by patient",
         highlight=False,
     )
-    films, masks = cached_films(index, side_px, cache), lung_masks(index, side_px, cache)
+    segmented = None
+    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive":
+        console.print("segmenting the lungs of films that were not segmented before", highlight=False)
+        segmented = segmented_lungs(index, cache)
+    crop = film_crop(suite.data.crop, index, segmented)
+    masks = lung_masks(
+        index, side_px, cache, tier=suite.data.lung_mask_tier, crop_boxes=crop.boxes, segmented=segmented
+    )
+    films = cached_films(index, side_px, cache, crop.boxes)
+    lung_facts = {"lung_masks": masks.facts(), "crop": crop.facts()}
+    if segmented is not None:
+        lung_facts["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
+        console.print(
+            f"segmented lungs: {len(segmented.usable_rows())} films usable, {len(index.table)} in all"
+            + (f"; {crop.by_fixed} films get the fixed crop instead" if crop.by_fixed else ""),
+            highlight=False,
+        )
     # all that can be wrong with data and settings was found by now
-    write_run_facts(folder, suite, index, folds, {**audit(index), "folds": fold_summary(index, folds)}, command)
+    facts = {**audit(index), "folds": fold_summary(index, folds), **lung_facts}
+    write_run_facts(folder, suite, index, folds, facts, command)
     return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks)
 
 

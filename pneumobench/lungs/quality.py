@@ -98,7 +98,8 @@ def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
     bounds = {}
     for name in MEASURES:
         low, high = np.quantile([values[name] for values in measured], [OUTER_SHARE, 1 - OUTER_SHARE])
-        bounds[name] = (round(float(low), 4), round(float(high), 4))
+        # lungs of equal size are never too equal
+        bounds[name] = (round(float(low), 4), 1.0 if name == "smaller_to_larger" else round(float(high), 4))
     return QualityBounds(bounds=bounds, masks=len(measured))
 
 

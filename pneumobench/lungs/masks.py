@@ -139,7 +139,7 @@ def lung_masks(
     key = sha256_of_text("\n".join([f"{GEOMETRY} {content_key(paths)}", *crop_key(boxes)]))[:20]
     drawn = cached_squares(
         cache_folder / f"masks-{side_px}px-{key}.npy",
-        list(zip(paths, boxes or [None] * len(paths), strict=True)),
+        [(path, None if boxes is None else boxes[i]) for i, path in enumerate(paths)],
         side_px,
         lambda mask: read_drawn_mask(mask[0], side_px, mask[1]).astype(np.uint8),
     )

@@ -19,10 +19,10 @@ TRAINING_EPOCHS = 8
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    """Return films of 64 px: 64 patients in split train, 16 in split test."""
+    """Return films of 64 px: 48 patients in split train, 16 in split test."""
     table = make_phantoms(
         tmp_path_factory.mktemp("phantoms"),
-        patients=64,
+        patients=48,
         official_test_patients=16,
         films_per_patient=(1, 1),
         side_px=64,
@@ -34,7 +34,7 @@ def drawn_films(phantoms: Index, split: str) -> DrawnFilms:
     """Return films and masks of a split at their own side."""
     table = phantoms.table[phantoms.table["split"] == split]
     pictures = [
-        np.stack([cv2.imread(str(phantoms.root / name), cv2.IMREAD_GRAYSCALE) for name in table[column]])
+        np.stack([np.asarray(cv2.imread(str(phantoms.root / name), cv2.IMREAD_GRAYSCALE)) for name in table[column]])
         for column in ("image_id", "lung_mask")
     ]
     return DrawnFilms(films=pictures[0].astype(np.uint8), masks=pictures[1] > 0)
@@ -49,6 +49,6 @@ def network(phantoms: Index) -> LungUNet:
 def weights_folder(network: LungUNet, phantoms: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of weights and bounds."""
     folder = tmp_path_factory.mktemp("weights")
-    save_network(network, folder, {"films": "64"})
+    save_network(network, folder, {"films": "48"})
     bounds_of(drawn_films(phantoms, "train").masks).write(folder)
     return folder

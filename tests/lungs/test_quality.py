@@ -43,7 +43,7 @@ def test_bounds_hold_the_masks_they_were_taken_from(bounds: QualityBounds, phant
 
 
 def _one_lung(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return mask & (np.arange(mask.shape[1]) < mask.shape[1] // 2)
+    return np.asarray(mask & (np.arange(mask.shape[1]) < mask.shape[1] // 2))
 
 
 @pytest.mark.parametrize(

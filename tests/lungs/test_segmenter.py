@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pneumobench.errors import DataError
 from pneumobench.lungs.segmenter import (
@@ -21,7 +22,7 @@ from pneumobench.radiographs.index import Index
 from tests.lungs.conftest import drawn_films
 
 
-def iou(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray((found & truth).sum((1, 2)) / (found | truth).sum((1, 2)))
 
 

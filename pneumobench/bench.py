@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from rich.console import Console
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.registry import registered
 from pneumobench.errors import SettingsError
+from pneumobench.lungs.crop import film_crop
 from pneumobench.lungs.masks import LungMasks, lung_masks
+from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.radiographs.audit import read_radiographs
 from pneumobench.radiographs.datamodule import FoldImages
 from pneumobench.radiographs.folds import Folds, Part, check_folds, make_folds, read_folds
@@ -42,6 +44,7 @@ class Bench:
     folds: Folds
     films: NDArray[np.uint8]
     masks: LungMasks
+    lung_facts: dict[str, Any] = field(default_factory=dict)
 
     def fold_images(self, fold: int) -> FoldImages:
         """Return the images of a fold."""
@@ -127,5 +130,21 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         f"{folds.count} folds by patient",
         highlight=False,
     )
-    films, masks = cached_films(index, side_px, cache), lung_masks(index, side_px, cache)
-    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks)
+    segmented = None
+    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive":
+        console.print("segmenting the lungs of films that were not segmented before", highlight=False)
+        segmented = segmented_lungs(index, cache)
+    crop = film_crop(suite.data.crop, index, segmented)
+    masks = lung_masks(
+        index, side_px, cache, tier=suite.data.lung_mask_tier, crop_boxes=crop.boxes, segmented=segmented
+    )
+    lung_facts: dict[str, Any] = {"lung_masks": masks.facts(), "crop": crop.facts()}
+    if segmented is not None:
+        lung_facts["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
+        console.print(
+            f"segmented lungs: {len(segmented.usable_rows())} films usable, {len(index.table)} in all"
+            + (f"; {crop.by_fixed} films get the fixed crop instead" if crop.by_fixed else ""),
+            highlight=False,
+        )
+    films = cached_films(index, side_px, cache, crop.boxes)
+    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks, lung_facts=lung_facts)

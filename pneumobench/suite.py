@@ -56,8 +56,11 @@ class DataSpec:
             `csv` (a table image,label[,patient,subtype,lung_mask,split]).
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
-        lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, relative to the
-            root. Images without one are left out of lung attention; without any, the fixed lung box is used.
+        lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
+        lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
+            fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
+        crop: what a network sees of a film: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
+            `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
         limit_images: use only about this many training and as many official test images, whole patients,
@@ -69,6 +72,8 @@ class DataSpec:
     root: str = ""
     csv: str = "index.csv"
     lung_masks: str = ""
+    lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
+    crop: Literal["none", "fixed", "adaptive"] = "none"
     image_side_px: int = 224
     channels: Literal[1, 3] = 1
     limit_images: int | None = None

@@ -281,6 +281,8 @@ def test_the_training_hash_ignores_what_leaves_a_job_as_it_is(override: list[str
         ["--architectures.weights", "imagenet"],
         ["--explanation.images_per_fold", "10"],
         ["--training.precision", "32-true"],
+        ["--data.lung_mask_tier", "segmented"],
+        ["--data.crop", "fixed"],
     ],
     ids=lambda value: value[0],
 )

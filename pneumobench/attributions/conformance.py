@@ -7,9 +7,7 @@ layer, or a layer in the wrong layout, does not, though its maps look like maps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
@@ -19,9 +17,8 @@ from torch.nn import functional
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.timm_backbone import find_heatmap_layers
 from pneumobench.attributions.grad_cam import choose_layer
-from pneumobench.attributions.methods import AttributionMethod, attribution_method, method_names
-from pneumobench.attributions.planted_patch import LEARNT_ACCURACY, SIDE_PX, learn_patch, planted_films
-from pneumobench.errors import NotAvailableError, SettingsError
+from pneumobench.attributions.methods import AttributionMethod
+from pneumobench.attributions.planted_patch import SIDE_PX
 
 JUDGED_FILMS = 8  # films with a patch
 UNSEEN_SEED = 10_000  # beyond the seeds of the training films

@@ -1,22 +1,24 @@
-"""Where the lungs are: masks drawn by people, or the fixed box where nobody drew one."""
+"""Where the lungs are: masks drawn by people or by the segmenter, or the fixed box. One tier a run, never mixed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text
-from pneumobench.radiographs.geometry import GEOMETRY, mask_to_square
+from pneumobench.lungs.segmented import SegmentedLungs
+from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, mask_to_square
 from pneumobench.radiographs.index import Index
-from pneumobench.radiographs.pixel_cache import cached_squares, content_key
+from pneumobench.radiographs.pixel_cache import cached_squares, content_key, crop_key
 
-MaskTier = Literal["drawn", "box"]
+MaskTier = Literal["drawn", "segmented", "box"]
 # rows 15-90 %, columns 20-80 %: the published fixed lung crop, 45 % of the image
 BOX_ROWS, BOX_COLUMNS = (0.15, 0.90), (0.20, 0.80)
 
@@ -30,8 +32,13 @@ def fixed_lung_box(side_px: int) -> NDArray[np.bool_]:
     return box
 
 
-def read_drawn_mask(path: Path, side_px: int) -> NDArray[np.bool_]:
+def read_drawn_mask(path: Path, side_px: int, crop_box: CropBox | None = None) -> NDArray[np.bool_]:
     """Read a drawn mask image (lung = brighter than half of its brightest pixel) in the films' geometry.
+
+    Args:
+        path: the image; it shows the whole film.
+        side_px: side of the square that is returned, in pixels.
+        crop_box: what is cut out first; None = nothing.
 
     Raises:
         DataError: the file is not an image, or nothing in it is marked as lung.
@@ -39,50 +46,129 @@ def read_drawn_mask(path: Path, side_px: int) -> NDArray[np.bool_]:
     mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise DataError(f"{path}: lung mask cannot be read as an image; remove it or draw it again.")
-    square = mask_to_square(np.asarray(mask) > int(np.max(mask)) // 2, side_px)
-    if not square.any():
+    lung = np.asarray(mask) > int(np.max(mask)) // 2
+    if not lung.any():
         raise DataError(f"{path}: lung mask is empty; remove the file to use the fixed lung box instead.")
-    return square
+    return mask_to_square(cropped(lung, crop_box), side_px)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LungMasks:
-    """Lung masks of an index; drawn and boxed ones are never mixed in one figure.
+    """Lung masks of an index, all of one tier: drawn, segmented and boxed ones are never mixed in one figure.
 
     Args:
-        drawn: drawn masks (M, side, side), 1 = lung.
-        drawn_row: row in `drawn` of an image of the index, by its row; images without one are absent.
+        kind: where the masks come from.
+        masks: masks (M, side, side), 1 = lung; none for the box.
+        row_of: row in `masks` of an image of the index, by its row; images without a mask are absent.
         box: the fixed lung box (side, side).
+        left_out: images without a mask of the tier, by reason.
     """
 
-    drawn: NDArray[np.uint8]
-    drawn_row: dict[int, int]
+    kind: MaskTier
+    masks: NDArray[np.uint8]
+    row_of: dict[int, int]
     box: NDArray[np.bool_]
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def tier(self) -> MaskTier:
-        """Return `drawn` where a data set has drawn masks, else `box`."""
-        return "drawn" if self.drawn_row else "box"
+        """Return `drawn`, `segmented` or `box`."""
+        return self.kind
 
     def usable_rows(self) -> NDArray[np.int64] | None:
         """Return the rows of the index that have a mask of the tier, or None for all."""
-        return np.array(sorted(self.drawn_row), dtype=np.int64) if self.drawn_row else None
+        return None if self.kind == "box" else np.array(sorted(self.row_of), dtype=np.int64)
 
     def of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return the masks (B, side, side) of rows of the index, all of the same tier."""
-        if self.tier() == "box":
+        if self.kind == "box":
             return np.broadcast_to(self.box, (len(rows), *self.box.shape))
-        return np.asarray(self.drawn[[self.drawn_row[int(row)] for row in rows]] > 0)
+        return np.asarray(self.masks[[self.row_of[int(row)] for row in rows]] > 0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's facts say of the masks."""
+        return {"tier": self.kind, **({} if self.kind == "box" else {"films": len(self.row_of)} | self._left_out())}
+
+    def _left_out(self) -> dict[str, Any]:
+        return {"left_out": self.left_out} if self.left_out else {}
 
 
-def lung_masks(index: Index, side_px: int, cache_folder: Path) -> LungMasks:
-    """Return the masks of an index: drawn ones where the index names them, the box where it names none."""
+def lung_masks(
+    index: Index,
+    side_px: int,
+    cache_folder: Path,
+    *,
+    tier: Literal["auto", "drawn", "segmented", "box"] = "auto",
+    crop_boxes: Sequence[CropBox] | None = None,
+    segmented: SegmentedLungs | None = None,
+) -> LungMasks:
+    """Return the masks of an index, in the geometry of `cached_films` with the same crop.
+
+    Args:
+        index: the films.
+        side_px: side of the masks in pixels.
+        cache_folder: where decoded masks are kept.
+        tier: `auto` = drawn masks where the index names some, else the box.
+        crop_boxes: what is cut out of each film; None = films are whole.
+        segmented: segmented lungs of the index, needed for tier `segmented`.
+
+    Raises:
+        DataError: a drawn mask cannot be read, or tier is `drawn` and the index names none.
+        SettingsError: the fixed box shall be the mask of films that are cropped.
+    """
     named = np.flatnonzero((index.table["lung_mask"] != "").to_numpy())
+    if tier == "auto":
+        tier = "drawn" if len(named) else "box"
+    box = fixed_lung_box(side_px)
+    if tier == "box":
+        if crop_boxes is not None:
+            raise SettingsError(
+                "data.crop cuts films, and the fixed lung box in a cut film says nothing of lungs: set "
+                "data.lung_mask_tier to segmented (or name drawn masks with data.lung_masks), or data.crop to none."
+            )
+        return LungMasks(kind="box", masks=np.zeros((0, side_px, side_px), dtype=np.uint8), row_of={}, box=box)
+    if tier == "segmented":
+        assert segmented is not None
+        return _segmented_masks(segmented, side_px, cache_folder, crop_boxes, box)
+    if len(named) == 0:
+        raise DataError(
+            f"{index.root}: data.lung_mask_tier is drawn, and no image has a drawn lung mask. Name the folder of masks "
+            "with data.lung_masks (or fill the column lung_mask of the table), or set the tier to segmented or box."
+        )
     paths = [index.root / mask for mask in index.table["lung_mask"].iloc[named]]
-    key = sha256_of_text(f"{GEOMETRY} {content_key(paths)}")[:20]
+    boxes = None if crop_boxes is None else [crop_boxes[int(row)] for row in named]
+    key = sha256_of_text("\n".join([f"{GEOMETRY} {content_key(paths)}", *crop_key(boxes)]))[:20]
     drawn = cached_squares(
         cache_folder / f"masks-{side_px}px-{key}.npy",
-        paths,
+        [(path, None if boxes is None else boxes[i]) for i, path in enumerate(paths)],
         side_px,
-        lambda path: read_drawn_mask(path, side_px).astype(np.uint8),
+        lambda mask: read_drawn_mask(mask[0], side_px, mask[1]).astype(np.uint8),
     )
-    return LungMasks(drawn=drawn, drawn_row={int(row): i for i, row in enumerate(named)}, box=fixed_lung_box(side_px))
+    missing = len(index.table) - len(named)
+    return LungMasks(
+        kind="drawn",
+        masks=drawn,
+        row_of={int(row): i for i, row in enumerate(named)},
+        box=box,
+        left_out={"no drawn mask": missing} if missing else {},
+    )
+
+
+def _segmented_masks(
+    segmented: SegmentedLungs,
+    side_px: int,
+    cache_folder: Path,
+    crop_boxes: Sequence[CropBox] | None,
+    box: NDArray[np.bool_],
+) -> LungMasks:
+    rows = [int(row) for row in segmented.usable_rows()]
+    key = sha256_of_text("\n".join([segmented.key, *crop_key(crop_boxes)]))[:20]
+    masks = cached_squares(
+        cache_folder / f"segmented-masks-{side_px}px-{key}.npy",
+        rows,
+        side_px,
+        lambda row: mask_to_square(
+            cropped(segmented.masks[row] > 0, crop_boxes[row] if crop_boxes is not None else None), side_px
+        ).astype(np.uint8),
+    )
+    row_of = {row: i for i, row in enumerate(rows)}
+    return LungMasks(kind="segmented", masks=masks, row_of=row_of, box=box, left_out=segmented.refused())

@@ -62,8 +62,8 @@ def control_features(
 
 def _mask_or_box(masks: LungMasks, start: int, count: int) -> NDArray[np.bool_]:
     rows = range(start, min(start + 512, count))
-    known = masks.drawn_row
-    return np.stack([masks.drawn[known[row]] > 0 if row in known else masks.box for row in rows])
+    known = masks.row_of
+    return np.stack([masks.masks[known[row]] > 0 if row in known else masks.box for row in rows])
 
 
 def _size_features(width: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:

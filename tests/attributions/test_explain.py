@@ -23,7 +23,7 @@ def _images(count: int = 30, side_px: int = 32) -> FoldImages:
 
 def _boxes(side_px: int = 32) -> LungMasks:
     nothing = np.zeros((0, side_px, side_px), dtype=np.uint8)
-    return LungMasks(drawn=nothing, drawn_row={}, box=fixed_lung_box(side_px))
+    return LungMasks(kind="box", masks=nothing, row_of={}, box=fixed_lung_box(side_px))
 
 
 def test_the_same_test_films_are_drawn_for_every_architecture() -> None:
@@ -37,7 +37,7 @@ def test_the_same_test_films_are_drawn_for_every_architecture() -> None:
 
 def test_films_without_a_drawn_mask_are_left_out_where_others_have_one() -> None:
     drawn = np.ones((2, 32, 32), dtype=np.uint8)
-    masks = LungMasks(drawn=drawn, drawn_row={3: 0, 12: 1}, box=fixed_lung_box(32))
+    masks = LungMasks(kind="drawn", masks=drawn, row_of={3: 0, 12: 1}, box=fixed_lung_box(32))
     assert masks.tier() == "drawn"
     assert rows_to_explain(_images(), masks, None, seed=1).tolist() == [12]
 

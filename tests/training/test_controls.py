@@ -17,7 +17,7 @@ COUNT, SIDE = 200, 24
 LABEL = np.arange(COUNT) % 2
 RNG = np.random.default_rng(0)
 BOX = fixed_lung_box(SIDE)
-MASKS = LungMasks(drawn=np.zeros((0, SIDE, SIDE), dtype=np.uint8), drawn_row={}, box=BOX)
+MASKS = LungMasks(kind="box", masks=np.zeros((0, SIDE, SIDE), dtype=np.uint8), row_of={}, box=BOX)
 
 
 def _index(root: Path) -> Index:

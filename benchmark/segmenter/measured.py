@@ -1,0 +1,124 @@
+"""How well segmented lungs agree with drawn ones, film by film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumobench.lungs.crop import lung_box
+from pneumobench.lungs.masks import LungMasks
+from pneumobench.lungs.quality import QualityBounds, check_lungs
+from pneumobench.lungs.segmenter import LungUNet, segment_lungs
+from pneumobench.radiographs.geometry import cropped
+from pneumobench.radiographs.index import Index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One held-out set.
+
+    Args:
+        name: what the set is.
+        patients: patients in it.
+        films: films in it, those without a drawn mask too.
+        refused: films of them whose segmented mask quality control refuses.
+        rows: rows of the index with a drawn mask (B,).
+        image_id: their names (B,).
+        iou: intersection over union of segmented and drawn lungs (B,), 1 = the same.
+        dice: Dice coefficient (B,).
+        usable: whether quality control lets the segmented mask pass (B,).
+        cut: share of the drawn lungs outside the adaptive crop (B,); NaN where the mask is not usable.
+        drawn_refused: share of the drawn masks themselves that quality control would refuse.
+    """
+
+    name: str
+    patients: int
+    films: int
+    refused: int
+    rows: NDArray[np.int64]
+    image_id: NDArray[np.object_]
+    iou: NDArray[np.float64]
+    dice: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+    cut: NDArray[np.float64]
+    drawn_refused: float
+
+    def worst(self, count: int) -> list[int]:
+        """Return the positions of the films with the lowest IoU, the lowest first."""
+        return [int(i) for i in np.argsort(self.iou, kind="stable")[:count]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterTrial:
+    """A trained segmenter and everything that was measured of it.
+
+    Args:
+        facts: what the weights file says of the training.
+        bounds: bounds of quality control.
+        measured: the held-out sets, the patients of the train folder first.
+        parameters: weights of the network.
+        pairing_iou: lowest agreement by which a mask was taken for that of its film; None = not stated.
+    """
+
+    facts: dict[str, str]
+    bounds: QualityBounds
+    measured: tuple[Measured, ...]
+    parameters: int
+    pairing_iou: float | None
+
+
+def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return IoU and Dice of two masks (H, W); of two empty ones 1.
+
+    >>> overlap(np.array([[True, True]]), np.array([[True, False]]))
+    (0.5, 0.6666666666666666)
+    """
+    both, either = int((mask & truth).sum()), int((mask | truth).sum())
+    return (both / either, 2 * both / (both + either)) if either else (1.0, 1.0)
+
+
+def measure(
+    name: str,
+    index: Index,
+    films: NDArray[np.uint8],
+    masks: LungMasks,
+    rows: NDArray[np.int64],
+    network: LungUNet,
+    bounds: QualityBounds,
+) -> Measured:
+    """Segment films and compare them with their drawn masks at the side of the films.
+
+    Args:
+        name: what the set is.
+        index: all films.
+        films: their squares (N, side, side).
+        masks: drawn masks of the same side.
+        rows: rows of the index that belong to the set.
+        network: the segmenter.
+        bounds: bounds of quality control.
+    """
+    found = segment_lungs(np.asarray(films[rows]), network)
+    passed = np.array([check_lungs(mask, bounds).usable for mask in found])
+    drawn = np.isin(rows, np.fromiter(masks.row_of, dtype=np.int64))
+    truth, segmented, usable = masks.of_rows(rows[drawn]), found[drawn], passed[drawn]
+    scores = np.array([overlap(mask, true) for mask, true in zip(segmented, truth, strict=True)]).reshape(-1, 2)
+    cut = [
+        1 - cropped(true, lung_box(mask)).sum() / true.sum() if fine else np.nan
+        for mask, true, fine in zip(segmented, truth, usable, strict=True)
+    ]
+    table = index.table.iloc[rows]
+    return Measured(
+        name=name,
+        patients=int(table["patient"].nunique()),
+        films=len(rows),
+        refused=int((~passed).sum()),
+        rows=rows[drawn],
+        image_id=table["image_id"].to_numpy(dtype=object)[drawn],
+        iou=scores[:, 0],
+        dice=scores[:, 1],
+        usable=usable,
+        cut=np.array(cut, dtype=np.float64),
+        drawn_refused=float(np.mean([not check_lungs(true, bounds).usable for true in truth])),
+    )

@@ -1,0 +1,54 @@
+"""Phantoms, whose lungs are known exactly, and a segmenter that learnt from some of them for a few seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pneumobench.lungs.quality import bounds_of
+from pneumobench.lungs.segmenter import LungUNet, save_network
+from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
+from pneumobench.radiographs.index import Index, list_csv, open_images
+from pneumobench.radiographs.phantoms import make_phantoms
+
+TRAINING_EPOCHS = 8
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """Return films of 64 px: 48 patients in split train, 16 in split test."""
+    table = make_phantoms(
+        tmp_path_factory.mktemp("phantoms"),
+        patients=48,
+        official_test_patients=16,
+        films_per_patient=(1, 1),
+        side_px=64,
+    )
+    return open_images(table.parent, list_csv(table.parent, table.name))[0]
+
+
+def drawn_films(phantoms: Index, split: str) -> DrawnFilms:
+    """Return films and masks of a split at their own side."""
+    table = phantoms.table[phantoms.table["split"] == split]
+    pictures = [
+        np.stack([np.asarray(cv2.imread(str(phantoms.root / name), cv2.IMREAD_GRAYSCALE)) for name in table[column]])
+        for column in ("image_id", "lung_mask")
+    ]
+    return DrawnFilms(films=pictures[0].astype(np.uint8), masks=pictures[1] > 0)
+
+
+@pytest.fixture(scope="session")
+def network(phantoms: Index) -> LungUNet:
+    return train_segmenter(drawn_films(phantoms, "train"), epochs=TRAINING_EPOCHS, seed=0)
+
+
+@pytest.fixture(scope="session")
+def weights_folder(network: LungUNet, phantoms: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of weights and bounds."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_network(network, folder, {"films": "48"})
+    bounds_of(drawn_films(phantoms, "train").masks).write(folder)
+    return folder

@@ -1,0 +1,54 @@
+"""What a run makes of the suite's keys `data.lung_mask_tier` and `data.crop`, before anything is trained."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pneumobench.errors import SettingsError
+from pneumobench.job import Bench
+from pneumobench.lungs import segmented as segmented_module
+from pneumobench.results.store import RunFolder
+from pneumobench.runner import prepare
+from pneumobench.suite import DataSpec, FoldSpec, PhantomSpec, Suite
+
+
+def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:
+    """Return the bench, the run's facts and what the console showed."""
+    phantoms = PhantomSpec(patients=12, official_test_patients=2, side_px=64)
+    suite = Suite(name="cut", data=DataSpec(image_side_px=32, phantoms=phantoms, **data), folds=FoldSpec(count=2))
+    console = Console(file=io.StringIO(), width=200)
+    run = RunFolder(folder / "run")
+    bench = prepare(suite, run, cache=folder / "cache", console=console)
+    assert isinstance(console.file, io.StringIO)
+    return bench, json.loads(run.audit_json.read_text()), console.file.getvalue()
+
+
+def test_segmented_lungs_and_adaptive_crop_reach_films_masks_and_facts(
+    weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmented_module, "WEIGHTS_FOLDER", weights_folder)
+    whole, facts, _ = prepared(tmp_path / "whole")
+    assert facts["lung_masks"] == {"tier": "drawn", "films": len(whole.index.table)}
+    assert facts["crop"] == {"kind": "none"}
+
+    bench, facts, shown = prepared(tmp_path / "cut", lung_mask_tier="segmented", crop="adaptive")
+    usable = bench.masks.usable_rows()
+    assert usable is not None
+    films = len(bench.index.table)
+    assert facts["lung_masks"]["tier"] == bench.masks.tier() == "segmented"
+    assert facts["crop"] == {"kind": "adaptive", "films_by_fixed_crop": films - len(usable)}
+    assert sum(facts["segmenter"]["refused"].values()) == films - len(usable)
+    assert f"segmented lungs: {len(usable)} films usable, {films} in all" in shown
+    assert not np.array_equal(bench.films, whole.films)
+
+
+def test_a_cut_film_needs_masks_of_lungs(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"data\.crop cuts films"):
+        prepared(tmp_path, lung_mask_tier="box", crop="fixed")

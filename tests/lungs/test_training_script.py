@@ -1,0 +1,67 @@
+"""The script that trains the shipped segmenter, on phantoms in the folders of Kermany et al."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pneumobench.declared import declared_folder
+from pneumobench.lungs.quality import BOUNDS_NAME
+from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, training_facts
+from pneumobench.radiographs.index import Index
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(declared_folder() / "segmenter"))
+    return importlib.import_module("train")
+
+
+@pytest.fixture
+def kermany(phantoms: Index, tmp_path: Path) -> Path:
+    for number, row in enumerate(phantoms.table.itertuples()):
+        normal = row.label == 0
+        name = f"IM-{number:04d}-0001.png" if normal else f"person{number}_{row.subtype}_1.png"
+        film = f"{row.split}/{'NORMAL' if normal else 'PNEUMONIA'}/{name}"
+        for source, folder in ((row.image_id, "chest_xray"), (row.lung_mask, "lung_masks")):
+            (tmp_path / "data" / folder / film).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(phantoms.root / str(source), tmp_path / "data" / folder / film)
+    return tmp_path / "data"
+
+
+def test_it_writes_weights_bounds_card_and_pictures(
+    script: Any, kermany: Path, phantoms: Index, tmp_path: Path
+) -> None:
+    output, pictures = tmp_path / "weights", tmp_path / "worst"
+    descriptions = tmp_path / "descriptions.yaml"
+    arguments = [str(kermany), "--epochs", "1", "--output", str(output), "--pictures", str(pictures)]
+    arguments += ["--cache", str(tmp_path / "cache"), "--descriptions", str(descriptions), "--threads", "1"]
+    script.run(script.options_of(arguments))
+    assert (output / BOUNDS_NAME).is_file()
+    facts = training_facts(output)
+    assert (facts["epochs"], facts["seed"]) == ("1", "0")
+    card = (output / "README.md").read_text()
+    for stated in ("10.17632/rscbjbr9sj", "V7 Labs", "CC BY 4.0", "held-out patients", "official test folder"):
+        assert stated in card
+    shown = [line for line in card.splitlines() if line.startswith("| `chest_xray/train")]
+    held_out = int(next(line for line in card.splitlines() if line.startswith("| films with drawn")).split("|")[2])
+    assert int(facts["films"]) + held_out == (phantoms.table["split"] == "train").sum(), (
+        "held-out films are not trained on"
+    )
+    assert len(shown) == len(list(pictures.glob("*.png"))) == min(10, held_out)
+
+    weights = (output / WEIGHTS_NAME).read_bytes()
+    image_id = shown[0].split("`")[1]
+    descriptions.write_text(f"{image_id}: arms over both lungs\n")
+    script.run(script.options_of([*arguments, "--card-only"]))
+    assert (output / WEIGHTS_NAME).read_bytes() == weights
+    assert "| arms over both lungs |" in (output / "README.md").read_text()
+
+
+def test_a_trial_on_few_films_is_never_shipped(script: Any) -> None:
+    assert script.options_of(["data"]).output == WEIGHTS_FOLDER
+    assert WEIGHTS_FOLDER not in (script.options_of(["data", "--limit", "200"]).output, Path())

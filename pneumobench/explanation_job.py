@@ -165,7 +165,7 @@ def _checked_maps(
 
     def probability(some: Tensor) -> Tensor:
         with torch.inference_mode():
-            shown = [architecture.logits(part) for part in some.split(SCORED_TOGETHER)]
+            shown = [architecture.logits(part) for part in torch.split(some, SCORED_TOGETHER)]
             return torch.sigmoid(torch.cat(shown).float())
 
     faithful = faithfulness(probability, films, heat, signed=method.signed)
@@ -198,4 +198,4 @@ def _checked_maps(
 
 
 def _maps(architecture: Architecture, method: AttributionMethod, films: Tensor) -> Tensor:
-    return torch.cat([method.attribute(architecture, part) for part in films.split(SCORED_TOGETHER)])
+    return torch.cat([method.attribute(architecture, part) for part in torch.split(films, SCORED_TOGETHER)])

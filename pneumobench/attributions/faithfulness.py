@@ -66,7 +66,8 @@ def faithfulness(probability: Probability, films: Tensor, heat: Tensor, *, signe
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
     place = rank.reshape(len(films), 1, side_px, side_px)
-    deletion, insertion = [], []
+    deletion: list[NDArray[np.float64]] = []
+    insertion: list[NDArray[np.float64]] = []
     for step in range(STEPS + 1):
         touched = place < round(step / STEPS * side_px**2)
         for curve, first, then in ((deletion, blurred, films), (insertion, films, blurred)):

@@ -36,4 +36,4 @@ def map_similarity(maps: NDArray[np.float32], others: NDArray[np.float32]) -> ND
     first, second = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (first, second))
     scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     correlation = (first * second).sum(axis=1)
-    return np.divide(correlation, scale, out=np.full(len(maps), np.nan), where=scale > 0)
+    return np.asarray(np.divide(correlation, scale, out=np.full(len(maps), np.nan), where=scale > 0))

@@ -69,7 +69,8 @@ def body_mask(film: NDArray[np.uint8]) -> Booleans:
     """
     if int(film.min()) == int(film.max()):
         return np.ones(film.shape, dtype=bool)
-    bright = film > threshold_otsu(film) / 2
+    threshold: float = threshold_otsu(film)  # type: ignore[no-untyped-call]
+    bright = film > threshold / 2
     labels, count = ndimage.label(bright)
     if count == 0:
         return np.ones(film.shape, dtype=bool)
@@ -81,4 +82,5 @@ def _share(heat: NDArray[np.floating[Any]], region: Booleans) -> Floats:
     positive = np.maximum(heat, 0).astype(np.float64)
     total = positive.sum(axis=(1, 2))
     inside = np.where(region, positive, 0.0).sum(axis=(1, 2))
-    return np.minimum(np.divide(inside, total, out=np.full(total.shape, np.nan), where=total >= EPS), 1.0)
+    share = np.divide(inside, total, out=np.full(total.shape, np.nan), where=total >= EPS)
+    return np.asarray(np.minimum(share, 1.0), dtype=np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pneumobench.bench import Bench, open_data
 from pneumobench.errors import SettingsError
-from pneumobench.job import Bench
 from pneumobench.lungs import segmented as segmented_module
 from pneumobench.results.store import RunFolder
-from pneumobench.runner import prepare
 from pneumobench.suite import DataSpec, FoldSpec, PhantomSpec, Suite
 
 
@@ -25,9 +23,9 @@ def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:
     suite = Suite(name="cut", data=DataSpec(image_side_px=32, phantoms=phantoms, **data), folds=FoldSpec(count=2))
     console = Console(file=io.StringIO(), width=200)
     run = RunFolder(folder / "run")
-    bench = prepare(suite, run, cache=folder / "cache", console=console)
+    bench = open_data(suite, run, cache=folder / "cache", console=console)
     assert isinstance(console.file, io.StringIO)
-    return bench, json.loads(run.audit_json.read_text()), console.file.getvalue()
+    return bench, bench.lung_facts, console.file.getvalue()
 
 
 def test_segmented_lungs_and_adaptive_crop_reach_films_masks_and_facts(

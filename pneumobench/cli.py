@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pneumobench",
         description="Compare deep networks for pneumonia detection on chest X-rays of children.",
-        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job failed, 130 interrupted.",
+        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job or a check failed, 130 interrupted.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -61,6 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--side", type=int, default=64, metavar="PX", help="side of the input in pixels (64)")
     check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
 
+    proof = commands.add_parser(
+        "conformance",
+        help="check that heat maps show planted evidence, by architecture and attribution method",
+        description="Train small networks to find a planted patch, then see whether each method shows it. A cell gives "
+        "the share of maps that point at the patch, and the heat in it relative to chance.",
+        allow_abbrev=False,
+    )
+    proof.add_argument("--architectures", metavar="A,B", help="families or architectures (default: all families)")
+    proof.add_argument("--methods", metavar="A,B", help="only these attribution methods")
+    proof.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+
     board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
     board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
     return parser
@@ -95,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "leaderboard": _leaderboard,
+            "leaderboard": _leaderboard, "conformance": _conformance,
         }  # fmt: skip
         return commands[options.command](options, rest)
     except PneumobenchError as error:
@@ -248,6 +259,22 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
     for finding in findings:
         print(f"{'ok  ' if finding.kept else 'FAIL'}  {finding.rule}: {finding.detail}")
     return 0 if all(finding.kept for finding in findings) else SettingsError.exit_code
+
+
+def _conformance(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from pneumobench.architectures.registry import load_plugin_file
+    from pneumobench.attributions.conformance import SMALL_MEMBERS, conformance, verdict_lines
+
+    for plugin in options.plugin:
+        load_plugin_file(Path(plugin))
+    names = options.architectures.split(",") if options.architectures else list(SMALL_MEMBERS)
+    methods = options.methods.split(",") if options.methods else ()
+    verdicts = conformance(
+        names, methods, report=lambda seen: print(f"{seen.architecture} {seen.method} {seen.state}", file=sys.stderr)
+    )
+    print("\n".join(verdict_lines(verdicts)))
+    return EXIT_JOB_FAILED if any(verdict.state == "fail" for verdict in verdicts) else 0
 
 
 def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:

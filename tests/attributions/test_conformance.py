@@ -35,9 +35,9 @@ def test_every_method_shows_the_patch(family: str) -> None:
     ("family", "layer"),
     [
         # after the last attention only the class token matters: the map is empty
-        ("vit", HeatMapLayer(name="blocks.1", layout="tokens", prefix_tokens=1)),
+        ("vit", HeatMapLayer(name="blocks.0", layout="tokens", prefix_tokens=1)),
         # registers taken for patches, and patches for registers
-        ("vit_registers", HeatMapLayer(name="blocks.1.norm1", layout="tokens", prefix_tokens=20)),
+        ("vit_registers", HeatMapLayer(name="blocks.0.norm1", layout="tokens", prefix_tokens=20)),
         # rows and columns taken for channels
         ("swin", HeatMapLayer(name="layers.1", layout="NCHW")),
     ],

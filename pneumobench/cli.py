@@ -10,93 +10,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pneumobench.cli_options import command_parser, split_overrides
 from pneumobench.errors import PneumobenchError, SettingsError
 
 EXIT_JOB_FAILED = 4
 EXIT_INTERRUPTED = 130
-DEFAULT_SUITE = "quickstart"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pneumobench",
-        description="Compare deep networks for pneumonia detection on chest X-rays of children.",
-        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job failed, 130 interrupted.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser(
-        "run",
-        help="run a suite: train, score, explain, rank (without a name: the quickstart on synthetic radiographs)",
-        description="Run every job of a suite that has no record yet, then write its leaderboard. Any setting can be "
-        "overridden as --group.key VALUE, e.g. --training.epochs 3; `pneumobench suite NAME` shows all keys.",
-        allow_abbrev=False,
-    )
-    run.add_argument("suite", nargs="?", default=DEFAULT_SUITE, help="name of a shipped suite, or a YAML file")
-    _data_options(run)
-    run.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs go (runs)")
-    run.add_argument("--name", help="name of the run and its folder, instead of the suite's")
-    run.add_argument("--architectures", metavar="A,B", help="only these architectures")
-    run.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
-    run.add_argument("--folds", metavar="0,1", help="only these folds")
-    run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
-    run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
-
-    audit = commands.add_parser("audit", help="check radiographs before anything is trained", allow_abbrev=False)
-    audit.add_argument("data", help="data folder, or a CSV table of images")
-    audit.add_argument("--lung-masks", default="", metavar="FOLDER", help="drawn lung masks, relative to the folder")
-    audit.add_argument("--output", type=Path, default=Path("audit.json"), metavar="FILE", help="report (audit.json)")
-
-    show = commands.add_parser("suite", help="print a suite with every key and value", allow_abbrev=False)
-    show.add_argument("suite", nargs="?", help="name or YAML file; without one: the names of the shipped suites")
-
-    listing = commands.add_parser("architectures", help="list architectures that a suite may name", allow_abbrev=False)
-    listing.add_argument("pattern", nargs="?", default="*", help="only names like this, e.g. 'convnext*'")
-    listing.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-
-    check = commands.add_parser("check", help="check that an architecture keeps the contract", allow_abbrev=False)
-    check.add_argument("name", help="architecture")
-    check.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-    check.add_argument("--side", type=int, default=64, metavar="PX", help="side of the input in pixels (64)")
-    check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
-
-    explain = commands.add_parser("explain", help="ask the trained networks of a run more", allow_abbrev=False)
-    explain.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
-    explain.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
-    explain.add_argument("--images", type=int, metavar="N", help="films of each fold (default: as the suite says)")
-    explain.add_argument("--architectures", metavar="A,B", help="only these")
-    explain.add_argument("--folds", metavar="0,1", help="only these")
-    explain.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    explain.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-
-    board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
-    board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
-    return parser
-
-
-def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take `--group.key VALUE` and `--seed VALUE` out, so that a value is never taken for the name of the suite."""
-    overrides, plain, rest = [], [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        option = word.partition("=")[0]
-        if option.startswith("--") and ("." in option or option == "--seed"):
-            overrides += [word] if "=" in word or not rest else [word, rest.pop(0)]
-        else:
-            plain.append(word)
-    return overrides, plain
-
-
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    parser.add_argument("--limit", type=int, metavar="N", help="use only about N training and N official test images")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of the user's end as one message on stderr."""
-    parser = _parser()
-    overrides, plain = _split_overrides(sys.argv[1:] if arguments is None else arguments)
+    parser = command_parser()
+    overrides, plain = split_overrides(sys.argv[1:] if arguments is None else arguments)
     options, rest = parser.parse_known_args(plain)
     rest += overrides
     try:
@@ -104,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "explain": _explain, "leaderboard": _leaderboard,
+            "conformance": _conformance, "explain": _explain, "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
     except PneumobenchError as error:
@@ -286,6 +210,22 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
     for finding in findings:
         print(f"{'ok  ' if finding.kept else 'FAIL'}  {finding.rule}: {finding.detail}")
     return 0 if all(finding.kept for finding in findings) else SettingsError.exit_code
+
+
+def _conformance(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from pneumobench.architectures.registry import load_plugin_file
+    from pneumobench.attributions.conformance import SMALL_MEMBERS, conformance, verdict_lines
+
+    for plugin in options.plugin:
+        load_plugin_file(Path(plugin))
+    names = options.architectures.split(",") if options.architectures else list(SMALL_MEMBERS)
+    methods = options.methods.split(",") if options.methods else ()
+    verdicts = conformance(
+        names, methods, report=lambda seen: print(f"{seen.architecture} {seen.method} {seen.state}", file=sys.stderr)
+    )
+    print("\n".join(verdict_lines(verdicts)))
+    return EXIT_JOB_FAILED if any(verdict.state == "fail" for verdict in verdicts) else 0
 
 
 def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:

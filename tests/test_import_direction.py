@@ -26,7 +26,7 @@ ORDER = (
     ("bench",),
     ("job", "control_jobs", "explanation_job"),
     ("runner",),
-    ("cli", "__init__", "__main__"),
+    ("cli", "cli_options", "__init__", "__main__"),
 )
 RANK = {stage: rank for rank, stages in enumerate(ORDER) for stage in stages}
 # stages side by side: of those to their left they know the foundation, and nothing but this

@@ -29,6 +29,7 @@ class ClassScores(nn.Module):
         self._normalise = architecture.normalise
 
     def forward(self, gray: Tensor) -> Tensor:
+        """Return the scores."""
         output: Tensor = self.network(self._normalise(gray))
         return output.reshape(len(gray), -1)  # (B,) or (B, classes) -> (B, classes)
 

@@ -50,12 +50,13 @@ def guided_gradcam(architecture: Architecture, films: Tensor, target: int = 0) -
     """
     scores = ClassScores(architecture)
     refuse_unguided(scores, films[:1])
+    heat = gradcam(architecture, films, target).clamp(min=0)
     guided = []
     for film in films.split(1):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
             guided.append(GuidedBackprop(scores).attribute(film.float().requires_grad_(), target=target).abs())
-    return torch.cat(guided)[:, 0] * gradcam(architecture, films, target).clamp(min=0)
+    return torch.cat(guided)[:, 0] * heat
 
 
 def refuse_unguided(scores: ClassScores, film: Tensor) -> None:

@@ -1,0 +1,101 @@
+"""Every attribution method shows planted evidence on every family; networks read in the wrong place do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import pytest
+import torch
+
+from pneumobench.architectures import Architecture, HeatMapLayer
+from pneumobench.attributions.conformance import SMALL_MEMBERS, Verdict, judge, located, small_member, verdict_lines
+from pneumobench.attributions.methods import attribution_method, method_names
+from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, PATCH_PX, SIDE_PX, learn_patch, planted_films
+
+RELU_FAMILIES = {"resnet", "densenet", "regnet"}
+
+
+@cache
+def trained(family: str) -> Architecture:
+    architecture = small_member(family)
+    assert learn_patch(architecture, seed=0) >= LEARNT_CORRELATION
+    return architecture
+
+
+@pytest.mark.parametrize("family", sorted(SMALL_MEMBERS))
+def test_every_method_shows_the_patch(family: str) -> None:
+    verdicts = [judge(family, trained(family), attribution_method(name)) for name in method_names()]
+    assert [v for v in verdicts if v.state == "fail"] == [], "\n".join(verdict_lines(verdicts))
+    missing = [verdict.method for verdict in verdicts if verdict.state == "not available"]
+    assert missing == ([] if family in RELU_FAMILIES else ["guided_gradcam"])
+
+
+@pytest.mark.parametrize(
+    ("family", "layer"),
+    [
+        # after the last attention only the class token matters: the map is empty
+        ("vit", HeatMapLayer(name="blocks.0", layout="tokens", prefix_tokens=1)),
+        # registers taken for patches, and patches for registers
+        ("vit_registers", HeatMapLayer(name="blocks.0.norm1", layout="tokens", prefix_tokens=20)),
+        # rows and columns taken for channels
+        ("swin", HeatMapLayer(name="layers.1", layout="NCHW")),
+    ],
+)
+def test_a_layer_read_wrongly_fails(family: str, layer: HeatMapLayer) -> None:
+    broken = dataclasses.replace(trained(family), heatmap_layers=(layer,))
+    assert judge(family, trained(family), attribution_method("gradcam")).state == "pass"
+    verdict = judge(family, broken, attribution_method("gradcam"))
+    assert verdict.state == "fail"
+    assert verdict.reason
+
+
+def test_an_untrained_network_fails() -> None:
+    verdict = judge("resnet", small_member("resnet"), attribution_method("integrated_gradients"))
+    assert verdict.state == "fail"
+
+
+def test_the_evidence_is_where_it_is_said_to_be() -> None:
+    planted, again, other = planted_films(40, seed=1), planted_films(40, seed=1), planted_films(40, seed=2)
+    assert torch.equal(planted.films, again.films)
+    assert not torch.equal(planted.films, other.films)
+    assert int((planted.strength > 0).sum()) == 20
+    assert torch.equal(planted.patch.flatten(1).sum(1), (planted.strength > 0).long() * PATCH_PX**2)
+    gray = planted.films[:, 0].float()
+    inside = [float(gray[i][planted.patch[i]].mean() - gray[i][~planted.patch[i]].mean()) for i in range(1, 40, 2)]
+    assert min(inside) > 30
+    # the mean of a film tells nothing: the best threshold on it is little better than a guess
+    means, order = gray.mean((1, 2)), torch.argsort(gray.mean((1, 2)))
+    there = (planted.strength > 0).float()[order]
+    best = max(float((there[k:].sum() + (1 - there[:k]).sum()) / 40) for k in range(40))
+    assert best < 0.75
+    assert means.std() > 10
+
+
+def test_pointing_and_mass_ratio_of_worked_maps() -> None:
+    patch = torch.zeros(3, 8, 8, dtype=torch.bool)
+    patch[:, 2:4, 2:4] = True  # a sixteenth of the film
+    maps = torch.zeros(3, 8, 8)
+    maps[0, 2, 3] = 1.0  # hits, all heat inside: 16 times chance
+    maps[1] = 0.5
+    maps[1, 7, 7] = 1.5  # misses; 4 x 0.5 of 33 inside
+    maps[2] = -1.0  # no positive heat
+    pointing, ratio = located(maps, patch)
+    assert pointing == pytest.approx(1 / 3)
+    assert ratio == pytest.approx((16 + 2 / 33 * 16 + 0) / 3)
+    assert SIDE_PX > PATCH_PX
+
+
+def test_the_matrix_reads_as_a_table() -> None:
+    lines = verdict_lines(
+        [
+            Verdict(architecture="resnet", method="gradcam", state="pass", pointing=1.0, mass_ratio=4.25),
+            Verdict(architecture="resnet", method="lime", state="fail", pointing=0.5, mass_ratio=1.0, reason="why"),
+            Verdict(architecture="vit", method="gradcam", state="not available", reason="no layer"),
+            Verdict(architecture="vit", method="lime", state="fail", reason="not learnt"),
+        ]
+    )
+    assert lines[0].split() == ["architecture", "gradcam", "lime"]
+    assert lines[1].split() == ["resnet", "pass", "100%", "4.2", "FAIL", "50%", "1.0"]
+    assert lines[2].split() == ["vit", "-", "FAIL"]
+    assert lines[3:5] == ["FAIL  resnet, lime: why", "FAIL  vit, lime: not learnt"]

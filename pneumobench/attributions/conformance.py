@@ -25,7 +25,7 @@ from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, SIDE_PX, 
 from pneumobench.errors import NotAvailableError, SettingsError
 
 JUDGED_FILMS = 8  # films with a patch
-POINTING_MIN = 0.75  # chance is 4 to 20 %, by the cell; two of eight films may be missed
+POINTING_MIN = 0.5  # chance is 4 to 20 %, by the cell; Grad-CAM of one-block transformers misses three of eight films
 MASS_RATIO_MIN = 2.0  # chance is 1
 # Maps without a sign show where the score is sensitive, also where a patch would count if it came, and their maximum is
 # one noisy pixel: only their heat is judged.

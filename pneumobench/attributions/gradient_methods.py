@@ -39,7 +39,7 @@ def film_by_film(architecture: Architecture, films: Tensor, target: int, one: Ca
     with torch.no_grad():
         check_target(ClassScores(architecture)(films[:1]), target)
     maps = []
-    for film in films.split(1):
+    for film in torch.split(films, 1):
         with seeded(SEED, films.device):
             maps.append(one(film.float()).detach()[:, 0])
     return torch.cat(maps)

@@ -30,7 +30,7 @@ def gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tenso
     Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
     """
     chosen = choose_layer(architecture, films.shape[-1])
-    maps = torch.cat([grad_cam(architecture, some, chosen, target) for some in films.split(FILMS_PER_PASS)])
+    maps = torch.cat([grad_cam(architecture, some, chosen, target) for some in torch.split(films, FILMS_PER_PASS)])
     full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(films.shape[2:]), "bilinear")
     return full[:, 0]
 
@@ -52,7 +52,7 @@ def guided_gradcam(architecture: Architecture, films: Tensor, target: int = 0) -
     refuse_unguided(scores, films[:1])
     heat = gradcam(architecture, films, target).clamp(min=0)
     guided = []
-    for film in films.split(1):
+    for film in torch.split(films, 1):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
             guided.append(GuidedBackprop(scores).attribute(film.float().requires_grad_(), target=target).abs())

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from pneumobench.architectures import Architecture, HeatMapLayer
-from pneumobench.attributions.conformance import SMALL_MEMBERS, Verdict, judge, located, small_member, verdict_lines
+from pneumobench.attributions import planted_patch
+from pneumobench.attributions.conformance import (
+    SMALL_MEMBERS,
+    Verdict,
+    conformance,
+    judge,
+    located,
+    small_member,
+    verdict_lines,
+)
 from pneumobench.attributions.methods import attribution_method, method_names
 from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, PATCH_PX, SIDE_PX, learn_patch, planted_films
 
@@ -50,9 +59,13 @@ def test_a_layer_read_wrongly_fails(family: str, layer: HeatMapLayer) -> None:
     assert verdict.reason
 
 
-def test_an_untrained_network_fails() -> None:
-    verdict = judge("resnet", small_member("resnet"), attribution_method("integrated_gradients"))
-    assert verdict.state == "fail"
+def test_a_network_that_did_not_learn_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planted_patch, "MAX_STEPS", 1)
+    seen: list[Verdict] = []
+    verdicts = conformance(["resnet"], ["occlusion"], report=seen.append)
+    assert seen == verdicts
+    assert [verdict.state for verdict in verdicts] == ["fail"]
+    assert "did not learn the patch (correlation 0.00)" in verdicts[0].reason
 
 
 def test_the_evidence_is_where_it_is_said_to_be() -> None:

@@ -257,14 +257,18 @@ class Suite:
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
     logging: LoggingSpec = field(default_factory=LoggingSpec)
 
-    def to_yaml(self) -> str:
-        """Return the resolved suite as YAML, every key written out in the order of the classes above."""
+    def plain(self) -> dict[str, Any]:
+        """Return the resolved suite as dictionaries and lists, every key in the order of the classes above."""
         plain = dataclasses.asdict(self)
         for key in ("names", "plugins"):
             plain["architectures"][key] = list(plain["architectures"][key])
         plain["controls"]["names"] = list(plain["controls"]["names"])
         plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
-        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        return plain
+
+    def to_yaml(self) -> str:
+        """Return the resolved suite as YAML."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
 
     def training_hash(self) -> str:
         """Return the SHA-256 of what decides the job of a network.

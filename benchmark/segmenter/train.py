@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -74,10 +76,21 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+@contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Compute with so many threads, and denormal numbers as zeros: Adam makes them and CPUs are slow at them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
+
+
 def run(options: argparse.Namespace) -> None:
     """Train, measure, and write everything."""
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)
     data = DataSpec(source="kermany", root=str(options.data), lung_masks=options.lung_masks, limit_images=options.limit)
     index, problems = read_radiographs(Suite(data=data, seed=options.seed), options.cache)
     if problems:
@@ -200,7 +213,9 @@ def draw_worst(
 def main() -> int:
     """Run the command line; a user's error is one message."""
     try:
-        run(options_of())
+        options = options_of()
+        with computing(options.threads):
+            run(options)
     except PneumobenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

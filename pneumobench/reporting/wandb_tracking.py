@@ -51,11 +51,10 @@ def suite_config(suite: Suite, architecture: str, fold: int) -> dict[str, Any]:
     >>> suite_config(Suite(), "resnet18", 2)["job"]
     {'architecture': 'resnet18', 'fold': 2}
     """
-    config = dataclasses.asdict(suite)
+    config = suite.plain()
     for key in ("root", "csv", "lung_masks"):
         del config["data"][key]
     del config["architectures"]["plugins"], config["logging"]
-    config["architectures"]["names"] = list(suite.architectures.names)
     if suite.architectures.weights not in ("none", "imagenet"):
         config["architectures"]["weights"] = "folder"
     return {**config, "training_hash": suite.training_hash(), "job": {"architecture": architecture, "fold": fold}}

@@ -29,7 +29,7 @@ def readme_commands() -> list[str]:
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {shlex.split(command)[1] for command in readme_commands()}
-    assert shown == {"run", "audit", "leaderboard", "suite", "architectures", "check"}
+    assert shown == {"run", "audit", "leaderboard", "suite", "architectures", "check", "explain"}
     assert "uv run pytest" in (REPOSITORY / "README.md").read_text()
 
 

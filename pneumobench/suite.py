@@ -135,7 +135,7 @@ class ArchitectureSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlSpec:
-    """Models that see no lungs, scored on the same folds: what a network has to beat.
+    """Models that do not read lungs, scored on the same folds: what a network has to beat.
 
     Args:
         names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
@@ -240,7 +240,7 @@ class Suite:
         folds: the split.
         augmentation: random changes of training films.
         architectures: the networks.
-        controls: models that see no lungs.
+        controls: models that do not read lungs.
         training: the settings of every job.
         explanation: the heat maps.
         logging: experiment tracking.

@@ -41,7 +41,7 @@ def weights_words(origin: str) -> str:
     if origin == "random":
         return "random initialisation"
     if origin == CONTROL_ORIGIN:
-        return "control: sees no lungs"
+        return "control, no network"
     kind, _, name = origin.partition(":")
     if kind == "timm":
         return f"pretrained, timm {name}"
@@ -58,8 +58,8 @@ def controls_words(board: Leaderboard) -> str:
     if len(board.networks) == len(board.rows):
         return ""
     return (
-        "† the interval does not clear the best control. Controls see no lungs: the prevalence, the size of the film, "
-        "12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
+        "† the interval does not clear the best control. Controls are what reading a radiograph has to beat: the "
+        "prevalence, the size of the film, 12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
     )
 
 

@@ -41,7 +41,7 @@ class Row:
         architecture: its name.
         plugin: where a plugin architecture comes from; None for timm.
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
-        is_control: whether this is a model that sees no lungs, not a network; it has no rank.
+        is_control: whether this is a control, not a network; it has no rank.
         clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
             controls, for incomplete architectures and where no control was run.
         state: complete, incomplete, failed (no fold completed) or not run.

@@ -23,7 +23,7 @@ STATUSES: Final = ("completed", "failed", "diverged")
 HASH_KEYS: Final = ("suite", "index", "folds", "weights", "predictions", "attention")
 SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record of one leaderboard
 
-CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that sees no lungs
+CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that does not read lungs
 
 Status: TypeAlias = Literal["completed", "failed", "diverged"]
 Scalar: TypeAlias = str | int | float | bool | None
@@ -84,7 +84,7 @@ class JobRecord:
 
     @property
     def is_control(self) -> bool:
-        """Whether this is a model that sees no lungs, not a network."""
+        """Whether this is a control, not a network."""
         return self.weights_origin == CONTROL_ORIGIN
 
     @property

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.results.leaderboard import Leaderboard, Row
 from pneumobench.results.ranking import rank_run
-from pneumobench.results.record import write_record
+from pneumobench.results.record import read_record, write_record
 from pneumobench.results.store import RunFolder, write_attention, write_predictions
 from tests.results.fake_run import FAILED_JOB, HOSTILE_REASON
 
@@ -197,3 +198,49 @@ def test_twice_gives_the_same(board: Leaderboard, fake_run_template: Path) -> No
             math.isnan(part.lar) for found in first.attention for part in found.by_outcome.values()
         )
     assert board.differences == again.differences
+
+
+def _add_control(run: RunFolder, separation: float) -> None:
+    """Write a control on all folds; the larger the separation the better it scores."""
+    for fold in range(5):
+        record = read_record(run.record_path("resnet18", fold))
+        table = run.predictions(record)
+        noise = np.random.default_rng([fold, 77]).normal(size=len(table))
+        table["logit"] = separation * (table["label"] - 0.5) + noise
+        table["probability"] = 1 / (1 + np.exp(-table["logit"]))
+        hashes = {key: record.hashes[key] for key in ("suite", "index", "folds")}
+        hashes["predictions"] = write_predictions(run.predictions_path("control-thumbnail", fold), table)
+        control = dataclasses.replace(
+            record,
+            architecture="control-thumbnail",
+            weights_origin="control",
+            hashes=hashes,
+            cost=None,
+            explanation=None,
+        )
+        write_record(run.record_path("control-thumbnail", fold), control)
+
+
+@pytest.mark.parametrize(("separation", "clears"), [(0.2, [True, True]), (2.0, [True, False]), (9.0, [False, False])])
+def test_a_network_has_to_clear_the_best_control(run: RunFolder, separation: float, clears: list[bool]) -> None:
+    before = rank_run(run.path)
+    _add_control(run, separation)
+    board = rank_run(run.path)
+    row = {row.architecture: row for row in board.rows}
+    control = row["control-thumbnail"]
+    assert (control.is_control, control.rank, control.in_top_group, control.clears_controls) == (
+        True,
+        None,
+        False,
+        None,
+    )
+    assert [row[name].clears_controls for name in ("resnet18", "vit_base_patch16_224")] == clears
+    assert row["densenet121"].clears_controls is None  # one of its folds is missing
+    # ranks, top group and comparisons of networks are what they were without it
+    assert [(r.architecture, r.rank, r.in_top_group) for r in board.networks] == [
+        (r.architecture, r.rank, r.in_top_group) for r in before.rows
+    ]
+    assert board.differences == before.differences
+    words = leaderboard_markdown(board, command="pneumobench run fake")
+    assert ("resnet18 * †" in words) == (not clears[0])
+    assert "| control | control-thumbnail |" in words

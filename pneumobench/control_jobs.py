@@ -7,10 +7,15 @@ from collections.abc import Sequence
 
 from pneumobench.bench import Bench
 from pneumobench.job import SCORED_PARTS
-from pneumobench.results.record import CONTROL_ORIGIN, JobRecord, write_record
+from pneumobench.results.record import CONTROL_ORIGIN, JobRecord, read_record, write_record
 from pneumobench.results.store import write_predictions
 from pneumobench.suite import CONTROL_PREFIX
 from pneumobench.training.controls import control_features, fit_control
+
+
+def _is_fitted(bench: Bench, name: str, fold: int, sizes: str) -> bool:
+    path = bench.folder.record_path(name, fold)
+    return path.is_file() and read_record(path).training.get("sizes") == sizes
 
 
 def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
@@ -23,10 +28,10 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
     written = []
     for control in bench.suite.controls.names:
         name = CONTROL_PREFIX + control.replace("_", "-")
-        todo = [fold for fold in folds if not bench.folder.record_path(name, fold).is_file()]
+        sizes = bench.suite.controls.original_sizes if control == "image_facts" else ""
+        todo = [fold for fold in folds if not _is_fitted(bench, name, fold, sizes)]
         if not todo:
             continue
-        sizes = bench.suite.controls.original_sizes
         features = control_features(control, bench.index, bench.films, bench.masks, sizes)
         for fold in todo:
             positions = bench.folds.positions(bench.index, fold)
@@ -39,7 +44,7 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
                 status="completed",
                 reason=None,
                 hashes={**record.hashes, "predictions": write_predictions(path, bench.prediction_rows(fold, rows))},
-                training={"train_images": len(positions["train"]), "features": features.shape[1]},
+                training={"train_images": len(positions["train"]), "features": features.shape[1], "sizes": sizes},
             )
             write_record(bench.folder.record_path(name, fold), record)
             written.append(record)

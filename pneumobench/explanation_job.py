@@ -20,7 +20,7 @@ from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness,
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
 from pneumobench.bench import Bench
-from pneumobench.errors import NotAvailableError, RecordError
+from pneumobench.errors import NotAvailableError, PneumobenchError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.blanking import BLANKINGS
 from pneumobench.metrics.attention_drift import attention_drift
@@ -42,31 +42,39 @@ from pneumobench.training.predictions import probability_of, score_films
 
 
 def explain_jobs(
-    bench: Bench, jobs: Sequence[tuple[str, int]], methods: Sequence[str], images: int, console: Console
+    bench: Bench,
+    jobs: Sequence[tuple[str, int]],
+    methods: Sequence[str],
+    images: int,
+    console: Console,
+    *,
+    redo: bool = False,
 ) -> None:
-    """Explain every completed network among the jobs (architecture, fold) whose weights are there."""
-    for name in methods:
-        attribution_method(name)
+    """Explain every completed network among the jobs (architecture, fold); one that fails is said and costs itself."""
     quiet_lightning()
     records = [read_record(path) for job in jobs if (path := bench.folder.record_path(*job)).is_file()]
     networks = [job for job in records if job.completed and not job.is_control]
     started, explained = time.monotonic(), 0
     for job in track(networks, "explaining", console=console, transient=True, disable=not console.is_terminal):
-        explained += explain_job(bench, job, methods, images)
+        try:
+            explained += explain_job(bench, job, methods, images, redo=redo)
+        except (PneumobenchError, RuntimeError) as error:
+            console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
     if explained:
         words = f"{', '.join(methods)} on {images} films a fold; " if methods and images else ""
         took = duration(time.monotonic() - started)
         console.print(f"{explained} networks explained ({words}parts of the film blanked) in {took}", highlight=False)
 
 
-def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: int) -> bool:
+def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
     """Ask what was not yet asked of a trained network, write its `explanations/`, and tell whether there was any.
 
     Args:
         bench: data and settings of the run.
         job: record of a completed network.
         methods: attribution methods to check.
-        images: films of the fold they are checked on; other ones than before start the maps of this job afresh.
+        images: films of the fold they are checked on.
+        redo: check a method again that was checked on another number of films.
 
     Raises:
         SettingsError: a method is not known.
@@ -74,9 +82,8 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     """
     wanted = [attribution_method(name) for name in methods] if images else []
     earlier = read_explanation_record(bench.folder, job)
-    if earlier is not None and earlier.sample != images and wanted:
-        earlier = None
-    todo = [method for method in wanted if earlier is None or method.name not in earlier.methods]
+    known = earlier.methods if earlier else {}
+    todo = [m for m in wanted if m.name not in known or (redo and known[m.name].sample != images)]
     if earlier is not None and not todo:
         return False
     architecture = trained_architecture(bench, job)
@@ -87,16 +94,17 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
         tables[RELIANCE] = _reliance(bench, job, architecture)
     for method in todo if len(rows) else []:
         try:
-            tables[method.name], facts[method.name] = _checked_maps(bench, job, architecture, method, rows)
+            tables[method.name], facts[method.name] = _checked_maps(bench, job, architecture, method, rows, images)
         except NotAvailableError as error:  # in words: why this method cannot explain this network
-            facts[method.name] = MethodFacts(not_available=str(error))
+            facts[method.name] = MethodFacts(sample=images, not_available=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
+            facts[method.name] = MethodFacts(sample=images, not_available=f"{type(error).__name__}: {error}"[:300])
     record = ExplanationRecord(
         architecture=job.architecture,
         fold=job.fold,
         seed=job.seed,
         weights=job.hashes["weights"],
         mask_tier=bench.masks.tier(),
-        sample=images,
         methods=facts,
         hashes=dict(earlier.hashes) if earlier else {},
         software=software_versions(),
@@ -121,7 +129,13 @@ def trained_architecture(bench: Bench, job: JobRecord) -> Architecture:
     architecture = bench.build(job.architecture, weights="none")
     load_weights(architecture, path)
     architecture.module.eval().to(device_of(bench.suite.training))
-    return architecture
+    # films are normalised as in training; pretrained weights bring statistics of their own
+    mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
+    return dataclasses.replace(
+        architecture,
+        pixel_mean=architecture.pixel_mean if mean is None else float(mean),
+        pixel_std=architecture.pixel_std if std is None else float(std),
+    )
 
 
 def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:
@@ -154,7 +168,12 @@ def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.Da
 
 
 def _checked_maps(
-    bench: Bench, job: JobRecord, architecture: Architecture, method: AttributionMethod, rows: NDArray[np.int64]
+    bench: Bench,
+    job: JobRecord,
+    architecture: Architecture,
+    method: AttributionMethod,
+    rows: NDArray[np.int64],
+    images: int,
 ) -> tuple[pd.DataFrame, MethodFacts]:
     device = device_of(bench.suite.training)
     films = torch.from_numpy(np.array(bench.films[rows]))[:, None].to(device)
@@ -194,7 +213,7 @@ def _checked_maps(
             "randomised_similarity": map_similarity(maps, shuffled.cpu().numpy()),
         }
     )
-    return checked, MethodFacts(images=len(rows), seconds_per_image=round(seconds / len(rows), 6))
+    return checked, MethodFacts(sample=images, images=len(rows), seconds_per_image=round(seconds / len(rows), 6))
 
 
 def _maps(architecture: Architecture, method: AttributionMethod, films: Tensor) -> Tensor:

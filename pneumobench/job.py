@@ -126,6 +126,8 @@ def _completed(
             "stopped_early": fitted.stopped_early,
             "train_images": len(images.positions["train"]),
             "tune_images": len(images.positions["tune"]),
+            "pixel_mean": architecture.pixel_mean,
+            "pixel_std": architecture.pixel_std,
         },
         cost=JobCost(
             parameters=architecture.parameter_count(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.attributions.methods import attribution_method
 from pneumobench.bench import open_data, open_run
 from pneumobench.control_jobs import run_controls
 from pneumobench.errors import SettingsError, suggestion
@@ -63,6 +64,8 @@ def run(
         load_plugin_file(Path(plugin))
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
+    for method in suite.explanation.methods:
+        attribution_method(method)
     chosen_folds = _check_folds_asked(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
@@ -116,7 +119,12 @@ def explain(
     """
     for plugin in plugins:
         load_plugin_file(Path(plugin))
+    for method in methods or ():
+        attribution_method(method)
     bench = open_run(path, data, console)
+    for plugin in bench.suite.architectures.plugins:
+        load_plugin_file(Path(plugin))
+    check_device(bench.suite.training)
     chosen, known = _check_folds_asked(bench.suite, folds), sorted({name for name, _ in bench.folder.jobs()})
     for name in architectures or ():
         if name not in known:
@@ -127,7 +135,9 @@ def explain(
         ]
         spec = bench.suite.explanation
         sample = spec.checked_images_per_fold if images is None else images
-        explain_jobs(bench, jobs, spec.methods if methods is None else methods, sample, console)
+        explain_jobs(
+            bench, jobs, spec.methods if methods is None else methods, sample, console, redo=images is not None
+        )
         return write_leaderboard(path)
 
 

@@ -7,7 +7,7 @@ import math
 import operator
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -222,6 +222,11 @@ def check_values(suite: Suite, where: str) -> None:
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")
+    if PurePath(suite.controls.original_sizes).is_absolute():
+        raise SettingsError(
+            f"{where}: controls.original_sizes is {suite.controls.original_sizes!r}; expected a path relative to the "
+            "data root, so that others can use the suite."
+        )
     reserved = [name for name in suite.architectures.names if name.startswith(CONTROL_PREFIX)]
     if reserved:
         raise SettingsError(

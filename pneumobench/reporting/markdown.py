@@ -170,11 +170,16 @@ def _attention(board: Leaderboard) -> str:
 
 def _blanked(board: Leaderboard) -> str:
     rows = [
-        [row.architecture, str(row.blanked["none"].images), *[_with_interval(column, row) for column in BLANKED]]
+        [
+            row.architecture,
+            row.blanked["none"].mask_tier,
+            str(row.blanked["none"].images),
+            *[_with_interval(column, row) for column in BLANKED],
+        ]
         for row in board.rows
         if row.blanked
     ]
-    return _table(["architecture", "films", *[column.heading for column in BLANKED]], rows)
+    return _table(["architecture", "masks", "films", *[column.heading for column in BLANKED]], rows)
 
 
 def _methods(board: Leaderboard) -> str:

@@ -54,7 +54,7 @@ def suite_config(suite: Suite, architecture: str, fold: int) -> dict[str, Any]:
     config = suite.plain()
     for key in ("root", "csv", "lung_masks"):
         del config["data"][key]
-    del config["architectures"]["plugins"], config["logging"]
+    del config["architectures"]["plugins"], config["logging"], config["controls"]["original_sizes"]
     if suite.architectures.weights not in ("none", "imagenet"):
         config["architectures"]["weights"] = "folder"
     return {**config, "training_hash": suite.training_hash(), "job": {"architecture": architecture, "fold": fold}}

@@ -10,13 +10,14 @@ from pneumobench.results.record import CONTROL_ORIGIN
 
 BLANKED_WORDS: Final = (
     "AUC out of fold on the films that have a lung mask, with its 95 % interval over patients. A network that scores "
-    "as well without lungs as with them has learnt something else than lungs."
+    "as well without lungs as with them has learnt something else than lungs. Masks: drawn by people, segmented by a "
+    "network, or the fixed box in place of the lungs, which holds heart and spine too."
 )
 METHODS_WORDS: Final = (
-    "On the same out-of-fold films for every architecture. Adjusted LAR; shares of the positive attention in corners, "
-    "along borders and outside the body; deletion and insertion areas minus those of random maps (deletion below 0 and "
-    "insertion above 0 = better than random); rank correlation with maps of shuffled weights (near 0 = the map shows "
-    "what was learnt); seconds for one map."
+    "On out-of-fold films drawn by the suite's seed. Adjusted LAR of maps brought to the size of the film; shares of "
+    "the positive attention in corners, along borders and outside the body; deletion and insertion areas minus those "
+    "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
+    "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
 )
 METHOD_HEADINGS: Final = (
     "method", "films", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
@@ -26,6 +27,8 @@ METHOD_HEADINGS: Final = (
 
 def verdict_words(found: MethodSummary) -> str:
     """Say in a word or two whether a method's maps can be trusted on an architecture."""
+    if found.trusted is None:
+        return "? not enough films or no map"
     if found.trusted:
         return "passed"
     failed = [] if found.depends_on_weights else ["independent of what was learnt"]
@@ -75,7 +78,7 @@ def attention_words(board: Leaderboard) -> str:
 
 def weights_notice(board: Leaderboard) -> str:
     """Say once, above every table, what the networks started from."""
-    origins = {row.weights_origin for row in board.networks if row.weights_origin}
+    origins = {row.weights_origin for row in board.networks if row.weights_origin not in ("", "none")}
     if origins == {"random"}:
         return "Random initialisation: no network here was pretrained on any image."
     if "random" in origins:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,11 +26,13 @@ class BlankedScore:
 
     Args:
         images: films scored: those with a lung mask.
+        mask_tier: where the lung masks come from: drawn, segmented or box.
         auc: area under the ROC curve; 0.5 = chance.
         interval: 95 % bootstrap interval over patients.
     """
 
     images: int
+    mask_tier: str
     auc: float
     interval: Interval
 
@@ -56,8 +59,8 @@ class MethodSummary:
         deletion_gain: mean deletion area minus that of a random map; below 0 = better than random.
         insertion_gain: mean insertion area minus that of a random map; above 0 = better than random.
         randomised_similarity: mean rank correlation with the maps of shuffled weights; should be near 0.
-        depends_on_weights: the upper end of that interval lies under 0.5.
-        faithful: deletion or insertion beats random maps by its whole interval.
+        depends_on_weights: the upper end of that interval lies under 0.5; None without an interval.
+        faithful: deletion or insertion beats random maps by its whole interval; None without an interval.
     """
 
     method: str
@@ -71,12 +74,14 @@ class MethodSummary:
     deletion_gain: MeanWithInterval
     insertion_gain: MeanWithInterval
     randomised_similarity: MeanWithInterval
-    depends_on_weights: bool
-    faithful: bool
+    depends_on_weights: bool | None
+    faithful: bool | None
 
     @property
-    def trusted(self) -> bool:
-        """Whether the method passed both checks on this architecture."""
+    def trusted(self) -> bool | None:
+        """Whether the method passed both checks on this architecture; None where one could not be made."""
+        if self.depends_on_weights is None or self.faithful is None:
+            return None
         return self.depends_on_weights and self.faithful
 
 
@@ -94,6 +99,7 @@ def blanked_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dict
         probability = part["probability"].to_numpy(np.float64)
         scores[str(blanking)] = BlankedScore(
             images=len(part),
+            mask_tier=" and ".join(sorted({asked.record.mask_tier for asked in found})),
             auc=area_under_roc(probability, has_pneumonia),
             interval=area_under_roc_interval(probability, has_pneumonia, group.loc[part["image_id"]].to_numpy()),
         )
@@ -144,8 +150,8 @@ def _method_summary(
         deletion_gain=gains[0],
         insertion_gain=gains[1],
         randomised_similarity=similarity,
-        depends_on_weights=similarity.interval is not None and similarity.interval.high < SIMILAR,
-        faithful=_below(gains[0]) or _above(gains[1]),
+        depends_on_weights=None if _no_interval(similarity) else _end(similarity, "high") < SIMILAR,
+        faithful=None if any(map(_no_interval, gains)) else _end(gains[0], "high") < 0 or _end(gains[1], "low") > 0,
     )
 
 
@@ -158,9 +164,10 @@ def _mean(values: pd.Series[float], image_id: pd.Series[str], group: pd.Series[i
     return MeanWithInterval(mean=float(kept.mean()), interval=interval)
 
 
-def _below(gain: MeanWithInterval) -> bool:
-    return gain.interval is not None and gain.interval.high < 0
+def _no_interval(mean: MeanWithInterval) -> bool:
+    return mean.interval is None or math.isnan(mean.interval.low)
 
 
-def _above(gain: MeanWithInterval) -> bool:
-    return gain.interval is not None and gain.interval.low > 0
+def _end(mean: MeanWithInterval, end: Literal["low", "high"]) -> float:
+    assert mean.interval is not None
+    return mean.interval.low if end == "low" else mean.interval.high

@@ -31,8 +31,9 @@ METHOD_COLUMNS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class MethodFacts:
-    """How one method was run on one network: films, seconds a film, or why it is not available."""
+    """How one method was run on one network: films asked for and explained, seconds a film, or why not."""
 
+    sample: int = 0
     images: int = 0
     seconds_per_image: float | None = None
     not_available: str | None = None
@@ -40,7 +41,7 @@ class MethodFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationRecord:
-    """The facts of one network's explanations, written last. `sample` films of the fold were asked for.
+    """The facts of one network's explanations, written last.
 
     `hashes` are SHA-256 of reliance.csv and of METHOD.csv by the name of the method; `weights` is that of the
     weights that were explained.
@@ -51,7 +52,6 @@ class ExplanationRecord:
     seed: int
     weights: str
     mask_tier: str
-    sample: int
     methods: dict[str, MethodFacts]
     hashes: dict[str, str]
     software: dict[str, str]

@@ -62,7 +62,7 @@ def _maps(method: str, *, gain: float, similarity: float) -> pd.DataFrame:
 def folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path)
     record = ExplanationRecord(
-        architecture="net", fold=0, seed=1, weights="a" * 64, mask_tier="drawn", sample=COUNT,
+        architecture="net", fold=0, seed=1, weights="a" * 64, mask_tier="drawn",
         methods={
             "good": MethodFacts(images=COUNT, seconds_per_image=0.5),
             "edges": MethodFacts(images=COUNT, seconds_per_image=0.1),
@@ -94,7 +94,7 @@ def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
     assert good.attention.pneumonia.lar == pytest.approx(0.6)
     assert (edges.depends_on_weights, edges.faithful, edges.trusted) == (False, False, False)
     assert guided.not_available is not None
-    assert not guided.trusted
+    assert guided.trusted is None
 
 
 def test_a_changed_table_is_refused(folder: RunFolder) -> None:

@@ -279,12 +279,8 @@ class Suite:
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
         for settings in (plain, default):
-            del (
-                settings["logging"],
-                settings["controls"],
-                settings["data"]["root"],
-                settings["training"]["loader_workers"],
-            )
+            del settings["logging"], settings["controls"], settings["data"]["root"]
+            del settings["training"]["loader_workers"]
             del settings["architectures"]["names"], settings["architectures"]["plugins"]
             del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]
         return sha256_of_text(yaml.safe_dump(_changed(plain, default), sort_keys=True))

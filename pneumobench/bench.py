@@ -116,6 +116,16 @@ def open_run(path: Path, data: str | None, console: Console) -> Bench:
     return open_data(suite, folder, cache=path.parent / ".cache", console=console)
 
 
+def _lacks_masks_to_blank(suite: Suite, index: Index) -> bool:
+    """Tell whether a control blanks lungs that were drawn in some films only.
+
+    Another way of blanking for the other films would tell the control which they are; all of one class, perhaps.
+    """
+    drawn = index.table["lung_mask"] != ""
+    wanted = "thumbnail_without_lungs" in suite.controls.names and suite.data.lung_mask_tier != "box"
+    return wanted and bool(drawn.any()) and not bool(drawn.all())
+
+
 def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
     """Read and check the data, split it (or take the frozen split), and decode it once."""
     index, problems = read_radiographs(suite, cache)
@@ -131,7 +141,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         highlight=False,
     )
     segmented = None
-    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive":
+    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive" or _lacks_masks_to_blank(suite, index):
         console.print("segmenting the lungs of films that were not segmented before", highlight=False)
         segmented = segmented_lungs(index, cache)
     crop = film_crop(suite.data.crop, index, segmented)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,8 @@ class LungMasks:
         row_of: row in `masks` of an image of the index, by its row; images without a mask are absent.
         box: the fixed lung box (side, side).
         left_out: images without a mask of the tier, by reason.
+        stand_ins: masks of lesser quality (side, side) for images of the index that have none of the tier, by row:
+            good enough to blank lungs, never to score attention.
     """
 
     kind: MaskTier
@@ -69,6 +71,7 @@ class LungMasks:
     row_of: dict[int, int]
     box: NDArray[np.bool_]
     left_out: dict[str, int] = field(default_factory=dict)
+    stand_ins: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     def tier(self) -> MaskTier:
         """Return `drawn`, `segmented` or `box`."""
@@ -83,6 +86,14 @@ class LungMasks:
         if self.kind == "box":
             return np.broadcast_to(self.box, (len(rows), *self.box.shape))
         return np.asarray(self.masks[[self.row_of[int(row)] for row in rows]] > 0)
+
+    def to_blank(self, rows: Iterable[int]) -> NDArray[np.bool_]:
+        """Return where the lungs are (B, side, side) for any rows of the index: mask, else stand-in, else the box."""
+        return np.stack([self._to_blank(int(row)) for row in rows])
+
+    def _to_blank(self, row: int) -> NDArray[np.bool_]:
+        place = self.row_of.get(row)
+        return self.stand_ins.get(row, self.box) if place is None else np.asarray(self.masks[place] > 0)
 
     def facts(self) -> dict[str, Any]:
         """Return what a run's facts say of the masks."""
@@ -109,7 +120,7 @@ def lung_masks(
         cache_folder: where decoded masks are kept.
         tier: `auto` = drawn masks where the index names some, else the box.
         crop_boxes: what is cut out of each film; None = films are whole.
-        segmented: segmented lungs of the index, needed for tier `segmented`.
+        segmented: segmented lungs of the index, needed for tier `segmented`; stand in for drawn masks that are missing.
 
     Raises:
         DataError: a drawn mask cannot be read, or tier is `drawn` and the index names none.
@@ -143,14 +154,26 @@ def lung_masks(
         side_px,
         lambda mask: read_drawn_mask(mask[0], side_px, mask[1]).astype(np.uint8),
     )
-    missing = len(index.table) - len(named)
+    missing = sorted(set(range(len(index.table))) - set(named.tolist()))
     return LungMasks(
         kind="drawn",
         masks=drawn,
         row_of={int(row): i for i, row in enumerate(named)},
         box=box,
-        left_out={"no drawn mask": missing} if missing else {},
+        left_out={"no drawn mask": len(missing)} if missing else {},
+        stand_ins={} if segmented is None else _squares(segmented, missing, side_px, crop_boxes),
     )
+
+
+def _squares(
+    segmented: SegmentedLungs, rows: Iterable[int], side_px: int, crop_boxes: Sequence[CropBox] | None
+) -> dict[int, NDArray[np.bool_]]:
+    """Return segmented lungs in the films' geometry, plausible or not, by row of the index; none that are empty."""
+    squares = {
+        row: mask_to_square(cropped(segmented.masks[row] > 0, crop_boxes[row] if crop_boxes else None), side_px)
+        for row in rows
+    }
+    return {row: square for row, square in squares.items() if square.any()}
 
 
 def _segmented_masks(
@@ -171,4 +194,12 @@ def _segmented_masks(
         ).astype(np.uint8),
     )
     row_of = {row: i for i, row in enumerate(rows)}
-    return LungMasks(kind="segmented", masks=masks, row_of=row_of, box=box, left_out=segmented.refused())
+    refused = (row for row in range(len(segmented.masks)) if row not in row_of)
+    return LungMasks(
+        kind="segmented",
+        masks=masks,
+        row_of=row_of,
+        box=box,
+        left_out=segmented.refused(),
+        stand_ins=_squares(segmented, refused, side_px, crop_boxes),
+    )

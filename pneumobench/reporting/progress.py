@@ -64,7 +64,7 @@ class RunProgress:
         done, left = self.epochs_done, self.jobs * self.epochs - self.epochs_done
         if done == 0 or left == 0:
             return ""
-        return f"; about {duration((time.monotonic() - self.started) / done * left)} left"
+        return f"; {duration((time.monotonic() - self.started) / done * left)} left"
 
     def job_started(self, architecture: str, fold: int) -> None:
         """Show the job that begins."""
@@ -88,7 +88,7 @@ class RunProgress:
         if record.completed and record.cost is not None:
             seconds = duration(record.cost.training_seconds or 0)
             best, run = int(record.training["best_epoch"] or 0) + 1, record.training["epochs_run"]
-            text = f"{head}: trained in {seconds}, best epoch {best} of {run}{self.time_left()}"
+            text = f"{head}: {seconds}, best epoch {best}/{run}{self.time_left()}"
         else:
             text = f"{head}: {record.status}: {record.reason}"
         self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")

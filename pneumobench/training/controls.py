@@ -36,7 +36,7 @@ def control_features(
         name: majority, image_facts, thumbnail or thumbnail_without_lungs.
         index: one row an image.
         films: all films (N, side, side).
-        masks: lung masks; an image without one has the fixed lung box blanked.
+        masks: lung masks, with stand-ins for the images that have none.
         original_sizes: table with the sizes of the films before they were resized, relative to the root; empty: the
             files are the originals, and their size in bytes is a fact too.
 
@@ -51,19 +51,13 @@ def control_features(
     if name == "thumbnail_without_lungs":
         seen = np.concatenate(
             [
-                without_lungs(np.array(films[start : start + 512]), _mask_or_box(masks, start, len(films)))
-                for start in range(0, len(films), 512)
+                without_lungs(np.array(films[some]), masks.to_blank(some))
+                for some in np.split(np.arange(len(films)), range(512, len(films), 512))
             ]
         )
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     small = [cv2.resize(np.asarray(film), size, interpolation=cv2.INTER_AREA).ravel() for film in seen]
     return np.stack(small).astype(np.float64)
-
-
-def _mask_or_box(masks: LungMasks, start: int, count: int) -> NDArray[np.bool_]:
-    rows = range(start, min(start + 512, count))
-    known = masks.row_of
-    return np.stack([masks.masks[known[row]] > 0 if row in known else masks.box for row in rows])
 
 
 def _size_features(width: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:

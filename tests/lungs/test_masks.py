@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pneumobench.errors import DataError
 from pneumobench.lungs.masks import fixed_lung_box, lung_masks, read_drawn_mask
+from pneumobench.lungs.quality import LungQuality
+from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import mask_to_square
 from pneumobench.radiographs.index import Index
 from tests.radiographs.tiny_sets import index_of
@@ -117,3 +119,32 @@ def test_a_broken_mask_stops_before_anything_is_cached(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"masks/3\.png: lung mask cannot be read"):
         lung_masks(index, 20, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def segmented_right_halves(*, empty_rows: tuple[int, ...] = ()) -> SegmentedLungs:
+    """Return segmented lungs of the five films: the right half, nothing in some; none of them plausible."""
+    masks = np.repeat((~half(224, 224)).astype(np.uint8)[None], 5, axis=0)
+    masks[list(empty_rows)] = 0
+    return SegmentedLungs(
+        masks=masks, quality=(LungQuality(usable=False, reason="not two lungs"),) * 5, key="k", weights_sha256="w"
+    )
+
+
+def test_where_a_drawn_mask_is_missing_segmented_lungs_are_blanked(tmp_path: Path) -> None:
+    index = index_with_masks(tmp_path, masked_rows=(1,))
+    masks = lung_masks(index, 20, tmp_path / "cache", segmented=segmented_right_halves(empty_rows=(4,)))
+    usable = masks.usable_rows()
+    assert usable is not None
+    assert usable.tolist() == [1], "what stands in is never scored"
+    drawn, segmented, boxed = masks.to_blank([1, 0, 4])
+    assert np.array_equal(drawn, half(20, 20))
+    assert np.array_equal(segmented, ~half(20, 20))
+    assert np.array_equal(boxed, fixed_lung_box(20)), "where even the segmenter sees nothing"
+
+
+def test_refused_segmentations_stand_in_for_blanking(tmp_path: Path) -> None:
+    index = index_with_masks(tmp_path, masked_rows=())
+    masks = lung_masks(index, 20, tmp_path / "cache", tier="segmented", segmented=segmented_right_halves())
+    assert np.array_equal(masks.to_blank([2])[0], ~half(20, 20))
+    with pytest.raises(KeyError):
+        masks.of_rows(np.array([2]))

@@ -9,9 +9,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pneumobench.cli_options import command_parser, split_overrides
 from pneumobench.errors import PneumobenchError, SettingsError
+
+if TYPE_CHECKING:
+    from pneumobench.questions import Questions
 
 EXIT_JOB_FAILED = 4
 EXIT_INTERRUPTED = 130
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "conformance": _conformance, "explain": _explain, "leaderboard": _leaderboard,
+            "conformance": _conformance, "explain": _explain, "gallery": _gallery, "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
     except PneumobenchError as error:
@@ -125,28 +129,51 @@ def _folds(text: str | None) -> list[int] | None:
         raise SettingsError(f"--folds {text}: expected numbers with commas, e.g. 0,1.") from error
 
 
-def _explain(options: argparse.Namespace, rest: list[str]) -> int:
-    del rest
-    from rich.console import Console
+def _questions(options: argparse.Namespace) -> Questions:
+    from pneumobench.questions import Questions
 
-    from pneumobench.reporting.terminal import terminal_table
-    from pneumobench.runner import explain
-
-    if options.images is not None and options.images < 1:
-        raise SettingsError(f"--images {options.images}: expected 1 or more.")
-    console = Console()
-    paths = explain(
-        options.run,
+    return Questions(
         data=options.data,
         methods=options.methods.split(",") if options.methods else None,
-        images=options.images,
-        console=console,
         folds=_folds(options.folds),
         architectures=options.architectures.split(",") if options.architectures else None,
         plugins=options.plugin,
     )
+
+
+def _explain(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from rich.console import Console
+
+    from pneumobench.questions import explain, explain_image
+    from pneumobench.reporting.film_answers import film_table
+    from pneumobench.reporting.terminal import terminal_table
+
+    if options.images is not None and options.images < 1:
+        raise SettingsError(f"--images {options.images}: expected 1 or more.")
+    if options.images is not None and options.image is not None:
+        raise SettingsError("--image explains one film and --images many of the run's: give one of the two.")
+    console = Console()
+    if options.image is not None:
+        film = explain_image(options.run, options.image, _questions(options), console=console)
+        console.print(film_table(film))
+        console.print(f"picture: {film.picture}", highlight=False, soft_wrap=True)
+        return 0
+    paths = explain(options.run, _questions(options), images=options.images, console=console)
     console.print(terminal_table(paths.board))
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _gallery(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from rich.console import Console
+
+    from pneumobench.questions import draw_gallery
+
+    console = Console()
+    page = draw_gallery(options.run, _questions(options), console=console)
+    console.print(f"gallery: {page}", highlight=False, soft_wrap=True)
     return 0
 
 

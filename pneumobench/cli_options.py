@@ -55,13 +55,13 @@ def command_parser() -> argparse.ArgumentParser:
     check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
 
     explain = commands.add_parser("explain", help="ask the trained networks of a run more", allow_abbrev=False)
-    explain.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
-    explain.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
+    _question_options(explain)
     explain.add_argument("--images", type=int, metavar="N", help="films of each fold (default: as the suite says)")
-    explain.add_argument("--architectures", metavar="A,B", help="only these")
-    explain.add_argument("--folds", metavar="0,1", help="only these")
-    explain.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    explain.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+    explain.add_argument("--image", type=Path, metavar="FILE", help="one film instead, of the run's data or a new one")
+    gallery = commands.add_parser(
+        "gallery", help="draw mean heat maps and every error of the trained networks of a run", allow_abbrev=False
+    )
+    _question_options(gallery)
     proof = commands.add_parser(
         "conformance",
         help="check that heat maps show planted evidence, by architecture and attribution method",
@@ -94,3 +94,12 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
     parser.add_argument("--limit", type=int, metavar="N", help="use only about N training and N official test images")
+
+
+def _question_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
+    parser.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
+    parser.add_argument("--architectures", metavar="A,B", help="only these")
+    parser.add_argument("--folds", metavar="0,1", help="only these")
+    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")

@@ -37,7 +37,7 @@ from pneumobench.results.explanations import (
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord, read_record
 from pneumobench.training.cost import device_of, hardware
-from pneumobench.training.fit import load_weights, quiet_lightning
+from pneumobench.training.fit import load_weights
 from pneumobench.training.predictions import probability_of, score_films
 
 
@@ -51,7 +51,6 @@ def explain_jobs(
     redo: bool = False,
 ) -> None:
     """Explain every completed network among the jobs (architecture, fold); one that fails is said and costs itself."""
-    quiet_lightning()
     records = [read_record(path) for job in jobs if (path := bench.folder.record_path(*job)).is_file()]
     networks = [job for job in records if job.completed and not job.is_control]
     started, explained = time.monotonic(), 0

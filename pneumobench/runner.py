@@ -10,9 +10,9 @@ from rich.console import Console
 
 from pneumobench.architectures.registry import check_names, load_plugin_file
 from pneumobench.attributions.methods import attribution_method
-from pneumobench.bench import open_data, open_run
+from pneumobench.bench import open_data
 from pneumobench.control_jobs import run_controls
-from pneumobench.errors import SettingsError, suggestion
+from pneumobench.errors import SettingsError
 from pneumobench.explanation_job import explain_jobs
 from pneumobench.job import run_job
 from pneumobench.radiographs.audit import audit
@@ -25,6 +25,7 @@ from pneumobench.results.run_state import claim_folder, jobs_to_run, write_run_f
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import CONTROL_PREFIX, Suite
 from pneumobench.training.cost import check_device
+from pneumobench.training.fit import quiet_lightning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +63,12 @@ def run(
     """
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
+    quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
     for method in suite.explanation.methods:
         attribution_method(method)
-    chosen_folds = _check_folds_asked(suite, folds)
+    chosen_folds = check_folds_asked(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
         bench = open_data(suite, folder, cache=output / ".cache", console=console)
@@ -90,58 +92,12 @@ def run(
     return RunOutcome(records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard)
 
 
-def explain(
-    path: Path,
-    *,
-    data: str | None,
-    methods: Sequence[str] | None = None,
-    images: int | None = None,
-    console: Console,
-    folds: Sequence[int] | None = None,
-    architectures: Sequence[str] | None = None,
-    plugins: Sequence[str] = (),
-) -> LeaderboardPaths:
-    """Explain the trained networks of a run folder with further methods, then write its leaderboard again.
-
-    Args:
-        path: run folder; its weights must be there.
-        data: data folder; None = the variable PNEUMOBENCH_DATA.
-        methods: attribution methods; None = those of the suite.
-        images: films of each fold; None = as many as the suite says.
-        console: where progress is shown.
-        folds: only these folds.
-        architectures: only these.
-        plugins: files that register architectures or methods.
+def check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
+    """Return the folds asked for, sorted, or all.
 
     Raises:
-        SettingsError: a method, an architecture or a fold is not known.
-        DataError: radiographs are not those of the run, or weights are missing.
+        SettingsError: the suite has no such fold.
     """
-    for plugin in plugins:
-        load_plugin_file(Path(plugin))
-    for method in methods or ():
-        attribution_method(method)
-    bench = open_run(path, data, console)
-    for plugin in bench.suite.architectures.plugins:
-        load_plugin_file(Path(plugin))
-    check_device(bench.suite.training)
-    chosen, known = _check_folds_asked(bench.suite, folds), sorted({name for name, _ in bench.folder.jobs()})
-    for name in architectures or ():
-        if name not in known:
-            raise SettingsError(f"{path} has no architecture {name!r}. {suggestion(name, known)}".strip())
-    with claim_folder(path):
-        jobs = [
-            (name, fold) for name, fold in bench.folder.jobs() if fold in chosen and name in (architectures or known)
-        ]
-        spec = bench.suite.explanation
-        sample = spec.checked_images_per_fold if images is None else images
-        explain_jobs(
-            bench, jobs, spec.methods if methods is None else methods, sample, console, redo=images is not None
-        )
-        return write_leaderboard(path)
-
-
-def _check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
     if wrong := [fold for fold in folds or () if not 0 <= fold < suite.folds.count]:
         raise SettingsError(f"--folds {wrong[0]}: suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}.")
     return sorted(set(folds)) if folds else list(range(suite.folds.count))

@@ -24,8 +24,9 @@ ORDER = (
     ("results",),
     ("reporting",),
     ("bench",),
-    ("job", "control_jobs", "explanation_job"),
+    ("job", "control_jobs", "explanation_job", "gallery_job", "film_job"),
     ("runner",),
+    ("questions",),
     ("cli", "cli_options", "__init__", "__main__"),
 )
 RANK = {stage: rank for rank, stages in enumerate(ORDER) for stage in stages}

@@ -1,16 +1,28 @@
-"""Heat maps drawn over films, with the film's gray kept visible and the lungs outlined."""
+"""Heat maps drawn over films, with the film's gray kept visible and the lungs outlined, and panels of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-OVERLAY_SIDE_PX = 256
-STRONGEST_TINT = 0.65  # share of colour at the peak of a map: the film shows through everywhere
-OUTLINE_RGB = (90, 220, 255)
+from pneumobench.files import written_whole
+
+OVERLAY_SIDE_PX: Final = 256
+STRONGEST_TINT: Final = 0.65  # share of colour at the peak of a map: the film shows through everywhere
+OUTLINE_RGB: Final = (90, 220, 255)
+PAPER_RGB, INK_RGB = (20, 24, 27), (230, 234, 237)
+TITLE_PX, GAP_PX, FONT_PX = 24, 6, 14
+JPEG_QUALITY: Final = 88
+
+Picture = NDArray[np.uint8]
 
 
 @cache
@@ -20,24 +32,78 @@ def _inferno() -> NDArray[np.float32]:
     return np.asarray(mpl.colormaps["inferno"](np.linspace(0.15, 1, 256))[:, :3] * 255, dtype=np.float32)
 
 
-def draw_overlay(film: NDArray[np.uint8], heat: NDArray[np.float32], lung_mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def draw_overlay(
+    film: NDArray[np.uint8], heat: NDArray[np.float32] | None, lung_mask: NDArray[np.bool_] | None
+) -> Picture:
     """Return an RGB picture (256, 256, 3) of a film with its heat map and the outline of the lungs.
 
     Args:
         film: (H, W) uint8.
-        heat: (H, W), negative parts left out; scaled to its own peak, so colours compare places, not images.
-        lung_mask: (H, W) bool.
+        heat: (H, W), negative parts left out; scaled to its own peak, so colours compare places, not images. None =
+            the film alone.
+        lung_mask: (H, W) bool; None = no outline.
     """
     size = (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX)
     gray = cv2.resize(film, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)[..., None]
-    share = cv2.resize(np.maximum(heat, 0).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    share = share / share.max() if share.max() > 0 else share
-    colour = _inferno()[(share * 255).astype(np.uint8)]
-    tint = (STRONGEST_TINT * np.sqrt(share))[..., None]
-    picture = np.clip(gray * (1 - tint) + colour * tint, 0, 255).astype(np.uint8)
-    large_mask = cv2.resize(lung_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(large_mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return np.asarray(cv2.drawContours(picture, contours, -1, OUTLINE_RGB, 1, cv2.LINE_AA), dtype=np.uint8)
+    picture = np.repeat(gray, 3, axis=2)
+    if heat is not None:
+        share = cv2.resize(np.maximum(heat, 0).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        share = share / share.max() if share.max() > 0 else share
+        tint = (STRONGEST_TINT * np.sqrt(share))[..., None]
+        picture = gray * (1 - tint) + _inferno()[(share * 255).astype(np.uint8)] * tint
+    drawn: Picture = np.clip(picture, 0, 255).astype(np.uint8)
+    if lung_mask is not None:
+        large_mask = cv2.resize(lung_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(large_mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        drawn = np.asarray(cv2.drawContours(drawn, contours, -1, OUTLINE_RGB, 1, cv2.LINE_AA), dtype=np.uint8)
+    return drawn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tile:
+    """A picture (256, 256, 3) of a panel and what stands above it."""
+
+    title: str
+    picture: Picture
+
+
+def draw_panel(rows: Sequence[Sequence[Tile]], *, legend: bool = False) -> Picture:
+    """Return tiles beside and below each other as one RGB picture, with a legend of the colours below if asked."""
+    cell = OVERLAY_SIDE_PX + GAP_PX
+    width = max(len(row) for row in rows) * cell + GAP_PX
+    height = len(rows) * (OVERLAY_SIDE_PX + TITLE_PX) + GAP_PX + (TITLE_PX + GAP_PX if legend else 0)
+    canvas = Image.new("RGB", (width, height), PAPER_RGB)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_PX)
+    for down, row in enumerate(rows):
+        for across, tile in enumerate(row):
+            left, top = GAP_PX + across * cell, down * (OVERLAY_SIDE_PX + TITLE_PX)
+            pen.text((left + 2, top + TITLE_PX // 2), tile.title, INK_RGB, font, anchor="lm")
+            canvas.paste(Image.fromarray(tile.picture), (left, top + TITLE_PX))
+    if legend:
+        _draw_legend(pen, height - TITLE_PX // 2 - GAP_PX // 2, font)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def _draw_legend(pen: ImageDraw.ImageDraw, middle: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
+    left, bar, dark = GAP_PX + 2, 80, 40.0  # a dark film under the colours, as in a lung
+    for step in range(bar):
+        share = step / (bar - 1)
+        tint = STRONGEST_TINT * np.sqrt(share)
+        colour = dark * (1 - tint) + _inferno()[int(share * 255)] * tint
+        pen.line([(left + step, middle - 5), (left + step, middle + 5)], tuple(int(c) for c in colour))
+    pen.text((left + bar + 8, middle), "heat, up to the map's peak", INK_RGB, font, anchor="lm")
+    outline = left + bar + 16 + int(pen.textlength("heat, up to the map's peak", font)) + 12
+    pen.line([(outline, middle), (outline + 24, middle)], OUTLINE_RGB, 2)
+    pen.text((outline + 32, middle), "lungs", INK_RGB, font, anchor="lm")
+
+
+def write_panel(path: Path, rows: Sequence[Sequence[Tile]], *, legend: bool = False) -> None:
+    """Write a panel as a JPEG file, whole or not at all."""
+    panel = draw_panel(rows, legend=legend)
+    done, encoded = cv2.imencode(".jpg", panel[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done, "OpenCV encodes every uint8 picture"
+    with written_whole(path) as temporary:
+        temporary.write_bytes(bytes(encoded))
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:

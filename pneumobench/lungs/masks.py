@@ -81,6 +81,10 @@ class LungMasks:
         """Return the rows of the index that have a mask of the tier, or None for all."""
         return None if self.kind == "box" else np.array(sorted(self.row_of), dtype=np.int64)
 
+    def has(self, row: int) -> bool:
+        """Tell whether a row of the index has a mask of the tier."""
+        return self.kind == "box" or row in self.row_of
+
     def of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return the masks (B, side, side) of rows of the index, all of the same tier."""
         if self.kind == "box":

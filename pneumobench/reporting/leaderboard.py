@@ -41,7 +41,13 @@ def write_leaderboard(run_folder: Path) -> LeaderboardPaths:
     board = rank_run(run_folder)
     command = _command(folder, board)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
-    page = leaderboard_page(board, read_gallery(folder, board), command=command)
+    pictures = folder.gallery / "index.html"
+    page = leaderboard_page(
+        board,
+        read_gallery(folder, board),
+        command=command,
+        pictures=f"../{folder.gallery.name}/{pictures.name}" if pictures.is_file() else None,
+    )
     readme = leaderboard_markdown(board, command=command)
     paths = LeaderboardPaths(
         page=folder.leaderboard / "index.html",

@@ -19,17 +19,8 @@ from pneumobench.results.lung_attention import OUTCOMES
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def leaderboard_page(board: Leaderboard, gallery: tuple[GalleryRow, ...], *, command: str) -> str:
-    """Return the page: rankings, curves, spread, lung attention, gallery, cost, failures and provenance.
-
-    Everything that comes from a file is escaped; the content security policy allows the one style sheet and
-    the one script inside the page, by hash, and images inside the page.
-
-    Args:
-        board: the leaderboard.
-        gallery: heat maps; empty where none may be shown.
-        command: the literal command that made the run.
-    """
+def page_environment() -> Environment:
+    """Return the environment of all pages: what comes from a file is escaped, style and script stand in the page."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -40,26 +31,50 @@ def leaderboard_page(board: Leaderboard, gallery: tuple[GalleryRow, ...], *, com
     )
     environment.filters["raw"] = _sortable
     style, script = _inline("page.css"), _inline("page.js")
-    return environment.get_template("page.html.j2").render(
-        board=board,
-        gallery=gallery,
-        command=command,
+    environment.globals.update(
         columns=columns,
-        words=words,
-        asked=any(row.blanked for row in board.rows),
-        checked=any(row.methods for row in board.rows),
-        outcomes=OUTCOMES,
-        roc=figures.roc_panels(board.networks, official=False),
-        roc_official=figures.roc_panels(board.networks, official=True),
-        folds=figures.fold_plot(board),
-        attention=figures.attention_plot(board),
-        side=figures.SIDE,
-        lane_width=figures.LANE_WIDTH,
-        colours=figures.COLOURS,
         style=style,
         script=script,
         style_hash=_policy_hash(style),
         script_hash=_policy_hash(script),
+    )
+    return environment
+
+
+def leaderboard_page(
+    board: Leaderboard, gallery: tuple[GalleryRow, ...], *, command: str, pictures: str | None = None
+) -> str:
+    """Return the page: rankings, curves, spread, lung attention, gallery, cost, failures and provenance.
+
+    The content security policy allows the one style sheet and the one script inside the page, by hash, and images
+    inside the page.
+
+    Args:
+        board: the leaderboard.
+        gallery: heat maps; empty where none may be shown.
+        command: the literal command that made the run.
+        pictures: address of the gallery's pages, relative to the page; None = there are none.
+    """
+    return (
+        page_environment()
+        .get_template("page.html.j2")
+        .render(
+            board=board,
+            gallery=gallery,
+            command=command,
+            pictures=pictures,
+            words=words,
+            asked=any(row.blanked for row in board.rows),
+            checked=any(row.methods for row in board.rows),
+            outcomes=OUTCOMES,
+            roc=figures.roc_panels(board.networks, official=False),
+            roc_official=figures.roc_panels(board.networks, official=True),
+            folds=figures.fold_plot(board),
+            attention=figures.attention_plot(board),
+            side=figures.SIDE,
+            lane_width=figures.LANE_WIDTH,
+            colours=figures.COLOURS,
+        )
     )
 
 

@@ -73,6 +73,11 @@ class RunFolder:
         """The folder of the generated tables and page."""
         return self.path / "leaderboard"
 
+    @property
+    def gallery(self) -> Path:
+        """Pictures over films: mean maps, every error of each network, and single films; never published."""
+        return self.path / "gallery"
+
     def job_folder(self, architecture: str, fold: int) -> Path:
         """The folder of one job.
 

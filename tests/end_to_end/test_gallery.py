@@ -1,0 +1,148 @@
+"""Pictures of a finished run: mean maps, all errors, and one film that is put to its networks."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pneumobench.architectures import registry
+from pneumobench.cli import main
+from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
+from pneumobench.film_job import prepare_film
+from pneumobench.lungs.crop import FIXED_BOX
+from pneumobench.questions import Questions, draw_gallery, explain_image
+from pneumobench.radiographs.geometry import cropped, film_to_square
+from pneumobench.reporting.film_answers import film_table
+from pneumobench.results.store import RunFolder
+from tests.lungs.test_prepared_run import prepared
+
+QUIET = Console(file=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a copy of the smoke run's folder; its plugin is forgotten afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registrations", dict(registry._registrations))
+        yield shutil.copytree(smoke[0], tmp_path_factory.mktemp("copy") / "smoke")
+
+
+@pytest.fixture
+def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """Return the smoke run without a gallery; its plugin and data are named from the working folder."""
+    monkeypatch.chdir(copied)
+    shutil.rmtree("runs/smoke/gallery", ignore_errors=True)
+    return RunFolder(Path("runs/smoke"))
+
+
+def test_the_gallery_shows_every_error_worst_first(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gallery", "runs/smoke", "--architectures", "test_resnet,crashes", "--methods", "gradcam"]) == 0
+    assert "gallery: runs/smoke/gallery/index.html" in capsys.readouterr().out
+
+    tables = [pd.read_csv(run.predictions_path("test_resnet", fold)) for fold in (0, 1)]
+    scored = pd.concat(tables).query("split == 'test'")
+    wrong = scored[(scored["probability"] >= 0.5) != (scored["label"] == 1)]
+    assert len(wrong) > 2, "an untrained network errs"
+    page = (run.gallery / "test_resnet.html").read_text()
+    shown = re.findall(r'<img class="panel" src="([^"]+)".*?probability ([\d.]+)"', page)
+    assert len(shown) == len(wrong)
+    assert all(image_id in page for image_id in wrong["image_id"])
+    for picture, _ in shown:
+        drawn = cv2.imread(str(run.gallery / picture))
+        assert drawn is not None
+        assert drawn.shape[1] == 2 * (256 + 6) + 6, "the film and one map"
+    missed, alarms = page.split('id="fp"')
+    assert (numbers := [float(p) for p in re.findall(r'probability ([\d.]+)">', missed)]) == sorted(numbers)
+    assert (numbers := [float(p) for p in re.findall(r'probability ([\d.]+)">', alarms)]) == sorted(numbers)[::-1]
+
+    means = (run.gallery / "index.html").read_text()
+    assert "crashes" not in means, "a network that failed has nothing to show"
+    mean = cv2.imread(str(run.gallery / "test_resnet/mean.jpg"))
+    assert mean is not None
+    assert mean.shape[0] > 2 * 256, "pneumonia above normal"
+    assert "../gallery/index.html" in (run.leaderboard / "index.html").read_text()
+
+
+def test_the_gallery_is_the_same_every_time(run: RunFolder) -> None:
+    asked = Questions(architectures=["test_vit"], methods=["gradcam", "guided_gradcam"])
+    first = draw_gallery(run.path, asked, console=QUIET)
+    before = {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()}
+    assert draw_gallery(run.path, asked, console=QUIET) == first
+    assert {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()} == before
+
+
+def test_a_film_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFolder) -> None:
+    index, folds = run.index_and_folds()
+    row = int(folds.positions(index, 1)["test"][0])
+    film = next(Path("runs/.cache").rglob(Path(index.table["image_id"].iloc[row]).name))
+    asked = Questions(methods=["gradcam", "guided_gradcam"])
+    seen = explain_image(run.path, film, asked, console=QUIET)
+    assert seen.known
+    assert seen.lungs_from == "drawn"
+    assert {answer.folds for answer in seen.answers} == {(1,)}
+    predicted = run.predictions(next(r for r in run.records() if (r.architecture, r.fold) == ("test_resnet", 1)))
+    expected = predicted.set_index("image_id").loc[index.table["image_id"].iloc[row], "probability"]
+    (answer,) = (answer for answer in seen.answers if answer.architecture == "test_resnet")
+    assert answer.probability == pytest.approx(float(expected), abs=0.01)
+    assert seen.picture.is_file()
+    with pytest.raises(NotAvailableError, match="every network that was asked learnt from this film"):
+        explain_image(run.path, film, Questions(folds=[0]), console=QUIET)
+
+
+def test_a_new_film_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "a film.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 120), dtype=np.uint8))
+    seen = explain_image(run.path, path, Questions(architectures=["test_resnet"]), console=QUIET)
+    (answer,) = seen.answers
+    assert not seen.known
+    assert answer.folds == (0, 1)
+    assert answer.lowest <= answer.probability <= answer.highest
+    assert seen.lungs_from.startswith("none: "), "noise has no lungs, and none are guessed"
+    assert answer.lar == {"gradcam": None}
+    assert seen.picture.name.startswith("film-a-film-")
+    console = Console(file=io.StringIO(), width=100)
+    console.print(film_table(seen))
+    assert isinstance(console.file, io.StringIO)
+    assert "not a diagnosis" in " ".join(console.file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        (Questions(), UnreadableImageError, "no such file"),
+        (Questions(architectures=["crashes"]), SettingsError, "no trained network"),
+        (Questions(architectures=["test_resnt"]), SettingsError, "test_resnet"),
+        (Questions(methods=["gradcamm"]), SettingsError, "gradcam"),
+    ],
+)
+def test_wrong_questions_are_refused(run: RunFolder, asked: Questions, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        explain_image(run.path, Path("none.png"), asked, console=QUIET)
+    assert not run.gallery.exists()
+
+
+def test_image_and_images_exclude_each_other(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(run.path), "--image", "film.png", "--images", "3"]) == 2
+    assert "give one of the two" in capsys.readouterr().err
+
+
+def test_a_new_film_is_cut_as_the_films_of_the_run(tmp_path: Path) -> None:
+    bench, _, _ = prepared(tmp_path, crop="fixed")
+    gray = np.tile(np.linspace(0, 255, 200, dtype=np.uint8), (100, 1))
+    path = tmp_path / "film.png"
+    cv2.imwrite(str(path), gray)
+    assert np.array_equal(prepare_film(bench, path).film, film_to_square(cropped(gray, FIXED_BOX), 32))
+    known = bench.index.root / bench.index.table["image_id"].iloc[3]
+    film = prepare_film(bench, known)
+    assert film.row == 3
+    assert np.array_equal(film.film, bench.films[3])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
+from captum.attr import LayerAttribution, LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer
@@ -136,6 +136,24 @@ def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, tar
             check_target(scores(films[:1]), target)
         maps = LayerGradCam(scores, probe).attribute(films, target=target, relu_attributions=False)
     maps = torch.as_tensor(maps).detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
+    assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
+    return maps
+
+
+def hires_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
+    """Return HiResCAM maps, the sum over channels of gradient times activation in each cell; else as `grad_cam`.
+
+    Grad-CAM gives every cell the mean gradient of its channel. That is right where global pooling follows; in a
+    transformer, where cells count by attention, it is not.
+
+    Source: Draelos and Carin 2020, arXiv:2011.08891.
+    """
+    with inspected(architecture) as ready, _probed(ready.module, chosen.layer) as probe:
+        scores = ClassScores(ready)
+        with torch.no_grad():
+            check_target(scores(films[:1]), target)
+        product = LayerGradientXActivation(scores, probe).attribute(films, target=target)
+    maps = torch.as_tensor(product).detach().float().sum(1)  # (B, C, rows, columns) -> (B, rows, columns)
     assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps
 

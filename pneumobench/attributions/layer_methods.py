@@ -1,20 +1,23 @@
-"""Methods that read a layer of the network: Grad-CAM and guided Grad-CAM."""
+"""Methods that read a layer of the network: Grad-CAM, HiResCAM and guided Grad-CAM."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from captum.attr import GuidedBackprop, LayerAttribution
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.grad_cam import choose_layer, grad_cam
+from pneumobench.attributions.grad_cam import ChosenLayer, choose_layer, grad_cam, hires_cam
 from pneumobench.attributions.inspection import ClassScores
 from pneumobench.attributions.methods import register_method
 from pneumobench.errors import NotAvailableError
 
 FILMS_PER_PASS = 64  # gradients start at the layer, so that little is kept
+
+LayerMaps = Callable[[Architecture, Tensor, ChosenLayer, int], Tensor]
 
 # autograd's names of element-wise non-linearities without the ReLU, whose gradients would not be guided
 _UNGUIDED = (
@@ -29,8 +32,21 @@ def gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tenso
 
     Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
     """
+    return _full_size(grad_cam, architecture, films, target)
+
+
+@register_method("hirescam", source="arXiv:2011.08891", needs_layer=True)
+def hirescam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+    """Return HiResCAM maps brought to the films' resolution: (B, H, W), signed.
+
+    Source: Draelos and Carin 2020, arXiv:2011.08891.
+    """
+    return _full_size(hires_cam, architecture, films, target)
+
+
+def _full_size(method: LayerMaps, architecture: Architecture, films: Tensor, target: int) -> Tensor:
     chosen = choose_layer(architecture, films.shape[-1])
-    maps = torch.cat([grad_cam(architecture, some, chosen, target) for some in torch.split(films, FILMS_PER_PASS)])
+    maps = torch.cat([method(architecture, some, chosen, target) for some in torch.split(films, FILMS_PER_PASS)])
     full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(films.shape[2:]), "bilinear")
     return full[:, 0]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, HeatMapLayer, build_architecture
-from pneumobench.attributions.grad_cam import choose_layer, grad_cam, positive_heat
+from pneumobench.attributions.grad_cam import choose_layer, grad_cam, hires_cam, positive_heat
 from pneumobench.errors import SettingsError
 
 FILMS = torch.randint(0, 256, (3, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -105,3 +105,18 @@ def test_undeclared_and_missing_layers_are_named() -> None:
         choose_layer(Architecture(module=module, heatmap_layers=(HeatMapLayer(name="conv9"),)), 32)
     with pytest.raises(SettingsError, match="heat-map layer '2' gives no map"):
         choose_layer(Architecture(module=module, heatmap_layers=(HeatMapLayer(name="2"),)), 32)
+
+
+def test_hirescam_gives_every_cell_its_own_share_of_the_logit() -> None:
+    torch.manual_seed(0)
+    convolution, linear = nn.Conv2d(1, 4, 5, stride=8), nn.Linear(4 * 8 * 8, 1, bias=False)
+    module = nn.Sequential(convolution, nn.Flatten(), linear)
+    architecture = Architecture(module=module.eval(), heatmap_layers=(HeatMapLayer(name="0"),))
+    maps = hires_cam(architecture, FILMS, choose_layer(architecture, 64))
+    with torch.no_grad():
+        activation = convolution(architecture.normalise(FILMS))
+        expected = (activation * linear.weight.view(1, 4, 8, 8)).sum(1)
+        logits = architecture.logits(FILMS)
+    torch.testing.assert_close(maps, expected)
+    torch.testing.assert_close(maps.sum((1, 2)), logits)
+    assert not torch.allclose(grad_cam(architecture, FILMS, choose_layer(architecture, 64)), maps)

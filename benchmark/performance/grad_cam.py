@@ -1,0 +1,158 @@
+"""Seconds of Grad-CAM maps and their lung attention ratio, against a forward and backward pass of the same films.
+
+python benchmark/performance/grad_cam.py [--data FOLDER] [--write]
+
+The pass that it is compared with is the cheapest that reaches the pixels: parameters are frozen, the gradient of the
+logit is taken at the input, in float32 as for the maps, in batches of the same size. Both sides take turns on the same
+films, and who is first changes every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.attributions.explain import EXPLAINED_TOGETHER
+from pneumobench.attributions.grad_cam import choose_layer, grad_cam, positive_heat
+from pneumobench.attributions.inspection import inspected
+from pneumobench.errors import PneumobenchError
+from pneumobench.files import write_text
+from pneumobench.lungs.masks import lung_masks
+from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.radiographs.audit import read_radiographs
+from pneumobench.radiographs.index import problem_error
+from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.results.provenance import machine, software_versions
+from pneumobench.suite import DataSpec, PhantomSpec, Suite
+from pneumobench.suite_files import suite_path
+from pneumobench.suite_reader import load_suite
+
+GOAL = 1.5
+
+
+def main() -> None:
+    """Measure, print, and write the report if asked to."""
+    options = _options()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        films, lungs = _films(options, Path(folder))
+    names = (
+        options.architectures.split(",")
+        if options.architectures
+        else load_suite(suite_path("kermany")).architectures.names
+    )
+    rows = []
+    for name in names:
+        architecture = build_architecture(name, in_channels=1, image_side_px=options.side)
+        architecture.module.eval().to(device)
+        rows.append({"architecture": name, **_measure(architecture, films.to(device), lungs, options.repeats)})
+        print(rows[-1], file=sys.stderr, flush=True)
+    report = _report(pd.DataFrame(rows), options, device)
+    print(report)
+    if options.write:
+        write_text(Path(__file__).resolve().with_suffix(".md"), report)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("PNEUMOBENCH_DATA"),
+        help="folder of the films of Kermany et al. (default: PNEUMOBENCH_DATA, else phantoms)",
+    )
+    parser.add_argument("--architectures", help="names with commas (default: those of the suite kermany)")
+    parser.add_argument("--images", type=int, default=64, help="films to explain")
+    parser.add_argument("--side", type=int, default=64, help="side of the films in pixels")
+    parser.add_argument("--repeats", type=int, default=7, help="times that each side is measured")
+    parser.add_argument("--write", action="store_true", help="write the report to grad_cam.md beside this file")
+    return parser.parse_args()
+
+
+def _films(options: argparse.Namespace, cache: Path) -> tuple[Tensor, np.ndarray]:
+    """Return films (N, 1, side, side) uint8 and where their lungs are (N, side, side) bool."""
+    data = DataSpec(phantoms=PhantomSpec(patients=options.images, side_px=options.side))
+    if options.data:
+        data = DataSpec(source="kermany", root=options.data, lung_masks="lung_masks", limit_images=options.images)
+    index, problems = read_radiographs(Suite(data=data), cache)
+    if problems:
+        raise problem_error(index.root, problems)
+    masks = lung_masks(index, options.side, cache)
+    usable = masks.usable_rows()
+    rows = (np.arange(len(index.table)) if usable is None else usable)[: options.images]
+    films = cached_films(index, options.side, cache)[rows]
+    return torch.from_numpy(np.array(films))[:, None], masks.of_rows(rows)
+
+
+def _measure(architecture: Architecture, films: Tensor, lungs: np.ndarray, repeats: int) -> dict[str, float]:
+    side_px = films.shape[-1]
+    chosen = choose_layer(architecture, side_px)
+
+    def explained() -> None:
+        for start in range(0, len(films), EXPLAINED_TOGETHER):
+            some = slice(start, start + EXPLAINED_TOGETHER)
+            heat = positive_heat(grad_cam(architecture, films[some], chosen), side_px)
+            lung_attention_ratio(heat.cpu().numpy(), lungs[some])
+
+    def passed() -> None:
+        with inspected(architecture) as ready:
+            for some in torch.split(films, EXPLAINED_TOGETHER):
+                pixels = ready.normalise(some).requires_grad_()
+                torch.autograd.grad(ready.module(pixels).sum(), pixels)[0].cpu()
+
+    sides: dict[str, Callable[[], None]] = {"explained": explained, "passed": passed}
+    for side in sides.values():  # no side pays for what only the first call costs
+        side()
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(repeats):
+        for name in sorted(sides, reverse=bool(number % 2)):
+            started = time.perf_counter()
+            sides[name]()
+            seconds[name].append(time.perf_counter() - started)
+    ratios = np.array(seconds["explained"]) / np.array(seconds["passed"])
+    return {
+        "explained_s": float(np.median(seconds["explained"])),
+        "passed_s": float(np.median(seconds["passed"])),
+        "ratio": float(np.median(ratios)),
+        "lowest": float(ratios.min()),
+        "highest": float(ratios.max()),
+    }
+
+
+def _report(table: pd.DataFrame, options: argparse.Namespace, device: torch.device) -> str:
+    """Return the report as Markdown."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()["processor"]
+    versions = software_versions()
+    lines = [
+        "# Seconds of Grad-CAM and the lung attention ratio",
+        "",
+        f"{options.images} {'radiographs' if options.data else 'phantom films'} at {options.side} px, random weights, "
+        f"batches of {EXPLAINED_TOGETHER}; median of {options.repeats} turns; {name}, {torch.get_num_threads()} "
+        f"threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
+        "",
+        f"| architecture | Grad-CAM and LAR, s | forward and backward, s | ratio (goal: at most {GOAL}) | turns |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in table.to_dict("records"):
+        lines.append(
+            f"| {row['architecture']} | {row['explained_s']:.3f} | {row['passed_s']:.3f} | {row['ratio']:.2f} "
+            f"| {row['lowest']:.2f} to {row['highest']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PneumobenchError as error:
+        sys.exit(str(error))

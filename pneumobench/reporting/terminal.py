@@ -9,6 +9,7 @@ from rich.table import Table
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
 from pneumobench.reporting.words import attention_words, controls_words, data_words, marks, weights_notice
 from pneumobench.results.leaderboard import Leaderboard
+from pneumobench.suite import CONTROL_PREFIX
 
 # what fits in 80 characters, with headings short enough for it
 SHOWN = {"auc": "AUC", "recall": "Recall", "specificity": "Spec.", "mcc": "MCC", "lar_adjusted": "LAR adj."}
@@ -40,7 +41,8 @@ def terminal_table(board: Leaderboard) -> Table:
             if column.key == "auc" and column.interval:
                 text = f"{text} {interval_text(column.interval(row))}".strip()
             cells.append(escape(text + column.mark(row)))
-        name = escape(row.architecture) + marks(row)
+        # the first column says that it is a control; without the prefix it stays on one line
+        name = escape(row.architecture.removeprefix(CONTROL_PREFIX)) + marks(row)
         if row.state != "complete":
             name += f"\n{escape(row.status)}"
         style = "dim" if row.is_control or row.state != "complete" else None

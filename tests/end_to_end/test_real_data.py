@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumobench.cli import main
 from pneumobench.lungs.blanking import BLANKINGS
+from pneumobench.lungs.masks import lung_masks
+from pneumobench.metrics.discrimination import area_under_roc
+from pneumobench.radiographs.audit import read_radiographs
+from pneumobench.radiographs.pixel_cache import cached_films
 from pneumobench.results.explanations import read_explanations
 from pneumobench.results.store import RunFolder
+from pneumobench.suite import ControlName, DataSpec, Suite
+from pneumobench.training.controls import control_features, fit_control
+from pneumobench.training.predictions import probability_of
 
 DATA = os.environ.get("PNEUMOBENCH_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="PNEUMOBENCH_DATA names no copy of the Kermany radiographs")
@@ -50,3 +59,22 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
     assert set(explained.reliance["blanking"]) == {"none", *BLANKINGS}
     assert explained.methods["gradcam"]["deletion"].between(0, 1).all()
     assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()
+
+
+def test_controls_score_what_is_known_of_the_data(tmp_path: Path) -> None:
+    """Over all films with a drawn mask, those of the official test folder included, in five folds by patient."""
+    data = DataSpec(source="kermany", root=DATA, lung_masks="lung_masks")
+    index, problems = read_radiographs(Suite(data=data), tmp_path)
+    assert problems == []
+    films, masks = cached_films(index, 64, tmp_path), lung_masks(index, 64, tmp_path)
+    rows = masks.usable_rows()
+    assert rows is not None
+    label, group = (index.table[column].to_numpy(np.int64) for column in ("label", "group"))
+    folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(rows, label[rows], group[rows]))
+    known: dict[ControlName, float] = {"image_facts": 0.910, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972}
+    for name, expected in known.items():
+        features = control_features(name, index, films, masks, "manifest.csv")
+        probability = np.zeros(len(label))
+        for train, test in folds:
+            probability[rows[test]] = probability_of(fit_control(features, label, rows[train], seed=0))[rows[test]]
+        assert area_under_roc(probability[rows], label[rows] == 1) == pytest.approx(expected, abs=0.01), name

@@ -17,7 +17,7 @@ from pneumobench.errors import PneumobenchError, SettingsError
 if TYPE_CHECKING:
     from pneumobench.questions import Questions
 
-EXIT_JOB_FAILED = 4
+EXIT_CHECK_FAILED = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "conformance": _conformance, "explain": _explain, "gallery": _gallery, "leaderboard": _leaderboard,
+            "explain": _explain, "gallery": _gallery, "conformance": _conformance, "claims": _claims,
+            "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
     except PneumobenchError as error:
@@ -119,7 +120,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     failed = [record for record in outcome.records if not record.completed]
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
-    return EXIT_JOB_FAILED if failed else 0
+    return EXIT_CHECK_FAILED if failed else 0
 
 
 def _folds(text: str | None) -> list[int] | None:
@@ -252,7 +253,25 @@ def _conformance(options: argparse.Namespace, rest: list[str]) -> int:
         names, methods, report=lambda seen: print(f"{seen.architecture} {seen.method} {seen.state}", file=sys.stderr)
     )
     print("\n".join(verdict_lines(verdicts)))
-    return EXIT_JOB_FAILED if any(verdict.state == "fail" for verdict in verdicts) else 0
+    return EXIT_CHECK_FAILED if any(verdict.state == "fail" for verdict in verdicts) else 0
+
+
+def _claims(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from rich.console import Console
+
+    from pneumobench.claims.checker import check_claim
+    from pneumobench.claims.reader import read_claims
+
+    console, contradicted = Console(), False
+    for claim in read_claims(options.file):
+        verdict = check_claim(claim)
+        style = {"consistent": "green", "slip": "yellow", "contradiction": "red"}[verdict.kind]
+        console.print(f"{claim.system}: {verdict.kind}", style=style, markup=False, highlight=False)
+        for words in verdict.words:
+            console.print(f"  {words}", markup=False, highlight=False)
+        contradicted |= verdict.kind == "contradiction"
+    return EXIT_CHECK_FAILED if contradicted else 0
 
 
 def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:

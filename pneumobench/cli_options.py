@@ -73,6 +73,15 @@ def command_parser() -> argparse.ArgumentParser:
     proof.add_argument("--methods", metavar="A,B", help="only these attribution methods")
     proof.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
 
+    claims = commands.add_parser(
+        "claims",
+        help="check whether the reported numbers of a paper can be true",
+        description="For each entry of the list `reported`: the confusion matrices that fit the printed metrics, a "
+        "rounding slip, or the contradiction.",
+        allow_abbrev=False,
+    )
+    claims.add_argument("file", type=Path, help="YAML file, e.g. benchmark/papers/a-densenet-efficientnet.yaml")
+
     board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
     board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
     return parser

@@ -19,6 +19,7 @@ ORDER = (
     ("lungs",),
     ("architectures",),
     ("metrics",),
+    ("claims",),
     ("training",),
     ("attributions",),
     ("results",),
@@ -37,6 +38,7 @@ SIDE_BY_SIDE = {
     "lungs": FOUNDATION | {"radiographs"},
     "architectures": FOUNDATION,
     "metrics": FOUNDATION,
+    "claims": FOUNDATION,
     "attributions": FOUNDATION | {"radiographs", "lungs", "architectures", "metrics"},
 }
 MAX_LINES = 320

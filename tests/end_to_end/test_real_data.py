@@ -65,7 +65,7 @@ def test_controls_score_what_is_known_of_the_data(tmp_path: Path) -> None:
     """Over all films with a drawn mask, those of the official test folder included, in five folds by patient."""
     data = DataSpec(source="kermany", root=DATA, lung_masks="lung_masks")
     index, problems = read_radiographs(Suite(data=data), tmp_path)
-    assert problems == []
+    assert not problems
     films, masks = cached_films(index, 64, tmp_path), lung_masks(index, 64, tmp_path)
     rows = masks.usable_rows()
     assert rows is not None

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
 from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.head import attach_head
 from pneumobench.architectures.registry import registered
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.crop import film_crop
@@ -75,13 +77,16 @@ class Bench:
     def build(self, name: str, *, weights: str | None = None) -> Architecture:
         """Build an architecture with its initial weights, the same for every fold, or with other `weights`."""
         suite = self.suite
-        return build_architecture(
+        architecture = build_architecture(
             name,
             in_channels=suite.data.channels,
             image_side_px=suite.data.image_side_px,
             weights=suite.architectures.weights if weights is None else weights,
             seed=suite.seed,
         )
+        torch.manual_seed(suite.seed)
+        attach_head(architecture, suite.training.head)
+        return architecture
 
     def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
         """Return the part of a job's record that is known before it starts, as of a failed job."""

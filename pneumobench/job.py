@@ -92,6 +92,7 @@ def _completed(
         batch_size=spec.batch_size,
         seed=suite.seed,
         workers=spec.loader_workers,
+        balanced=spec.balanced_sampler,
     )
     fitted = fit(
         architecture, data, spec, folder=job_folder, seed=suite.seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names, load_plugin_file
 from pneumobench.attributions.methods import attribution_method
 from pneumobench.bench import open_data
@@ -66,6 +67,11 @@ def run(
     quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
+    check_head(suite.training.head)
+    if suite.training.corrects_twice():
+        console.print(
+            "warning: the imbalance of the classes is corrected twice, by the sampler and in the loss", style="yellow"
+        )
     for method in suite.explanation.methods:
         attribution_method(method)
     chosen_folds = check_folds_asked(suite, folds)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from pneumobench.files import sha256_of_text
+from pneumobench.training_spec import AugmentationSpec, TrainingSpec
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 NAME_RULE = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
@@ -95,29 +96,6 @@ class FoldSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationSpec:
-    """Random changes of a training film. Magnitudes are the largest ones; each is drawn uniformly around none.
-
-    Args:
-        horizontal_flip: probability of a mirror image.
-        rotation_deg: rotation in degrees.
-        shift: translation as a fraction of the side.
-        scale: zoom as a fraction (0.1 = between 0.9 and 1.1).
-        shear_deg: shear in degrees.
-        brightness: change of brightness as a fraction of full scale.
-        contrast: change of contrast as a fraction.
-    """
-
-    horizontal_flip: float = 0.5
-    rotation_deg: float = 10.0
-    shift: float = 0.05
-    scale: float = 0.1
-    shear_deg: float = 5.0
-    brightness: float = 0.1
-    contrast: float = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
 class ArchitectureSpec:
     """Which networks take part.
 
@@ -146,54 +124,6 @@ class ControlSpec:
 
     names: tuple[ControlName, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
     original_sizes: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSpec:
-    """The identical settings of every job.
-
-    Args:
-        epochs: passes over the training part.
-        batch_size: images a step and device.
-        loss: binary cross-entropy, plain or with the positive class weighted by negatives / positives.
-        optimizer: update rule.
-        learning_rate: peak learning rate.
-        weight_decay: decay of weights (decoupled with adamw).
-        schedule: `cosine` (per step, down to zero), `plateau` (on the tune loss) or `constant`.
-        warmup_epochs: epochs (fractions allowed) of linear warm-up from zero.
-        plateau_patience: epochs without a better tune loss before the rate falls (schedule: plateau).
-        plateau_factor: what the rate is then multiplied by.
-        early_stopping_patience: epochs without a better tune loss before a job stops; null = never.
-        gradient_clip_norm: largest norm of all gradients; null = no clipping.
-        precision: Lightning precision of training and scoring, e.g. `32-true`, `bf16-mixed`, `16-mixed`.
-        accelerator: `auto`, `cpu`, `gpu`, ...
-        devices: number of devices of one job.
-        strategy: Lightning strategy; with several devices `ddp_fork` (CPUs) or `ddp_spawn` (GPUs). `ddp` is not
-            offered: it starts the whole command again for each device.
-        loader_workers: processes that load and augment; 0 = in the main process.
-        memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
-        deterministic: algorithms with one possible outcome, wherever there is one.
-    """
-
-    epochs: int = 20
-    batch_size: int = 32
-    loss: Literal["bce", "weighted_bce"] = "bce"
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.05
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 0.5
-    plateau_patience: int = 2
-    plateau_factor: float = 0.2
-    early_stopping_patience: int | None = None
-    gradient_clip_norm: float | None = 1.0
-    precision: str = "bf16-mixed"
-    accelerator: str = "auto"
-    devices: int = 1
-    strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
-    loader_workers: int = 0
-    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
-    deterministic: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +192,7 @@ class Suite:
         plain = dataclasses.asdict(self)
         for key in ("names", "plugins"):
             plain["architectures"][key] = list(plain["architectures"][key])
+        plain["training"]["head"] = list(plain["training"]["head"])
         plain["controls"]["names"] = list(plain["controls"]["names"])
         plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
         return plain

@@ -139,6 +139,10 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
     from jsonargparse import ArgumentParser
 
+    for key, kind in known_keys().items():  # jsonargparse takes some plain values for groups
+        found = _found(values, key)
+        if dataclasses.is_dataclass(kind) and found is not dataclasses.MISSING and not isinstance(found, dict | None):
+            raise SettingsError(f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}.")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--suite", type=Suite)
     try:
@@ -149,14 +153,20 @@ def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
     return suite
 
 
+def _found(values: dict[str, Any], key: str) -> Any:
+    """Return what a file or an option gives for a dotted key, or MISSING."""
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part, dataclasses.MISSING) if isinstance(found, dict) else dataclasses.MISSING
+    return found
+
+
 def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
     """Name the first key whose value does not fit its type, with its line."""
     from jsonargparse import ArgumentParser
 
     for key, kind in known_keys().items():
-        found: Any = values
-        for part in key.split("."):
-            found = found.get(part, dataclasses.MISSING) if isinstance(found, dict) else dataclasses.MISSING
+        found = _found(values, key)
         if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
             continue
         parser = ArgumentParser(exit_on_error=False)
@@ -196,6 +206,14 @@ def check_values(suite: Suite, where: str) -> None:
         ("training.learning_rate", lambda rate: rate > 0, "above 0"),
         ("training.plateau_factor", lambda factor: 0 < factor < 1, "0 < x < 1"),
         ("training.gradient_clip_norm", lambda norm: norm is None or norm > 0, "above 0, or null"),
+        ("training.ema_decay", lambda decay: decay is None or 0 < decay < 1, "0 < x < 1, or null"),
+        ("training.focal_alpha", lambda alpha: alpha is None or 0 < alpha < 1, "0 < x < 1, or null"),
+        ("training.label_smoothing", lambda share: 0 <= share < 1, "0 to below 1"),
+        ("training.head_weight_decay", lambda decay: decay is None or decay >= 0, "0 or more, or null"),
+        ("training.fine_tuning.count", lambda count: count >= 1, "at least 1"),
+        ("training.fine_tuning.layer_decay", lambda decay: 0 < decay <= 1, "0 < x <= 1"),
+        ("training.fine_tuning.unfreeze_every_epochs", lambda count: count is None or count >= 1,
+         "at least 1, or null"),
         ("training.early_stopping_patience", lambda epochs: epochs is None or epochs >= 1, "at least 1, or null"),
         ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
         ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
@@ -203,12 +221,14 @@ def check_values(suite: Suite, where: str) -> None:
         *((key, lambda count: count >= 1, "at least 1") for key in ("training.epochs", "training.devices")),
         *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
         *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
-          for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers")),
+          for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers", "focal_gamma",
+                      "mixup_alpha")),
         *((f"explanation.{key}", lambda count: count >= 0, "0 or more")
           for key in ("overlays_per_fold", "checked_images_per_fold")),
         *((f"augmentation.{key}", lambda size: 0 <= size < 1, "0 to below 1") for key in ("shift", "scale")),
         *((f"augmentation.{key}", lambda size: 0 <= size <= 1, "0 to 1")
-          for key in ("horizontal_flip", "brightness", "contrast")),
+          for key in ("horizontal_flip", "brightness", "contrast", "geometry_probability", "tone_probability", "clahe",
+                      "gamma", "gaussian_noise", "motion_blur", "median_blur", "coarse_dropout")),
     ]  # fmt: skip
     for key, fine, expected in rules:
         found = operator.attrgetter(key)(suite)
@@ -218,6 +238,10 @@ def check_values(suite: Suite, where: str) -> None:
         raise SettingsError(
             f"{where}: training.devices is {suite.training.devices}: say how they share the work with "
             "training.strategy ddp_fork (CPUs) or ddp_spawn (GPUs)."
+        )
+    if suite.training.devices > 1 and suite.training.fine_tuning.unfreeze_every_epochs is not None:
+        raise SettingsError(
+            f"{where}: training.fine_tuning.unfreeze_every_epochs works on one device only; set training.devices to 1."
         )
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:

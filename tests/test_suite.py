@@ -94,7 +94,7 @@ def test_a_suite_is_found_by_path(write: Write) -> None:
         ("seed: true\n", ["line 1", "seed is True", "a whole number"]),
         ("name: 5\n", ["name is 5", "text"]),
         ("training:\n  deterministic: 1\n", ["training.deterministic is 1", "true or false"]),
-        ("training:\n  loss: focal\n", ["training.loss is 'focal'", "one of bce, weighted_bce"]),
+        ("training:\n  loss: hinge\n", ["training.loss is 'hinge'", "one of bce, focal"]),
         ("training:\n  gradient_clip_norm: big\n", ["gradient_clip_norm is 'big'", "a number or null"]),
         ("data:\n  channels: 2\n", ["data.channels is 2", "one of 1, 3"]),
         ("architectures:\n  names: resnet18\n", ["architectures.names is 'resnet18'", "a list of text"]),

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.suite import AugmentationSpec
+from pneumobench.training_spec import AugmentationSpec
 
 
 class Augmentation:
@@ -34,15 +34,27 @@ class Augmentation:
                     scale=(1 - spec.scale, 1 + spec.scale),
                     shear=(-spec.shear_deg, spec.shear_deg),
                     fill=0,
-                    p=1.0,
+                    p=spec.geometry_probability,
                 ),
                 albumentations.RandomBrightnessContrast(
                     brightness_limit=(-spec.brightness, spec.brightness),
                     contrast_limit=(-spec.contrast, spec.contrast),
-                    p=1.0,
+                    p=spec.tone_probability,
                 ),
+                # those that are never drawn are left out, so that the others draw what they drew without them
+                *(change for change in (
+                    albumentations.CLAHE(clip_limit=(1, 4), p=spec.clahe),
+                    albumentations.RandomGamma(gamma_limit=(80, 120), p=spec.gamma),
+                    albumentations.GaussNoise(std_range=(0.02, 0.1), p=spec.gaussian_noise),
+                    albumentations.MotionBlur(blur_limit=(3, 7), p=spec.motion_blur),
+                    albumentations.MedianBlur(blur_limit=(3, 5), p=spec.median_blur),
+                    albumentations.CoarseDropout(
+                        num_holes_range=(1, 8), hole_height_range=(0.03, 0.125), hole_width_range=(0.03, 0.125), fill=0,
+                        p=spec.coarse_dropout,
+                    ),
+                ) if change.p > 0),
             ]
-        )
+        )  # fmt: skip
 
     def __call__(self, film: NDArray[np.uint8], *, epoch: int, image: int) -> NDArray[np.uint8]:
         """Return a changed copy of a film (H, W) uint8 for one epoch and one position in the index."""

@@ -33,10 +33,11 @@ class FoldImages:
     label: NDArray[np.int64]
     positions: dict[Part, NDArray[np.int64]]
 
-    def positive_weight(self) -> float:
-        """Return negatives / positives of the training part, the weight that balances both classes."""
+    def class_weight(self) -> tuple[float, float]:
+        """Return n / (2 n_class) of the training part for normal and pneumonia: the mean weight of an image is 1."""
         label = self.label[self.positions["train"]]
-        return float((label == 0).sum() / max(1, (label == 1).sum()))
+        normal, pneumonia = (max(1, int((label == kind).sum())) for kind in (0, 1))
+        return len(label) / (2 * normal), len(label) / (2 * pneumonia)
 
 
 class _Films(Dataset[Any]):
@@ -60,14 +61,26 @@ class SeededOrder(Sampler[Any]):
 
     `epoch` is set from outside before each pass. A last batch of one image is left out: batch normalisation
     cannot use it.
+
+    Args:
+        rows: rows of the training part.
+        seed: seed of the order.
+        batch_size: images a step.
+        share: share of the draws of each row; rows are then drawn with replacement. None = each row once.
     """
 
-    def __init__(self, rows: NDArray[np.int64], seed: int, batch_size: int) -> None:
-        self.rows, self.seed, self.epoch = rows, seed, 0
+    def __init__(
+        self, rows: NDArray[np.int64], seed: int, batch_size: int, share: NDArray[np.float64] | None = None
+    ) -> None:
+        self.rows, self.seed, self.share, self.epoch = rows, seed, share, 0
         self.length = len(rows) - (1 if len(rows) % batch_size == 1 else 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)[: self.length]
+        generator = np.random.default_rng([self.seed, self.epoch])
+        if self.share is None:
+            order = generator.permutation(self.rows)[: self.length]
+        else:
+            order = generator.choice(self.rows, self.length, p=self.share)
         return iter([(self.epoch, int(row)) for row in order])
 
     def __len__(self) -> int:
@@ -83,15 +96,27 @@ class FoldDataModule(lightning.LightningDataModule):
         batch_size: images a step.
         seed: seed of the order.
         workers: loader processes, 0 = none.
+        balanced: draw training images with replacement, both classes equally often.
     """
 
     def __init__(
-        self, images: FoldImages, *, augmentation: Augmentation, batch_size: int, seed: int, workers: int = 0
+        self,
+        images: FoldImages,
+        *,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
         self.images, self.augmentation = images, augmentation
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
-        self.order = SeededOrder(images.positions["train"], seed, batch_size)
+        rows, share = images.positions["train"], None
+        if balanced:
+            weight = np.array(images.class_weight())[images.label[rows]]
+            share = weight / weight.sum()
+        self.order = SeededOrder(rows, seed, batch_size, share)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return augmented training batches; reloaded every epoch so that `SeededOrder.epoch` is current."""

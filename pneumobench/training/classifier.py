@@ -7,42 +7,49 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
-from torchmetrics.classification import BinaryAUROC
+from torch import Tensor, nn
+from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.head import Head
 from pneumobench.errors import DivergedError
 from pneumobench.radiographs.datamodule import Batch
-from pneumobench.suite import TrainingSpec
-from pneumobench.training.losses import pneumonia_loss
+from pneumobench.training.fine_tuning import FineTuning
+from pneumobench.training.losses import PneumoniaLoss
+from pneumobench.training_spec import TrainingSpec
 
 
 class PneumoniaClassifier(lightning.LightningModule):
     """Trains an architecture on batches of films (B, 1, H, W) uint8.
 
     Args:
-        architecture: the network and how its input is normalised.
+        architecture: the network with its head, and how its input is normalised.
         spec: settings of the training.
-        positive_weight: negatives / positives of the training part.
-        seed: seed of dropout and other randomness inside the network.
+        class_weight: weights of normal and of pneumonia images, used with `class_weights: balanced`.
+        seed: seed of dropout, mixing and other randomness inside the network.
+
+    Raises:
+        NotAvailableError: fine-tuning asks for a part that the network does not have.
     """
 
-    def __init__(self, architecture: Architecture, spec: TrainingSpec, *, positive_weight: float, seed: int) -> None:
+    def __init__(
+        self, architecture: Architecture, spec: TrainingSpec, *, class_weight: tuple[float, float], seed: int
+    ) -> None:
         super().__init__()
-        self.architecture, self.spec = architecture, spec
-        self.positive_weight, self.seed = positive_weight, seed
+        self.architecture, self.spec, self.seed = architecture, spec, seed
         self.network = architecture.module
-        self.tune_auc = BinaryAUROC()
+        self.loss = PneumoniaLoss(spec=spec, class_weight=class_weight)
+        self.fine_tuning = FineTuning(architecture, spec.fine_tuning)
+        self.fine_tuning.apply(0)  # before several devices agree on what has gradients
+        self.tune_auc, self.tune_accuracy = BinaryAUROC(), BinaryAccuracy()
 
     def forward(self, films: Tensor) -> Tensor:
         """Return pneumonia logits (B,) of films (B, 1, H, W) uint8."""
         return self.architecture.logits(films)
 
-    def _shared_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        films, has_pneumonia, _ = batch
-        logit = self(films)
-        spec = self.spec
-        return logit, pneumonia_loss(logit, has_pneumonia, loss=spec.loss, positive_weight=self.positive_weight)
+    def on_train_epoch_start(self) -> None:
+        """Freeze what is not trained in this epoch."""
+        self.fine_tuning.apply(self.current_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the network's own randomness by (seed, step), so that a resumed run draws what it would have."""
@@ -55,41 +62,85 @@ class PneumoniaClassifier(lightning.LightningModule):
         Raises:
             DivergedError: the loss is infinite or not a number.
         """
-        _, loss = self._shared_step(batch)
+        films, has_pneumonia, _ = batch
+        if self.spec.mixup_alpha > 0:
+            logit, has_pneumonia = self._mixed(films, has_pneumonia)
+        else:
+            logit = self(films)
+        loss = self.loss(logit, has_pneumonia)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss became {loss.item()} in step {self.global_step} (batch {batch_idx})")
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(films))
         return loss
+
+    def _mixed(self, films: Tensor, has_pneumonia: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of films mixed with others of their batch, and the mixed labels."""
+        alpha = self.spec.mixup_alpha
+        share = torch.distributions.Beta(alpha, alpha).sample((len(films),)).to(films.device)
+        other = torch.randperm(len(films)).to(films.device)
+        normal = self.architecture.normalise(films)
+        weight = share[:, None, None, None]
+        logit = self.network(weight * normal + (1 - weight) * normal[other]).reshape(len(films))
+        return logit, share * has_pneumonia + (1 - share) * has_pneumonia[other]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of the tune part."""
         del batch_idx
-        logit, loss = self._shared_step(batch)
+        films, has_pneumonia, _ = batch
+        logit = self(films)
         # float32 probabilities: torchmetrics takes values inside [0, 1] for probabilities already
-        self.tune_auc.update(torch.sigmoid(logit.float()), batch[1].long())
-        self.log("tune_loss", loss, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        probability, label = torch.sigmoid(logit.float()), has_pneumonia.long()
+        self.tune_auc.update(probability, label)
+        self.tune_accuracy.update(probability, label)
+        self.log("tune_loss", self.loss(logit, has_pneumonia), on_epoch=True, batch_size=len(films), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Track the AUC of the tune part and step a plateau schedule."""
-        self.log("tune_auc", self.tune_auc.compute())
-        self.tune_auc.reset()
+        """Track AUC and accuracy of the tune part and step a plateau schedule."""
+        for name, metric in (("tune_auc", self.tune_auc), ("tune_accuracy", self.tune_accuracy)):
+            self.log(name, metric.compute())
+            metric.reset()
         if self.spec.schedule == "plateau" and not self.trainer.sanity_checking:
             scheduler: Any = self.lr_schedulers()
-            scheduler.plateau_step(float(self.trainer.callback_metrics["tune_loss"]))
+            value = float(self.trainer.callback_metrics[self.spec.monitor])
+            scheduler.plateau_step(value if self.spec.monitor == "tune_loss" else -value)
 
     def configure_optimizers(self) -> Any:
-        """Return the optimiser, and the schedule stepped after every batch."""
+        """Return the optimiser, and the schedule stepped after every batch.
+
+        All parameters are in it from the start; a frozen one has no gradient and is passed over, its decay too.
+        """
         spec = self.spec
-        # norms and biases are not decayed (one-dimensional tensors), as is usual for AdamW
-        decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(groups, lr=spec.learning_rate)
+        optimizer = _optimizer(spec, parameter_groups(self.network, spec, self.fine_tuning))
         total = int(self.trainer.estimated_stepping_batches)
         warmup = round(spec.warmup_epochs * total / spec.epochs)
         schedule = LearningRate(optimizer, spec, total_steps=total, warmup_steps=warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def parameter_groups(network: nn.Module, spec: TrainingSpec, fine_tuning: FineTuning) -> list[dict[str, Any]]:
+    """Return the parameters by weight decay and learning rate.
+
+    Norms and biases are not decayed (one-dimensional tensors), as is usual for AdamW.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {(spec.weight_decay, 1.0): [], (0.0, 1.0): []}
+    heads = tuple(f"{name}." for name, part in network.named_modules() if isinstance(part, Head))
+    for name, parameter in network.named_parameters():
+        in_head = bool(heads) and name.startswith(heads)
+        decay = spec.head_weight_decay if in_head and spec.head_weight_decay is not None else spec.weight_decay
+        key = (decay if parameter.ndim > 1 else 0.0, fine_tuning.rate_scale(name))
+        groups.setdefault(key, []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "lr": spec.learning_rate * scale}
+        for (decay, scale), parameters in groups.items()
+        if parameters
+    ]
+
+
+def _optimizer(spec: TrainingSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=spec.learning_rate, momentum=0.9, nesterov=True)
+    kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=spec.learning_rate)
 
 
 class LearningRate(torch.optim.lr_scheduler.LRScheduler):
@@ -125,10 +176,10 @@ class LearningRate(torch.optim.lr_scheduler.LRScheduler):
             share = self.factor
         return [share * rate for rate in self.base_lrs]
 
-    def plateau_step(self, tune_loss: float) -> None:
-        """Lower the rate after more than `patience` epochs without a better tune loss."""
-        if tune_loss < self.best:
-            self.best, self.bad_epochs = tune_loss, 0
+    def plateau_step(self, value: float) -> None:
+        """Lower the rate after more than `patience` epochs without a lower value."""
+        if value < self.best:
+            self.best, self.bad_epochs = value, 0
             return
         self.bad_epochs += 1
         if self.bad_epochs > self.patience:

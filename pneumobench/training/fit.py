@@ -16,17 +16,18 @@ from typing import Any
 import lightning
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures import Architecture
 from pneumobench.files import write_text, written_whole
 from pneumobench.radiographs.datamodule import FoldDataModule
-from pneumobench.suite import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint
 from pneumobench.training.classifier import PneumoniaClassifier
+from pneumobench.training_spec import TrainingSpec
 
+HISTORY = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE, BEST_FILE = "resume.ckpt", "best.ckpt"
 TERMINATED = 128 + signal.SIGTERM  # exit code of a process that was asked to end
 EpochReport = Callable[[int, dict[str, float]], None]
@@ -38,7 +39,7 @@ class FitResult:
 
     Args:
         epochs_run: epochs trained.
-        best_epoch: epoch (from 0) with the lowest tune loss, whose weights are kept.
+        best_epoch: epoch (from 0) with the best monitored value, whose weights are kept.
         seconds: wall time of the training, over all its starts.
         stopped_early: whether early stopping ended it.
     """
@@ -60,7 +61,7 @@ class _EpochHistory(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         now = time.perf_counter()
         row = {"epoch": float(trainer.current_epoch), "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
-        row |= {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "tune_loss", "tune_auc")}
+        row |= {name: float(trainer.callback_metrics[name]) for name in HISTORY}
         self.rows.append(row)
         self.seconds += now - self.started
         self.started = now
@@ -142,18 +143,27 @@ def fit(
         DivergedError: the loss became infinite or not a number.
     """
     quiet_lightning()
-    module = PneumoniaClassifier(architecture, spec, positive_weight=data.images.positive_weight(), seed=seed)
+    module = PneumoniaClassifier(architecture, spec, class_weight=data.images.class_weight(), seed=seed)
+    mode = "min" if spec.monitor == "tune_loss" else "max"
     history = _EpochHistory(epoch_report)
     best = _MovableCheckpoint(
-        folder, Path(BEST_FILE).stem, monitor="tune_loss", save_weights_only=True, enable_version_counter=False
+        folder,
+        Path(BEST_FILE).stem,
+        monitor=spec.monitor,
+        mode=mode,
+        # only whole checkpoints hold averaged weights
+        save_weights_only=spec.ema_decay is None,
+        enable_version_counter=False,
     )
     # a checkpoint of every epoch, whatever its loss, written after the best so that it knows of it
     resume = _MovableCheckpoint(
         folder, Path(RESUME_FILE).stem, save_on_train_epoch_end=True, every_n_epochs=1, enable_version_counter=False
     )
-    stopping = []
+    further: list[Callback] = []
     if spec.early_stopping_patience is not None:
-        stopping = [EarlyStopping("tune_loss", patience=spec.early_stopping_patience)]
+        further.append(EarlyStopping(spec.monitor, mode=mode, patience=spec.early_stopping_patience))
+    if spec.ema_decay is not None:
+        further.append(EMAWeightAveraging(decay=spec.ema_decay))
     trainer = lightning.Trainer(
         accelerator=spec.accelerator,
         devices=spec.devices,
@@ -163,7 +173,7 @@ def fit(
         gradient_clip_val=spec.gradient_clip_norm,
         deterministic="warn" if spec.deterministic else False,
         plugins=[SafeCheckpointIO()],
-        callbacks=[history, *stopping, *callbacks, best, resume],
+        callbacks=[history, *further, *callbacks, best, resume],
         logger=list(loggers) or False,
         reload_dataloaders_every_n_epochs=1,  # the order of images is drawn anew for each epoch
         num_sanity_val_steps=0,
@@ -179,7 +189,7 @@ def fit(
         _fit_or_stop(trainer, module, data, start)
     # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
     seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]
-    losses = [row["tune_loss"] for row in seen["rows"]]
+    values = [row[spec.monitor] for row in seen["rows"]]
     weights = SafeCheckpointIO().load_checkpoint(folder / BEST_FILE)["state_dict"]
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:
@@ -189,10 +199,10 @@ def fit(
         )
     write_text(folder / "history.csv", _history_csv(seen["rows"]))
     return FitResult(
-        epochs_run=len(losses),
-        best_epoch=losses.index(min(losses)),
+        epochs_run=len(values),
+        best_epoch=values.index(min(values) if mode == "min" else max(values)),
         seconds=seen["seconds"],
-        stopped_early=len(losses) < spec.epochs,
+        stopped_early=len(values) < spec.epochs,
     )
 
 

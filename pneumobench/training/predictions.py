@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 
 from pneumobench.architectures import Architecture
 from pneumobench.radiographs.datamodule import Batch
-from pneumobench.suite import TrainingSpec
 from pneumobench.training.fit import memory_format
+from pneumobench.training_spec import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages, SeededOrder
-from pneumobench.suite import AugmentationSpec
+from pneumobench.training_spec import AugmentationSpec
 
 
 def fold_images(count: int = 30) -> FoldImages:
@@ -157,9 +157,10 @@ def test_read_only_films_are_not_written_to() -> None:
     film.zero_()  # a batch is a copy
 
 
-def test_positive_weight_balances_both_classes_of_the_training_part() -> None:
+def test_class_weights_balance_both_classes_of_the_training_part() -> None:
     images = fold_images()
     images.label[images.positions["tune"]] = 0  # which is no part of the training part
     label = images.label[images.positions["train"]]
-    assert images.positive_weight() * (label == 1).sum() == pytest.approx((label == 0).sum())
-    assert images.positive_weight() != pytest.approx((images.label == 0).sum() / (images.label == 1).sum())
+    normal, pneumonia = images.class_weight()
+    assert normal * (label == 0).sum() == pytest.approx(pneumonia * (label == 1).sum())
+    assert np.array([normal, pneumonia])[label].mean() == pytest.approx(1.0), "the size of the loss stays"

@@ -12,7 +12,8 @@ from pneumobench.radiographs.folds import Folds
 from pneumobench.radiographs.index import INDEX_COLUMNS, Index
 from pneumobench.results.run_state import claim_folder, refuse_other_run, write_run_facts
 from pneumobench.results.store import RunFolder
-from pneumobench.suite import ArchitectureSpec, DataSpec, Suite, TrainingSpec
+from pneumobench.suite import ArchitectureSpec, DataSpec, Suite
+from pneumobench.training_spec import TrainingSpec
 
 SUITE = Suite(name="mine", data=DataSpec(source="csv", root="/secret/place"))
 

@@ -9,24 +9,43 @@ from torch import nn
 from torch.nn import functional
 
 from pneumobench.training.classifier import LearningRate
-from pneumobench.training.losses import pneumonia_loss
+from pneumobench.training.losses import PneumoniaLoss
 from tests.training.tiny_fold import tiny_spec
+
+
+def loss(class_weight: tuple[float, float] = (1.0, 1.0), **changes: object) -> PneumoniaLoss:
+    return PneumoniaLoss(spec=tiny_spec(**changes), class_weight=class_weight)
+
+
+LOGIT, LABEL = torch.tensor([0.3, -1.2, 2.0]), torch.tensor([0.0, 1.0, 1.0])
 
 
 def test_bce_equals_a_hand_worked_case() -> None:
     logit, label = torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, 1.0])
     # probabilities 1/2 and 3/4: -(ln 1/2 + ln 3/4) / 2
-    assert pneumonia_loss(logit, label, loss="bce", positive_weight=9.0).item() == pytest.approx(
-        -(math.log(0.5) + math.log(0.75)) / 2
-    )
+    assert loss((9.0, 9.0))(logit, label).item() == pytest.approx(-(math.log(0.5) + math.log(0.75)) / 2)
 
 
-def test_weighted_bce_multiplies_positive_terms_only() -> None:
-    logit, label = torch.tensor([0.3, -1.2, 2.0]), torch.tensor([0.0, 1.0, 1.0])
-    terms = functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
-    expected = (terms * torch.tensor([1.0, 0.25, 0.25])).mean()
-    loss = pneumonia_loss(logit, label, loss="weighted_bce", positive_weight=0.25)
-    assert loss.item() == pytest.approx(expected.item())
+def test_class_weights_multiply_the_terms_of_their_class() -> None:
+    terms = functional.binary_cross_entropy_with_logits(LOGIT, LABEL, reduction="none")
+    expected = (terms * torch.tensor([2.0, 0.25, 0.25])).mean()
+    assert loss((2.0, 0.25), class_weights="balanced")(LOGIT, LABEL).item() == pytest.approx(expected.item())
+
+
+def test_focal_loss_equals_cross_entropy_at_gamma_0_and_spares_what_is_easy() -> None:
+    plain = loss()(LOGIT, LABEL)
+    assert loss(loss="focal", focal_gamma=0.0)(LOGIT, LABEL).item() == pytest.approx(plain.item())
+    assert loss(loss="focal", focal_gamma=2.0)(LOGIT, LABEL).item() < plain.item()
+    # Lin et al. 2017, equation 5: -alpha (1 - p)^gamma ln p
+    share = torch.sigmoid(torch.tensor(2.0)).item()
+    one = loss(loss="focal", focal_gamma=2.0, focal_alpha=0.25)(torch.tensor([2.0]), torch.tensor([1.0])).item()
+    assert one == pytest.approx(-0.25 * (1 - share) ** 2 * math.log(share))
+
+
+def test_smoothed_labels_stand_between_the_classes() -> None:
+    smooth = loss(label_smoothing=0.2)(LOGIT, LABEL).item()
+    expected = functional.binary_cross_entropy_with_logits(LOGIT, torch.tensor([0.1, 0.9, 0.9])).item()
+    assert smooth == pytest.approx(expected)
 
 
 def _rates(schedule: str, *, steps: int, warmup: int) -> list[float]:

@@ -119,21 +119,6 @@ def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path: Path) -> N
     assert result.best_epoch <= result.epochs_run - 2
 
 
-def test_weighted_loss_and_optimizer_change_the_outcome(tmp_path: Path) -> None:
-    images = tiny_images()
-    images.label[::4] = 1  # classes out of balance, so that the weight matters
-    hashes = set()
-    plain: dict[str, object] = {}
-    changed: list[dict[str, object]] = [
-        plain, {"loss": "weighted_bce"}, {"optimizer": "adam"}, {"gradient_clip_norm": 0.01}, {"weight_decay": 0.5}
-    ]  # fmt: skip
-    for number, changes in enumerate(changed):
-        folder = tmp_path / str(number)
-        fit(tiny_architecture(), tiny_data(images), tiny_spec(epochs=1, **changes), folder=folder, seed=0)
-        hashes.add(sha256_of_file(folder / "weights.safetensors"))
-    assert len(hashes) == 5
-
-
 def test_a_network_that_was_looked_at_before_is_trained_in_training_mode(tmp_path: Path) -> None:
     architecture = tiny_architecture()
     architecture.module.eval()

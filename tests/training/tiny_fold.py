@@ -9,7 +9,7 @@ from torch import nn
 from pneumobench.architectures import Architecture, HeatMapLayer
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages
-from pneumobench.suite import AugmentationSpec, TrainingSpec
+from pneumobench.training_spec import AugmentationSpec, TrainingSpec
 
 SIDE_PX = 16
 
@@ -28,10 +28,14 @@ def tiny_images(count: int = 60, *, seed: int = 0) -> FoldImages:
     )
 
 
-def tiny_data(images: FoldImages, *, batch_size: int = 8, seed: int = 0, workers: int = 0) -> FoldDataModule:
+def tiny_data(
+    images: FoldImages, *, batch_size: int = 8, seed: int = 0, workers: int = 0, balanced: bool = False
+) -> FoldDataModule:
     """Return the data module of a tiny fold."""
     augmentation = Augmentation(AugmentationSpec(rotation_deg=5), seed)
-    return FoldDataModule(images, augmentation=augmentation, batch_size=batch_size, seed=seed, workers=workers)
+    return FoldDataModule(
+        images, augmentation=augmentation, batch_size=batch_size, seed=seed, workers=workers, balanced=balanced
+    )
 
 
 def tiny_architecture(*, seed: int = 0, dropout: float = 0.2) -> Architecture:

@@ -1,0 +1,147 @@
+"""The part of a suite that says how networks are trained: augmentation, head, fine-tuning, loss, optimiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec:
+    """Random changes of a training film. Magnitudes are the largest ones; each is drawn uniformly around none.
+
+    Args:
+        horizontal_flip: probability of a mirror image.
+        geometry_probability: probability that a film is turned, moved, zoomed and sheared at all.
+        rotation_deg: rotation in degrees.
+        shift: translation as a fraction of the side.
+        scale: zoom as a fraction (0.1 = between 0.9 and 1.1).
+        shear_deg: shear in degrees.
+        tone_probability: probability that brightness and contrast change at all.
+        brightness: change of brightness as a fraction of full scale.
+        contrast: change of contrast as a fraction.
+        clahe: probability of contrast-limited adaptive histogram equalisation (Zuiderveld 1994; clip limit up to 4,
+            8 x 8 tiles).
+        gamma: probability of a power law of the gray levels (exponent 0.8 to 1.2).
+        gaussian_noise: probability of noise (standard deviation 2 to 10 % of full scale).
+        motion_blur: probability of motion blur (3 to 7 px).
+        median_blur: probability of a median filter (3 or 5 px).
+        coarse_dropout: probability that up to eight black squares of up to an eighth of the side hide parts of the film
+            (DeVries and Taylor 2017, arXiv:1708.04552).
+    """
+
+    horizontal_flip: float = 0.5
+    geometry_probability: float = 1.0
+    rotation_deg: float = 10.0
+    shift: float = 0.05
+    scale: float = 0.1
+    shear_deg: float = 5.0
+    tone_probability: float = 1.0
+    brightness: float = 0.1
+    contrast: float = 0.1
+    clahe: float = 0.0
+    gamma: float = 0.0
+    gaussian_noise: float = 0.0
+    motion_blur: float = 0.0
+    median_blur: float = 0.0
+    coarse_dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningSpec:
+    """Which weights are trained, and when. What is not trained stays as it is, its batch statistics included.
+
+    Args:
+        trained: `all`, `head` (the backbone is frozen), `last_blocks` (head and the last `count` blocks; blocks are
+            the groups that timm names for an architecture, or the children of a plugin's module), or `last_layers`
+            (head and the last `count` modules that have weights, norms included).
+        count: number of blocks or layers.
+        unfreeze_every_epochs: so many epochs later one more block, from the top, is trained, and so on until all are;
+            null = it stays as it is.
+        layer_decay: learning rate of each block relative to that of the block above it; 1 = the same everywhere
+            (Clark et al. 2020, arXiv:2003.10555).
+    """
+
+    trained: Literal["all", "head", "last_blocks", "last_layers"] = "all"
+    count: int = 1
+    unfreeze_every_epochs: int | None = None
+    layer_decay: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """The identical settings of every job.
+
+    Args:
+        epochs: passes over the training part.
+        batch_size: images a step and device.
+        head: layers before the last, linear one: `dropout P`, `dense N`, `batch_norm`, `relu`, in this order of a list;
+            empty = the architecture's own head.
+        head_weight_decay: decay of the weights of the head instead of `weight_decay`; null = the same.
+        fine_tuning: which weights are trained.
+        loss: `bce` (binary cross-entropy) or `focal` (Lin et al. 2017, arXiv:1708.02002).
+        focal_gamma: how little is made of images that are called rightly; 0 = cross-entropy.
+        focal_alpha: weight of positive images in the focal loss, negative ones have 1 - alpha; null = both 1.
+        class_weights: `balanced` weighs images by the inverse of their class's share of the training part.
+        balanced_sampler: draw training images with replacement, both classes equally often.
+        label_smoothing: labels become smoothing / 2 and 1 - smoothing / 2.
+        mixup_alpha: mix pairs of films, with shares from Beta(alpha, alpha); 0 = never (Zhang et al. 2018,
+            arXiv:1710.09412).
+        optimizer: update rule; `sgd` has Nesterov momentum 0.9.
+        learning_rate: peak learning rate.
+        weight_decay: decay of weights (decoupled with adamw).
+        schedule: `cosine` (per step, down to zero), `plateau` (on `monitor`) or `constant`.
+        warmup_epochs: epochs (fractions allowed) of linear warm-up from zero.
+        plateau_patience: epochs without a better value before the rate falls (schedule: plateau).
+        plateau_factor: what the rate is then multiplied by.
+        monitor: what decides which epoch is the best, early stopping and the plateau.
+        early_stopping_patience: epochs without a better value before a job stops; null = never.
+        ema_decay: keep an exponential moving average of the weights and use it; null = the weights as they are.
+        gradient_clip_norm: largest norm of all gradients; null = no clipping.
+        precision: Lightning precision of training and scoring, e.g. `32-true`, `bf16-mixed`, `16-mixed`.
+        accelerator: `auto`, `cpu`, `gpu`, ...
+        devices: number of devices of one job.
+        strategy: Lightning strategy; with several devices `ddp_fork` (CPUs) or `ddp_spawn` (GPUs). `ddp` is not
+            offered: it starts the whole command again for each device.
+        loader_workers: processes that load and augment; 0 = in the main process.
+        memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
+        deterministic: algorithms with one possible outcome, wherever there is one.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    head: tuple[str, ...] = ()
+    head_weight_decay: float | None = None
+    fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
+    loss: Literal["bce", "focal"] = "bce"
+    focal_gamma: float = 2.0
+    focal_alpha: float | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    balanced_sampler: bool = False
+    label_smoothing: float = 0.0
+    mixup_alpha: float = 0.0
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.05
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_epochs: float = 0.5
+    plateau_patience: int = 2
+    plateau_factor: float = 0.2
+    monitor: Monitor = "tune_loss"
+    early_stopping_patience: int | None = None
+    ema_decay: float | None = None
+    gradient_clip_norm: float | None = 1.0
+    precision: str = "bf16-mixed"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
+    loader_workers: int = 0
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    deterministic: bool = True
+
+    def corrects_twice(self) -> bool:
+        """Tell whether the imbalance of the classes is corrected both in the loss and by the sampler."""
+        weighted = self.class_weights == "balanced" or (self.loss == "focal" and self.focal_alpha is not None)
+        return self.balanced_sampler and weighted

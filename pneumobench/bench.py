@@ -26,6 +26,7 @@ from pneumobench.radiographs.datamodule import FoldImages
 from pneumobench.radiographs.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.radiographs.index import Index, problem_error
 from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.reporting.words import protocol_words
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord
 from pneumobench.results.run_state import refuse_other_run
@@ -142,7 +143,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     side_px = suite.data.image_side_px
     console.print(
         f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
-        f"{folds.count} folds by patient",
+        f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
     segmented = None

@@ -15,7 +15,11 @@ from pneumobench.cli_options import command_parser, split_overrides
 from pneumobench.errors import PneumobenchError, SettingsError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pneumobench.questions import Questions
+    from pneumobench.results.leaderboard import Leaderboard
+    from pneumobench.suite import Suite
 
 EXIT_CHECK_FAILED = 4
 EXIT_INTERRUPTED = 130
@@ -73,7 +77,7 @@ def _overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
 def _public_command(options: argparse.Namespace, rest: list[str]) -> str:
     """Return the command that others type for the same run: without the folders of this machine."""
     words = ["pneumobench", "run", Path(options.suite).stem if options.suite.endswith(".yaml") else options.suite]
-    for name in ("architectures", "folds", "limit", "name"):
+    for name in ("architectures", "folds", "limit", "name", "protocols"):
         if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]
     for plugin in options.plugin:
@@ -90,7 +94,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.suite_files import suite_path
-    from pneumobench.suite_reader import load_suite
+    from pneumobench.suite_reader import load_suite, suites_by_protocol
 
     suite = load_suite(suite_path(options.suite), _overrides(options, rest))
     if options.limit is not None and options.name is None:  # a narrowed data set is another run
@@ -99,8 +103,28 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         architectures = suite.architectures
         plugins = (*architectures.plugins, *options.plugin)
         suite = dataclasses.replace(suite, architectures=dataclasses.replace(architectures, plugins=plugins))
-    folds = _folds(options.folds)
     console = Console()
+    if options.protocols is None:
+        return _run_suite(suite, options, rest, console)[0]
+    from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
+    from pneumobench.results.protocol_effect import protocol_effects
+    from pneumobench.results.store import RunFolder
+
+    boards: dict[str, Leaderboard] = {}
+    codes = []
+    for one in suites_by_protocol(suite, options.protocols.split(",")):
+        code, boards[one.folds.protocol] = _run_suite(one, options, rest, console)
+        codes.append(code)
+    index, _ = RunFolder(options.output / one.name).index_and_folds()
+    effects = protocol_effects(boards, index.table.set_index("image_id")["group"])
+    console.print(protocol_table(effects))
+    page = write_protocol_table(options.output / f"{suite.name}-protocols", effects, _public_command(options, rest))
+    console.print(f"table: {page}", highlight=False, soft_wrap=True)
+    return max(codes)
+
+
+def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], console: Console) -> tuple[int, Leaderboard]:
+    folds = _folds(options.folds)
     console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
     from pneumobench.reporting.terminal import terminal_table
     from pneumobench.reporting.wandb_tracking import tracker_for
@@ -120,7 +144,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     failed = [record for record in outcome.records if not record.completed]
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
-    return EXIT_CHECK_FAILED if failed else 0
+    return (EXIT_CHECK_FAILED if failed else 0), outcome.leaderboard.board
 
 
 def _folds(text: str | None) -> list[int] | None:

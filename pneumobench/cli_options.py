@@ -33,6 +33,11 @@ def command_parser() -> argparse.ArgumentParser:
     run.add_argument("--architectures", metavar="A,B", help="only these architectures")
     run.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
     run.add_argument("--folds", metavar="0,1", help="only these folds")
+    run.add_argument(
+        "--protocols",
+        metavar="A,B",
+        help="run the suite under each of these splits and compare: patient, image_random, official, holdout",
+    )
     run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
     run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
 

@@ -66,6 +66,8 @@ class DataSpec:
         channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
         limit_images: use only about this many training and as many official test images, whole patients,
             drawn by the seed; null = all.
+        subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
+            labels and subtypes that the whole has; null = all.
         phantoms: size of the synthetic set.
     """
 
@@ -78,21 +80,33 @@ class DataSpec:
     image_side_px: int = 224
     channels: Literal[1, 3] = 1
     limit_images: int | None = None
+    subset_images: int | None = None
     phantoms: PhantomSpec = field(default_factory=PhantomSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldSpec:
-    """How patients are split.
+    """How the films are split. Fractions are rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
 
     Args:
-        count: number of folds; every image is tested in exactly one.
-        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds;
-            rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
+        protocol: `patient` = folds by patient, every image is tested in exactly one. `holdout` = one test part, by
+            patient. `official` = train on the official train folder, test on the official test folder; where that
+            has no usable `val`, the tune part is taken from the train folder. `image_random` = folds by image: films
+            of one patient stand on both sides, which is wrong, and shows how much it flatters.
+        count: number of folds; 1 for `holdout` and `official`.
+        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
+        test_fraction: share that is tested (protocol: holdout).
+        held_out_fraction: share, by patient, that is put aside before folds are made, as a test set of all folds in
+            place of the official one; 0 = none.
+        merge_official_test: treat films of the official test folder as all others.
     """
 
+    protocol: Literal["patient", "holdout", "official", "image_random"] = "patient"
     count: int = 5
     tune_fraction: float = 0.1
+    test_fraction: float = 0.15
+    held_out_fraction: float = 0.0
+    merge_official_test: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite import CONTROL_PREFIX, NAME_RULE, Suite, is_name
+from pneumobench.suite import CONTROL_PREFIX, NAME_RULE, FoldSpec, Suite, is_name
 
+SINGLE_TEST = ("holdout", "official")  # protocols with one test part
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
 
@@ -201,7 +202,10 @@ def check_values(suite: Suite, where: str) -> None:
         ("seed", lambda seed: 0 <= seed < 2**31, "0 to 2147483647"),
         ("data.image_side_px", lambda side_px: side_px >= 32, "at least 32"),
         ("data.limit_images", lambda count: count is None or count >= 2, "at least 2, or null"),
+        ("data.subset_images", lambda count: count is None or count >= 2, "at least 2, or null"),
         ("folds.tune_fraction", lambda fraction: 0 < fraction < 0.5, "0 < x < 0.5"),
+        ("folds.test_fraction", lambda fraction: 0 < fraction <= 0.5, "0 < x <= 0.5"),
+        ("folds.held_out_fraction", lambda fraction: 0 <= fraction <= 0.5, "0 to 0.5"),
         ("architectures.names", bool, "at least one name"),
         ("training.learning_rate", lambda rate: rate > 0, "above 0"),
         ("training.plateau_factor", lambda factor: 0 < factor < 1, "0 < x < 1"),
@@ -218,8 +222,9 @@ def check_values(suite: Suite, where: str) -> None:
         ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
         ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
         ("augmentation.shear_deg", lambda angle: 0 <= angle < 90, "0 to below 90"),
-        *((key, lambda count: count >= 1, "at least 1") for key in ("training.epochs", "training.devices")),
-        *((key, lambda count: count >= 2, "at least 2") for key in ("folds.count", "training.batch_size")),
+        *((key, lambda count: count >= 1, "at least 1")
+          for key in ("training.epochs", "training.devices", "folds.count")),
+        ("training.batch_size", lambda count: count >= 2, "at least 2"),
         *((f"training.{key}", lambda amount: amount >= 0, "0 or more")
           for key in ("weight_decay", "warmup_epochs", "plateau_patience", "loader_workers", "focal_gamma",
                       "mixup_alpha")),
@@ -234,6 +239,7 @@ def check_values(suite: Suite, where: str) -> None:
         found = operator.attrgetter(key)(suite)
         if not fine(found) or (isinstance(found, float) and not math.isfinite(found)):
             raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
+    check_protocol(suite.folds, where)
     if suite.training.devices > 1 and suite.training.strategy == "auto":
         raise SettingsError(
             f"{where}: training.devices is {suite.training.devices}: say how they share the work with "
@@ -257,3 +263,42 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: architectures.names has {reserved[0]!r}: names with {CONTROL_PREFIX!r} are kept for controls; "
             "list those under controls.names."
         )
+
+
+def check_protocol(folds: FoldSpec, where: str) -> None:
+    """Check that the settings of a split fit its protocol.
+
+    Raises:
+        SettingsError: naming the key and what was expected.
+    """
+    single = folds.protocol in SINGLE_TEST
+    if single != (folds.count == 1):
+        raise SettingsError(
+            f"{where}: folds.count is {folds.count} with protocol {folds.protocol}; expected "
+            f"{'1' if single else 'at least 2'}."
+        )
+    if folds.protocol == "official" and (folds.merge_official_test or folds.held_out_fraction):
+        raise SettingsError(
+            f"{where}: protocol official tests on the official test folder; leave folds.merge_official_test false and "
+            "folds.held_out_fraction 0."
+        )
+
+
+def suites_by_protocol(suite: Suite, protocols: Sequence[str]) -> list[Suite]:
+    """Return a suite once for each protocol, named NAME-PROTOCOL and otherwise equal.
+
+    Raises:
+        SettingsError: a protocol is not known, or the suite's other settings do not fit it.
+    """
+    known = typing.get_args(typing.get_type_hints(FoldSpec)["protocol"])
+    suites = []
+    if "patient" not in protocols:
+        raise SettingsError(f"--protocols {','.join(protocols)}: expected patient among them, to compare with.")
+    for protocol in protocols:
+        if protocol not in known:
+            raise SettingsError(f"--protocols {protocol}: expected some of {', '.join(known)}.")
+        count = 1 if protocol in SINGLE_TEST else max(suite.folds.count, 2)
+        folds = dataclasses.replace(suite.folds, protocol=typing.cast("Any", protocol), count=count)
+        check_protocol(folds, f"--protocols {protocol}")
+        suites.append(dataclasses.replace(suite, name=f"{suite.name}-{protocol}", folds=folds))
+    return suites

@@ -16,6 +16,7 @@ from pneumobench.radiographs.index import (
     list_kermany,
     open_images,
     problem_error,
+    subset_images,
 )
 from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.suite import Suite
@@ -53,6 +54,8 @@ def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str
         raise problem_error(root, problems)
     if suite.data.source == "csv":
         _refuse_crossing(index)
+    if suite.data.subset_images is not None:
+        index = subset_images(index, suite.data.subset_images, suite.seed)
     if suite.data.limit_images is not None:
         index = limit_images(index, suite.data.limit_images, suite.seed)
     return index, problems

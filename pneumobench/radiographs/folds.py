@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from pneumobench.files import canonical_json, sha256_of_text, write_json
 from pneumobench.radiographs.index import Index
 from pneumobench.suite import FoldSpec
 
+NEVER = -1  # the fold of an image that is never tested
 Part = Literal["train", "tune", "test", "official_test"]
 
 
@@ -29,9 +31,10 @@ class Folds:
         seed: seed of the split.
         index_hash: hash of the index that was split.
         tune_fraction: share of the training part kept for tuning.
-        test_fold: fold in which an image is tested, by image_id.
+        test_fold: fold in which an image is tested, by image_id; NEVER for an image that is only trained on.
         tune: image_ids of the tune part, one sorted tuple a fold; the rest of the other folds is trained on.
         official_test: image_ids of the separate test set, trained on in no fold.
+        protocol: how the images were split, see FoldSpec.
     """
 
     count: int
@@ -41,6 +44,11 @@ class Folds:
     test_fold: dict[str, int]
     tune: tuple[tuple[str, ...], ...]
     official_test: tuple[str, ...]
+    protocol: str = "patient"
+
+    def tested(self) -> list[str]:
+        """Return the image_ids that are tested in some fold."""
+        return [image for image, fold in self.test_fold.items() if fold != NEVER]
 
     def positions(self, index: Index, fold: int) -> dict[Part, NDArray[np.int64]]:
         """Return the rows of the index in each part of a fold."""
@@ -67,6 +75,8 @@ class Folds:
             "test_fold": self.test_fold,
             "tune": [list(part) for part in self.tune],
             "official_test": list(self.official_test),
+            # left out where it is what it always was, so that older splits keep their hash
+            **({} if self.protocol == "patient" else {"protocol": self.protocol}),
         }
 
     def hash(self) -> str:
@@ -94,6 +104,7 @@ def read_folds(path: Path) -> Folds:
             test_fold=plain["test_fold"],
             tune=tuple(tuple(part) for part in plain["tune"]),
             official_test=tuple(plain["official_test"]),
+            protocol=plain.get("protocol", "patient"),
         )
         stated = plain["hash"]
     except (ValueError, KeyError, TypeError) as error:
@@ -104,44 +115,83 @@ def read_folds(path: Path) -> Folds:
 
 
 def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
-    """Split the `train` images by patient group into stratified folds with a tune part each.
+    """Split images as the protocol says; by patient group, but for `image_random`, and stratified by label and subtype.
 
     Raises:
-        DataError: one class only, fewer groups than folds, or a part without both classes.
+        DataError: one class only, fewer groups than folds, no official test folder where the protocol needs one, or a
+            part without both classes.
         LeakError: never for these folds unless this function is broken; checked all the same.
     """
-    table = index.table[index.table["split"] == "train"].reset_index(drop=True)
-    for value, name in ((0, "NORMAL"), (1, "PNEUMONIA")):
-        groups = table.loc[table["label"] == value, "group"].nunique()
-        if groups == 0:
-            raise DataError(f"{index.root}: no training image is labelled {name}; both classes are needed.")
-        if groups <= spec.count:
-            raise DataError(
-                f"{index.root}: {groups} patient groups have {name} images, too few for {spec.count} folds with a "
-                f"tune part each; at least {spec.count + 1} are needed. Lower folds.count or add patients."
-            )
-    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
-    group = table["group"].to_numpy()
-    image_id = table["image_id"].to_numpy()
+    own_test = index.table["split"] == "test"
+    inside = ~own_test | spec.merge_official_test
+    held_out = index.table.loc[own_test & ~inside, "image_id"]
+    table = index.table[inside].reset_index(drop=True)
+    if spec.held_out_fraction > 0:
+        _require_groups(index, table, round(1 / spec.held_out_fraction), "equal parts, of which one is held out")
+        kept, aside = next(_split(table, round(1 / spec.held_out_fraction), seed, spec))
+        held_out, table = table["image_id"].iloc[aside], table.iloc[kept].reset_index(drop=True)
     test_fold: dict[str, int] = {}
     tune = []
-    for fold, (train, test) in enumerate(_grouped_split(stratum, group, spec.count, seed)):
-        test_fold |= dict.fromkeys(image_id[test].tolist(), fold)
-        few = min(len(set(group[train][table["label"].to_numpy()[train] == label])) for label in (0, 1))
+    for fold, (train, test) in enumerate(_rounds(index, table, spec, seed)):
+        tested = test if isinstance(test, list) else table["image_id"].iloc[test].tolist()
+        test_fold |= dict.fromkeys(tested, fold)
+        trained = table.iloc[train]
+        few = min(int(trained.loc[trained["label"] == label, "group"].nunique()) for label in (0, 1))
         parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
-        _, chosen = next(_grouped_split(stratum[train], group[train], parts, seed + fold + 1))
-        tune.append(tuple(sorted(image_id[train][chosen].tolist())))
+        _, chosen = next(_split(trained, parts, seed + fold + 1, spec))
+        tune.append(tuple(sorted(trained["image_id"].iloc[chosen].tolist())))
+    never = dict.fromkeys(table["image_id"], NEVER)
     folds = Folds(
         count=spec.count,
         seed=seed,
         index_hash=index.hash(),
         tune_fraction=spec.tune_fraction,
-        test_fold=dict(sorted(test_fold.items())),
+        test_fold=dict(sorted((never | test_fold).items())),
         tune=tuple(tune),
-        official_test=tuple(index.table.loc[index.table["split"] == "test", "image_id"]),
+        official_test=() if spec.protocol == "official" else tuple(sorted(held_out)),
+        protocol=spec.protocol,
     )
     check_folds(index, folds)
     return folds
+
+
+Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
+
+
+def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rounds:
+    """Yield, fold by fold, rows of the table that are not tested, and rows that are (or the names of such images)."""
+    if spec.protocol == "official":
+        _require_groups(index, table, 1, "part with a tune part")
+        tested = index.table.loc[index.table["split"] == "test", "image_id"].tolist()
+        if not tested:
+            raise DataError(f"{index.root}: no image is of the official test folder, which protocol official needs.")
+        yield np.arange(len(table)), tested
+    elif spec.protocol == "holdout":
+        parts = round(1 / spec.test_fraction)
+        _require_groups(index, table, parts, "equal parts, of which one is tested,")
+        yield next(_split(table, parts, seed, spec))
+    else:
+        _require_groups(index, table, spec.count, "folds")
+        yield from _split(table, spec.count, seed, spec)
+
+
+def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) -> None:
+    for value, name in ((0, "NORMAL"), (1, "PNEUMONIA")):
+        groups = table.loc[table["label"] == value, "group"].nunique()
+        if groups == 0:
+            raise DataError(f"{index.root}: no training image is labelled {name}; both classes are needed.")
+        if groups <= parts:
+            raise DataError(
+                f"{index.root}: {groups} patient groups have {name} images, too few for {parts} {what} with a "
+                f"tune part each; at least {parts + 1} are needed. Lower folds.count or add patients."
+            )
+
+
+def _split(table: pd.DataFrame, parts: int, seed: int, spec: FoldSpec) -> Any:
+    """Yield (other rows, rows of one part) for each of so many equal parts of a table."""
+    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
+    group = np.arange(len(table)) if spec.protocol == "image_random" else table["group"].to_numpy()
+    return _grouped_split(stratum, group, parts, seed)
 
 
 def _grouped_split(stratum: NDArray[Any], group: NDArray[Any], parts: int, seed: int) -> Any:
@@ -175,7 +225,9 @@ def check_folds(index: Index, folds: Folds) -> None:
                     "(folds.json): delete folds.json and start again to split by patient."
                 )
             part.iloc[rows] = name
-        inside = part.isin(["train", "tune", "test"])
+        # the official folders share patient numbers, and nobody published whether they are the same children
+        compared = ["train", "tune"] if folds.protocol == "official" else ["train", "tune", "test"]
+        inside = part.isin([] if folds.protocol == "image_random" else compared)
         for column, what in (("patient", "patient"), ("sha256", "image content"), ("group", "patient group")):
             sides = part[inside].groupby(table.loc[inside, column]).unique()
             for value, found in sides[sides.map(len) > 1].items():

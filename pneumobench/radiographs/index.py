@@ -230,6 +230,26 @@ def limit_images(index: Index, limit: int, seed: int) -> Index:
     return Index(root=index.root, table=limited)
 
 
+def subset_images(index: Index, count: int, seed: int) -> Index:
+    """Keep a random subset of `count` images with the shares of split, label and subtype of the whole.
+
+    Raises:
+        DataError: there are fewer images.
+    """
+    from sklearn.model_selection import train_test_split
+
+    table = index.table
+    if count > len(table):
+        raise DataError(f"{index.root}: data.subset_images is {count}, and {len(table)} images are there.")
+    if count == len(table):
+        return index
+    stratum = table["split"] + table["label"].astype(str) + table["subtype"]
+    common = stratum.where(stratum.map(stratum.value_counts()) > 1, "rare")
+    stratify = None if (common.value_counts() < 2).any() else common
+    kept, _ = train_test_split(np.arange(len(table)), train_size=count, random_state=seed, stratify=stratify)
+    return Index(root=index.root, table=table.iloc[np.sort(kept)].reset_index(drop=True))
+
+
 def problem_error(root: Path, problems: tuple[str, ...]) -> DataError:
     """Return one error that lists the problems of a data set."""
     shown = "\n".join(f"  {line}" for line in problems[:SHOWN_PROBLEMS])

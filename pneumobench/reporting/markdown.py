@@ -23,6 +23,7 @@ from pneumobench.reporting.words import (
     attention_words,
     controls_words,
     data_words,
+    leak_notice,
     marks,
     shared_patients_words,
     verdict_words,
@@ -43,6 +44,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     parts = [
         f"# Leaderboard: {_text(board.suite)}",
         f"> **{_text(weights_notice(board))}**",
+        *([f"> **{_text(leak_notice(board))}**"] if leak_notice(board) else []),
         _text(data_words(board)),
         "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
         "## Out of fold",

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
-from pneumobench.reporting.words import attention_words, controls_words, data_words, marks, weights_notice
+from pneumobench.reporting.words import attention_words, controls_words, data_words, leak_notice, marks, weights_notice
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.suite import CONTROL_PREFIX
 
@@ -20,7 +20,7 @@ def terminal_table(board: Leaderboard) -> Table:
     table = Table(
         title=f"Leaderboard: {escape(board.suite)}",
         caption=escape(
-            f"{weights_notice(board)}\n{data_words(board)}\n"
+            "\n".join(filter(None, (weights_notice(board), leak_notice(board), data_words(board)))) + "\n"
             "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first.\n"
             + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),

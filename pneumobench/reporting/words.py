@@ -87,13 +87,38 @@ def weights_notice(board: Leaderboard) -> str:
     return "All networks here started from pretrained weights."
 
 
+def protocol_words(protocol: str, folds: int) -> str:
+    """Say in a few words how films were split.
+
+    >>> protocol_words("patient", 5)
+    '5 folds by patient'
+    """
+    return {
+        "patient": f"{folds} folds by patient",
+        "holdout": "one held-out test part, by patient",
+        "official": "trained on the official train folder, tested on the official test folder",
+        "image_random": f"{folds} folds by image, with films of one patient on both sides",
+    }[protocol]
+
+
+def leak_notice(board: Leaderboard) -> str:
+    """Warn of a split that lets patients onto both sides; nothing for others."""
+    if board.protocol != "image_random":
+        return ""
+    return (
+        "Folds by image: films of one patient were trained on and tested. These scores are too good, and are here to "
+        "show by how much."
+    )
+
+
 def data_words(board: Leaderboard) -> str:
     """Say how many films of how many patients were cross-validated and tested, at what size."""
     colour = "gray" if board.channels == 1 else "three channels"
     side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = "synthetic phantom films" if board.source == "phantoms" else "films"
+    split = protocol_words(board.protocol, board.folds)
     text = (
-        f"{len(board.networks)} architectures, {board.folds} folds by patient; {board.images:,} {kind} of "
+        f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of "
         f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
     )

@@ -117,6 +117,7 @@ class Leaderboard:
         suite: name of the suite.
         source: where the radiographs come from: phantoms, kermany or csv.
         seed: seed of the suite.
+        protocol: how films were split, see FoldSpec.
         folds: number of folds.
         epochs: epochs of training each job was given.
         image_side_px: side of the square the networks saw.
@@ -133,6 +134,7 @@ class Leaderboard:
     suite: str
     source: str
     seed: int
+    protocol: str
     folds: int
     epochs: int
     image_side_px: int

@@ -58,12 +58,13 @@ def rank_run(path: Path) -> Leaderboard:
         )
         for row in ordered
     )
-    tested = run.index.loc[list(run.folds.test_fold)]
+    tested = run.index.loc[run.folds.tested()]
     official = run.index.loc[list(run.folds.official_test)]
     return Leaderboard(
         suite=run.records[0].suite,
         source=run.suite.data.source,
         seed=run.records[0].seed,
+        protocol=run.folds.protocol,
         folds=run.folds.count,
         epochs=run.suite.training.epochs,
         image_side_px=run.suite.data.image_side_px,

@@ -437,7 +437,7 @@ def test_config_has_every_setting_but_no_path() -> None:
     config = suite_config(suite, "resnet18", 4)
     assert "canary" not in json.dumps(config)
     assert config["architectures"] == {"names": ["resnet18"], "weights": "folder"}
-    assert config["training"] == dataclasses.asdict(suite.training)
+    assert config["training"] == suite.plain()["training"]
     assert config["data"]["source"] == "csv"
     assert config["training_hash"] == suite.training_hash()
     assert config["job"] == {"architecture": "resnet18", "fold": 4}

@@ -1,0 +1,77 @@
+"""The leak-effect table: scores of the same networks under several protocols, in the terminal and as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pneumobench.files import write_text
+from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.results.protocol_effect import REFERENCE, ProtocolEffect
+
+HEADINGS = ("architecture", "protocol", "films tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
+MEANING = (
+    "The same networks, settings and films; only the split differs. `patient`: folds by patient. `image_random`: folds "
+    "by image, with films of one patient on both sides. `official`: trained on the official train folder, tested on "
+    "the official test folder, another population. `holdout`: one test part by patient. Intervals: bootstrap over "
+    "patients; patients who are tested under both protocols are drawn together."
+)
+
+
+def _cells(effect: ProtocolEffect) -> list[str]:
+    auc = f"{number(effect.auc, 4)} {interval_text(effect.auc_interval, 4)}".strip()
+    difference = NOTHING
+    if effect.difference is not None:
+        difference = f"{number(effect.difference, 4)} {interval_text(effect.difference_interval, 4)}".strip()
+    return [effect.architecture, effect.protocol, f"{effect.images:,}", auc, difference]
+
+
+def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
+    """Return the table for a terminal."""
+    table = Table(title="Effect of the split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(escape(heading), justify="left" if place < 2 else "right")
+    for effect in effects:
+        table.add_row(*map(escape, _cells(effect)))
+    return table
+
+
+def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], command: str) -> Path:
+    """Write README.md and leak_effect.csv into a folder and return the first."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ends = ("low", "high")
+    writer.writerow(
+        ["architecture", "protocol", "images", "auc", *(f"auc_{end}" for end in ends), "difference",
+         *(f"difference_{end}" for end in ends)]
+    )  # fmt: skip
+    for effect in effects:
+        bounds = [
+            "" if interval is None else f"{getattr(interval, end):.6f}"
+            for interval in (effect.auc_interval, effect.difference_interval)
+            for end in ends
+        ]
+        difference = "" if effect.difference is None else f"{effect.difference:.6f}"
+        writer.writerow(
+            [
+                effect.architecture,
+                effect.protocol,
+                effect.images,
+                f"{effect.auc:.6f}",
+                *bounds[:2],
+                difference,
+                *bounds[2:],
+            ]
+        )
+    write_text(folder / "leak_effect.csv", buffer.getvalue())
+    lines = ["# Effect of the split", "", MEANING, "", f"`{command}`", ""]
+    lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | ---: |"]
+    lines += ["| " + " | ".join(_cells(effect)) + " |" for effect in effects]
+    write_text(folder / "README.md", "\n".join(lines) + "\n")
+    return folder / "README.md"

@@ -38,7 +38,7 @@ SIDE_BY_SIDE = {
     "lungs": FOUNDATION | {"radiographs"},
     "architectures": FOUNDATION,
     "metrics": FOUNDATION,
-    "claims": FOUNDATION,
+    "claims": FOUNDATION | {"metrics"},
     "attributions": FOUNDATION | {"radiographs", "lungs", "architectures", "metrics"},
 }
 MAX_LINES = 320

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.errors import SettingsError
+from pneumobench.metrics.operating_point import CONFUSION_METRICS
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+METRICS: Final = (*CONFUSION_METRICS, "f1_normal", "macro_f1", "negative_predictive_value")
 Relation = Literal["=", ">", ">=", "<", "<="]
 ROUNDING_NOISE: Final = 1e-9  # half a unit of the last digit is rounded up by some and down by others
 SIZE_MAX: Final = 20_000  # images; and of an unknown prevalence, whose matrices grow with the cube:
@@ -76,10 +78,6 @@ class Reported:
         return np.asarray(compared)
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.asarray(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0))
-
-
 def metric_of(name: str, tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:
     """Return a metric of confusion matrices with counts (N,) each; NaN where it is undefined.
 
@@ -88,27 +86,13 @@ def metric_of(name: str, tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floa
     """
     if name not in METRICS:
         raise SettingsError(f"metric {name!r} is not known; known are {', '.join(METRICS)}.")
-    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    f1, f1_normal = _ratio(2 * tp, 2 * tp + fp + fn), _ratio(2 * tn, 2 * tn + fp + fn)
-    values: dict[str, Floats] = {
-        "accuracy": _ratio(tp + tn, tp + fn + fp + tn),
-        "recall": recall,
-        "specificity": specificity,
-        "precision": _ratio(tp, tp + fp),
-        "negative_predictive_value": _ratio(tn, tn + fn),
-        "f1": f1,
-        "f1_normal": f1_normal,
-        "macro_f1": (f1 + f1_normal) / 2,
-        "balanced_accuracy": (recall + specificity) / 2,
-        "mcc": _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
-    }
-    return values[name]
-
-
-METRICS: Final = (
-    "accuracy", "recall", "specificity", "precision", "negative_predictive_value", "f1", "f1_normal", "macro_f1",
-    "balanced_accuracy", "mcc",
-)  # fmt: skip
+    if name == "negative_predictive_value":
+        return CONFUSION_METRICS["precision"](tn, fp, fn, tp)
+    if name == "f1_normal":
+        return CONFUSION_METRICS["f1"](tn, fp, fn, tp)
+    if name == "macro_f1":
+        return (metric_of("f1", tp, fn, fp, tn) + metric_of("f1_normal", tp, fn, fp, tn)) / 2
+    return CONFUSION_METRICS[name](tp, fn, fp, tn)
 
 
 def read_reported(name: str, text: str) -> Reported:

@@ -246,6 +246,46 @@ def threshold_for_sensitivity(probability: ArrayLike, has_pneumonia: ArrayLike, 
     return float(thresholds[np.flatnonzero(enough)[-1]])
 
 
+def threshold_best(probability: ArrayLike, has_pneumonia: ArrayLike, *, metric: str) -> float:
+    """Return the threshold with the largest value of a metric of CONFUSION_METRICS, the lowest among equals.
+
+    Args:
+        probability: (N,) in [0, 1], of the tune part.
+        has_pneumonia: (N,) of 0 and 1, both classes.
+        metric: its name, such as `f1` or `mcc`.
+
+    Raises:
+        ValueError: malformed arrays, or only one class.
+
+    >>> threshold_best([0.1, 0.2, 0.6, 0.8], [0, 0, 1, 1], metric="mcc")
+    0.4
+    """
+    thresholds, tp, fp, labels = _candidates(probability, has_pneumonia)
+    true, false = tp.astype(np.float64), fp.astype(np.float64)
+    values = CONFUSION_METRICS[metric](true, labels.sum() - true, false, (~labels).sum() - false)
+    return float(thresholds[np.nanargmax(values)])
+
+
+def threshold_for_cost(probability: ArrayLike, has_pneumonia: ArrayLike, *, miss_cost: float) -> float:
+    """Return the threshold with the least cost, the lowest among equals.
+
+    Args:
+        probability: (N,) in [0, 1], of the tune part.
+        has_pneumonia: (N,) of 0 and 1, both classes.
+        miss_cost: cost of a missed pneumonia in false alarms, above 0.
+
+    Raises:
+        ValueError: malformed arrays, only one class, or a cost that is not above 0.
+
+    >>> threshold_for_cost([0.1, 0.3, 0.2, 0.8], [0, 0, 1, 1], miss_cost=5)
+    0.15
+    """
+    if not miss_cost > 0:
+        raise ValueError(f"miss_cost is {miss_cost}; expected a number above 0, in false alarms.")
+    thresholds, tp, fp, labels = _candidates(probability, has_pneumonia)
+    return float(thresholds[np.argmin(miss_cost * (labels.sum() - tp) + fp)])
+
+
 def _candidates(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats, Integers, Integers, Booleans]:
     """Return every distinguishable threshold, rising, with its true and false positives, and the labels."""
     scores, labels = checked_scores(probability, has_pneumonia)

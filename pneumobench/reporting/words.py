@@ -7,6 +7,7 @@ from typing import Final
 from pneumobench.results.explained import MethodSummary
 from pneumobench.results.leaderboard import Leaderboard, Row
 from pneumobench.results.record import CONTROL_ORIGIN
+from pneumobench.results.scores import MISS_COST
 
 BLANKED_WORDS: Final = (
     "AUC out of fold on the films that have a lung mask, with its 95 % interval over patients. A network that scores "
@@ -19,6 +20,14 @@ METHODS_WORDS: Final = (
     "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
     "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
 )
+RULE_WORDS: Final = {
+    "youden": "largest recall + specificity",
+    "f1": "largest F1",
+    "mcc": "largest MCC",
+    "sensitivity_95": "recall of 95 %",
+    "specificity_95": "specificity of 95 %",
+    "cost": f"a miss costs {MISS_COST} false alarms",
+}
 METHOD_HEADINGS: Final = (
     "method", "films", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
     "s / film", "verdict",

@@ -10,7 +10,7 @@ import pandas as pd
 from pneumobench.metrics.comparison import AucDifference
 from pneumobench.results.explained import BlankedScore, MethodSummary
 from pneumobench.results.lung_attention import AttentionSummary
-from pneumobench.results.scores import MeanSpread, Scores
+from pneumobench.results.scores import ChosenPoint, MeanSpread, Scores
 
 State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
 STATE_ORDER: Final[tuple[State, ...]] = ("complete", "incomplete", "failed", "not run")
@@ -53,6 +53,7 @@ class Row:
         official: the official test folder, mean probability of the folds' models; None when there is none.
         official_fold_spread: mean and deviation of the folds' models on the official test folder.
         thresholds: probability threshold from the tune part, by fold.
+        points: decisions at the thresholds that each rule chooses on the tune parts.
         attention: lung attention by method and mask tier, the largest set first.
         blanked: AUC out of fold with parts of the film blanked, `none` first; empty where it was not asked.
         methods: attribution methods that were checked.
@@ -78,6 +79,7 @@ class Row:
     official: Scores | None
     official_fold_spread: dict[str, MeanSpread]
     thresholds: dict[int, float]
+    points: dict[str, ChosenPoint]
     attention: tuple[AttentionSummary, ...]
     blanked: dict[str, BlankedScore]
     methods: tuple[MethodSummary, ...]

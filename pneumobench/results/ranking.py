@@ -24,6 +24,7 @@ from pneumobench.results.leaderboard import (
 from pneumobench.results.lung_attention import explained_rows, summaries
 from pneumobench.results.record import JobRecord
 from pneumobench.results.scores import (
+    chosen_points,
     fold_model,
     fold_scores,
     official_predictions,
@@ -133,6 +134,7 @@ def _row(run: GatheredRun, architecture: str) -> Row:
         official=official_scores(models, group) if has_official else None,
         official_fold_spread=spread([fold_scores(m, m.official) for m in models]) if has_official else {},
         thresholds={model.fold: model.threshold for model in models},
+        points=chosen_points(models),
         attention=(),
         blanked=blanked_scores(asked, group),
         methods=method_summaries(asked, pooled, group),

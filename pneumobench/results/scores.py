@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,17 @@ from pneumobench.metrics.intervals import Interval, area_under_roc_interval
 from pneumobench.metrics.operating_point import Confusion
 
 DEFAULT_THRESHOLD: Final = 0.5
+MISS_COST: Final = 5  # false alarms that one missed pneumonia weighs as much as, for the rule `cost`
+ThresholdRule: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
+MAIN_RULE: Final = "youden"
+THRESHOLD_RULES: Final[dict[str, ThresholdRule]] = {
+    MAIN_RULE: operating_point.threshold_youden,
+    "f1": partial(operating_point.threshold_best, metric="f1"),
+    "mcc": partial(operating_point.threshold_best, metric="mcc"),
+    "sensitivity_95": partial(operating_point.threshold_for_sensitivity, at_least=0.95),
+    "specificity_95": partial(operating_point.threshold_for_specificity, at_least=0.95),
+    "cost": partial(operating_point.threshold_for_cost, miss_cost=MISS_COST),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +81,22 @@ class FoldModel:
 
     Args:
         fold: number of the fold.
-        threshold: probability threshold with the largest Youden index on the tune part.
+        thresholds: probability threshold by each rule of THRESHOLD_RULES on the tune part.
         temperature: what logits are divided by, fitted on the tune part.
         test: out-of-fold rows: image_id, label, logit, probability, tempered.
         official: the official test rows, the same columns; may be empty.
     """
 
     fold: int
-    threshold: float
+    thresholds: dict[str, float]
     temperature: float
     test: pd.DataFrame
     official: pd.DataFrame
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of MAIN_RULE."""
+        return self.thresholds[MAIN_RULE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +117,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
     columns = ["image_id", "label", "logit", "probability", "tempered"]
     return FoldModel(
         fold=fold,
-        threshold=operating_point.threshold_youden(_probability(tune), has_pneumonia),
+        thresholds={name: rule(_probability(tune), has_pneumonia) for name, rule in THRESHOLD_RULES.items()},
         temperature=temperature,
         test=table.loc[table["split"] == "test", columns].sort_values("image_id", ignore_index=True),
         official=table.loc[table["split"] == "official_test", columns].sort_values("image_id", ignore_index=True),
@@ -146,6 +164,45 @@ def official_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores | 
         return None
     threshold = float(np.mean([model.threshold for model in models]))
     return _scores(table, [(_probability(table), _labels(table), threshold)], group)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenPoint:
+    """What a rule that chooses thresholds on the tune parts leads to.
+
+    Args:
+        threshold: mean over the folds' models.
+        pooled: decisions on out-of-fold images, each with the threshold of its own fold.
+        official: decisions on the official test folder at the mean threshold; None when there is none.
+    """
+
+    threshold: float
+    pooled: OperatingPoint
+    official: OperatingPoint | None
+
+
+def chosen_points(models: list[FoldModel]) -> dict[str, ChosenPoint]:
+    """Return the decisions by each rule of THRESHOLD_RULES; nothing without models."""
+    if not models:
+        return {}
+    official = official_predictions(models)
+    points = {}
+    for name in THRESHOLD_RULES:
+        pooled = Confusion(tp=0, fn=0, fp=0, tn=0)
+        for model in models:
+            pooled += operating_point.confusion_at(
+                _probability(model.test), _labels(model.test), threshold=model.thresholds[name]
+            )
+        mean = float(np.mean([model.thresholds[name] for model in models]))
+        found = None
+        if official["label"].nunique() == 2:
+            found = operating_point.confusion_at(_probability(official), _labels(official), threshold=mean)
+        points[name] = ChosenPoint(
+            threshold=mean,
+            pooled=operating_point_of(pooled),
+            official=None if found is None else operating_point_of(found),
+        )
+    return points
 
 
 def fold_scores(model: FoldModel, rows: pd.DataFrame) -> Scores:

@@ -14,6 +14,8 @@ from pneumobench.metrics.operating_point import (
     Confusion,
     confusion_at,
     confusion_metrics,
+    threshold_best,
+    threshold_for_cost,
     threshold_for_sensitivity,
     threshold_for_specificity,
     threshold_youden,
@@ -233,3 +235,27 @@ def test_a_tune_part_of_one_class_is_refused(choose: Any) -> None:
 def test_shares_out_of_range_are_refused(choose: Any, at_least: float) -> None:
     with pytest.raises(ValueError, match=r"expected a share in \(0, 1\], such as 0.95"):
         choose([0.1, 0.9], [0, 1], at_least=at_least)
+
+
+@given(st.data())
+def test_thresholds_of_a_metric_or_a_cost_are_the_best_there_are(data: st.DataObject) -> None:
+    count = data.draw(st.integers(4, 25))
+    probability = np.array(
+        data.draw(st.lists(st.sampled_from(np.linspace(0, 1, 9).tolist()), min_size=count, max_size=count))
+    )
+    label = np.arange(count) % 3 == 0
+    every = [-0.1, *((np.unique(probability)[:-1] + np.unique(probability)[1:]) / 2), 1.1]
+    for metric in ("f1", "mcc"):
+        best = threshold_best(probability, label, metric=metric)
+        values = [confusion_metrics(confusion_at(probability, label, threshold=t))[metric] for t in every]
+        reached = confusion_metrics(confusion_at(probability, label, threshold=best))[metric]
+        assert reached == pytest.approx(np.nanmax(values))
+    for miss_cost in (0.5, 1, 5):
+        costs = [miss_cost * c.fn + c.fp for c in (confusion_at(probability, label, threshold=t) for t in every)]
+        chosen = confusion_at(probability, label, threshold=threshold_for_cost(probability, label, miss_cost=miss_cost))
+        assert miss_cost * chosen.fn + chosen.fp == min(costs)
+
+
+def test_a_cost_has_to_be_a_cost() -> None:
+    with pytest.raises(ValueError, match="miss_cost is 0"):
+        threshold_for_cost([0.1, 0.9], [0, 1], miss_cost=0)

@@ -1,0 +1,79 @@
+"""Options of a suite, from the command line to the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumobench.cli import main
+from pneumobench.results.store import RunFolder
+
+SMALL = ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.checked_images_per_fold", "0"]
+
+
+def test_one_suite_under_three_protocols(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "smoke", "--protocols", "image_random,patient,official", *SMALL]) == 0
+    shown = capsys.readouterr().out
+    assert "Effect of the split" in shown
+    assert "films of one patient were trained on and tested" in " ".join(shown.split())
+    table = pd.read_csv("runs/smoke-protocols/leak_effect.csv")
+    assert set(table["architecture"]) == {"test_resnet", "control-majority", "control-thumbnail-without-lungs"}
+    rows = {row["protocol"]: row for row in table.to_dict("records") if row["architecture"] == "test_resnet"}
+    assert list(rows) == ["image_random", "patient", "official"]
+    reference = rows.pop("patient")
+    assert np.isnan(reference["difference"])
+    for row in rows.values():
+        assert row["difference"] == pytest.approx(row["auc"] - reference["auc"], abs=2e-6)
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    readme = Path("runs/smoke-protocols/README.md").read_text()
+    assert "`pneumobench run smoke --architectures test_resnet --protocols" in readme
+    page = Path("runs/smoke-image_random/leaderboard/index.html").read_text()
+    assert "2 folds by image, with films of one patient on both sides" in page
+    # a run of another protocol does not go on in the same folder
+    assert main(["run", "smoke", "--name", "smoke-patient", "--folds.protocol", "image_random", *SMALL]) == 2
+    assert "smoke-patient" in capsys.readouterr().err
+
+
+def test_a_recipe_of_many_options_runs_to_its_leaderboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(
+        """
+name: recipe
+data: {image_side_px: 32, crop: none, phantoms: {patients: 40, official_test_patients: 4, side_px: 64}}
+folds: {protocol: holdout, count: 1, test_fraction: 0.2, tune_fraction: 0.2, merge_official_test: true}
+augmentation: {clahe: 0.3, gamma: 0.3, gaussian_noise: 0.2, motion_blur: 0.1, median_blur: 0.1, coarse_dropout: 0.1}
+architectures: {names: [test_resnet]}
+controls: {names: [majority]}
+training:
+  epochs: 2
+  head: [dense 16, batch_norm, relu, dropout 0.3]
+  head_weight_decay: 0.01
+  fine_tuning: {trained: last_blocks, count: 2, unfreeze_every_epochs: 1}
+  loss: focal
+  class_weights: balanced
+  balanced_sampler: true
+  optimizer: adam
+  schedule: plateau
+  monitor: tune_accuracy
+  early_stopping_patience: 3
+explanation: {methods: [gradcam], checked_images_per_fold: 2}
+"""
+    )
+    assert main(["run", "recipe.yaml"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the imbalance of the classes is corrected twice" in shown
+    assert "one held-out test part, by patient" in shown
+    run = RunFolder(tmp_path / "runs/recipe")
+    (record,) = (record for record in run.records() if not record.is_control)
+    assert record.completed, record.reason
+    assert record.cost is not None
+    assert 0 < record.cost.trainable_parameters < record.cost.parameters
+    assert set(run.predictions(record)["split"]) == {"tune", "test"}

@@ -61,7 +61,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of films and drawn lung masks")
     parser.add_argument("--lung-masks", default="lung_masks", help="folder of drawn masks, relative to DATA")
-    parser.add_argument("--epochs", type=int, default=16, help="passes over the films")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the films")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split, the weights, order and augmentation")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--limit", type=int, help="a trial on about this many films of each folder; never shipped")

@@ -6,8 +6,8 @@ For every film, one after the other so that both sides meet the same machine:
 
 1. the time of an explanation of a fixed number of samples over that of as many bare batched forward passes;
 2. the time to an answer, which is a rank correlation of at least 0.9 with a reference that the package computes from
-   5,000 samples of its own. Ours stops by itself. The package has no stop: it is given the moment at which its answer
-   first reached 0.9, which nobody could know, and at the latest the end of the 1,000 samples that it takes by default.
+   5,000 samples of its own. Ours stops by itself. The package has no stop: its user waits for the 1,000 samples that it
+   takes by default. Also shown is the moment at which its answer first reached 0.9, which nobody could know.
 
 The package runs in its own way: batches of 10 in float32. Both sides use the same superpixels; ours is charged for
 them and for the regression, the package for neither.
@@ -62,6 +62,8 @@ class Measured:
     package_s: float
     package_samples: int
     package_correlation: float
+    package_default_s: float
+    package_default_correlation: float
 
 
 def main() -> None:
@@ -200,6 +202,8 @@ def _measure(architecture: Architecture, film: Tensor, number: int, options: arg
         package_s=moments[(reached - 1) // PACKAGE_BATCH],
         package_samples=reached,
         package_correlation=_correlation(package.weights(data[:reached], probability[:reached]), reference),
+        package_default_s=moments[-1],
+        package_default_correlation=_correlation(package.weights(data, probability), reference),
     )
 
 
@@ -232,13 +236,14 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
         "| --- | --- | --- | --- | --- |",
         f"| {options.samples} samples against bare forward passes in bfloat16 | {total['equal_samples_s']:.2f} "
         f"| {total['forward_s']:.2f} | {total['equal_samples_s'] / total['forward_s']:.3f} | at most 1.1 |",
-        f"| answer (rank correlation {ENOUGH} with {options.reference_samples} samples) against the package lime "
-        f"| {total['answer_s']:.2f} | {total['package_s']:.2f} | {total['answer_s'] / total['package_s']:.3f} "
-        "| at most 0.333 |",
+        f"| answer against the package lime, which takes {options.package_samples} samples | {total['answer_s']:.2f} "
+        f"| {total['package_default_s']:.2f} | {total['answer_s'] / total['package_default_s']:.3f} | at most 0.333 |",
+        f"| answer against the package lime, stopped by an oracle | {total['answer_s']:.2f} "
+        f"| {total['package_s']:.2f} | {total['answer_s'] / total['package_s']:.3f} | |",
         "",
-        f"Reached {ENOUGH}: ours {reached['answer']} of {len(table)}, the package {reached['package']} of {len(table)} "
-        f"within {options.package_samples} samples; where it did not, the time of all of them is counted. Totals over "
-        "all films.",
+        f"An answer has a rank correlation of {ENOUGH} with {options.reference_samples} samples of the package. Ours "
+        f"stops by itself; it had one on {reached['answer']} of {len(table)} films, the package on {reached['package']}. "
+        "The oracle knows the reference and stops the package at the first batch that agrees. Totals over all films.",
         "",
         "| " + " | ".join(table.columns) + " |",
         "| " + " | ".join("---" for _ in table.columns) + " |",

@@ -76,6 +76,7 @@ def test_the_first_published_run_is_complete() -> None:
     run = RunFolder(KERMANY_CPU)
     records = [record for record in run.records() if not record.is_control]
     assert len(records) == 35
+    assert len(run.records()) == 35 + 4 * 5, "four controls on every fold"
     assert {record.software["dirty"] for record in records} == {"no"}
     assert {record.weights_origin for record in records} == {"random"}
     _, predictions = _read(KERMANY_CPU)

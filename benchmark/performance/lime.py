@@ -242,8 +242,9 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
         f"| {total['package_s']:.2f} | {total['answer_s'] / total['package_s']:.3f} | |",
         "",
         f"An answer has a rank correlation of {ENOUGH} with {options.reference_samples} samples of the package. Ours "
-        f"stops by itself; it had one on {reached['answer']} of {len(table)} films, the package on {reached['package']}. "
-        "The oracle knows the reference and stops the package at the first batch that agrees. Totals over all films.",
+        f"stops by itself; it had one on {reached['answer']} of {len(table)} films, the package on "
+        f"{reached['package']}. The oracle knows the reference and stops the package at the first batch that agrees. "
+        "Totals over all films.",
         "",
         "| " + " | ".join(table.columns) + " |",
         "| " + " | ".join("---" for _ in table.columns) + " |",

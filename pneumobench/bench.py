@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.architectures.head import attach_head
 from pneumobench.architectures.registry import registered
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.crop import film_crop
@@ -75,20 +72,6 @@ class Bench:
         ]
         return pd.concat(parts)
 
-    def build(self, name: str, *, weights: str | None = None) -> Architecture:
-        """Build an architecture with its initial weights, the same for every fold, or with other `weights`."""
-        suite = self.suite
-        architecture = build_architecture(
-            name,
-            in_channels=suite.data.channels,
-            image_side_px=suite.data.image_side_px,
-            weights=suite.architectures.weights if weights is None else weights,
-            seed=suite.seed,
-        )
-        torch.manual_seed(suite.seed)
-        attach_head(architecture, suite.training.head)
-        return architecture
-
     def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
         """Return the part of a job's record that is known before it starts, as of a failed job."""
         registration = registered().get(name)
@@ -107,16 +90,25 @@ class Bench:
         )
 
 
+def open_suite(path: Path) -> tuple[RunFolder, Suite]:
+    """Return the folder of a run and its settings.
+
+    Raises:
+        SettingsError: the folder is not a run.
+    """
+    folder = RunFolder(path)
+    if not folder.suite_yaml.is_file():
+        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
+    return folder, load_suite(folder.suite_yaml)
+
+
 def open_run(path: Path, data: str | None, console: Console) -> Bench:
     """Return the data, folds and settings of a finished run; nothing is written.
 
     Raises:
         SettingsError: the folder is not a run, or its radiographs are not those of the run.
     """
-    folder = RunFolder(path)
-    if not folder.suite_yaml.is_file():
-        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
-    suite = load_suite(folder.suite_yaml)
+    folder, suite = open_suite(path)
     if data is not None:
         suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
     return open_data(suite, folder, cache=path.parent / ".cache", console=console)

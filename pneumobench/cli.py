@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumobench.cli_options import command_parser, split_overrides
+from pneumobench import cli_questions
+from pneumobench.cli_options import command_parser, folds_asked, split_overrides
 from pneumobench.errors import PneumobenchError, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pneumobench.questions import Questions
     from pneumobench.results.leaderboard import Leaderboard
     from pneumobench.suite import Suite
 
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
-            "explain": _explain, "gallery": _gallery, "conformance": _conformance, "claims": _claims,
+            "explain": cli_questions.explain, "gallery": cli_questions.gallery, "evaluate": cli_questions.evaluate,
+            "conformance": _conformance, "claims": _claims,
             "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], console: Console) -> tuple[int, Leaderboard]:
-    folds = _folds(options.folds)
+    folds = folds_asked(options.folds)
     console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
     from pneumobench.reporting.terminal import terminal_table
     from pneumobench.reporting.wandb_tracking import tracker_for
@@ -145,61 +146,6 @@ def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], conso
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
     return (EXIT_CHECK_FAILED if failed else 0), outcome.leaderboard.board
-
-
-def _folds(text: str | None) -> list[int] | None:
-    try:
-        return [int(fold) for fold in text.split(",")] if text else None
-    except ValueError as error:
-        raise SettingsError(f"--folds {text}: expected numbers with commas, e.g. 0,1.") from error
-
-
-def _questions(options: argparse.Namespace) -> Questions:
-    from pneumobench.questions import Questions
-
-    return Questions(
-        data=options.data,
-        methods=options.methods.split(",") if options.methods else None,
-        folds=_folds(options.folds),
-        architectures=options.architectures.split(",") if options.architectures else None,
-        plugins=options.plugin,
-    )
-
-
-def _explain(options: argparse.Namespace, rest: list[str]) -> int:
-    del rest
-    from rich.console import Console
-
-    from pneumobench.questions import explain, explain_image
-    from pneumobench.reporting.film_answers import film_table
-    from pneumobench.reporting.terminal import terminal_table
-
-    if options.images is not None and options.images < 1:
-        raise SettingsError(f"--images {options.images}: expected 1 or more.")
-    if options.images is not None and options.image is not None:
-        raise SettingsError("--image explains one film and --images many of the run's: give one of the two.")
-    console = Console()
-    if options.image is not None:
-        film = explain_image(options.run, options.image, _questions(options), console=console)
-        console.print(film_table(film))
-        console.print(f"picture: {film.picture}", highlight=False, soft_wrap=True)
-        return 0
-    paths = explain(options.run, _questions(options), images=options.images, console=console)
-    console.print(terminal_table(paths.board))
-    console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
-    return 0
-
-
-def _gallery(options: argparse.Namespace, rest: list[str]) -> int:
-    del rest
-    from rich.console import Console
-
-    from pneumobench.questions import draw_gallery
-
-    console = Console()
-    page = draw_gallery(options.run, _questions(options), console=console)
-    console.print(f"gallery: {page}", highlight=False, soft_wrap=True)
-    return 0
 
 
 def _audit(options: argparse.Namespace, rest: list[str]) -> int:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pneumobench.errors import SettingsError
+
 DEFAULT_SUITE = "quickstart"
 
 
@@ -67,6 +69,15 @@ def command_parser() -> argparse.ArgumentParser:
         "gallery", help="draw mean heat maps and every error of the trained networks of a run", allow_abbrev=False
     )
     _question_options(gallery)
+    external = commands.add_parser(
+        "evaluate",
+        help="score the trained networks of a run on films of another source, without training",
+        allow_abbrev=False,
+    )
+    external.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
+    external.add_argument("table", type=Path, help="CSV table image,label[,patient]; paths are relative to it")
+    external.add_argument("--name", help="what the data are called (default: the folder of the table)")
+    _choice_options(external)
     proof = commands.add_parser(
         "conformance",
         help="check that heat maps show planted evidence, by architecture and attribution method",
@@ -113,7 +124,23 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
 def _question_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
     parser.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
+    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    _choice_options(parser)
+
+
+def _choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--architectures", metavar="A,B", help="only these")
     parser.add_argument("--folds", metavar="0,1", help="only these")
-    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+
+
+def folds_asked(text: str | None) -> list[int] | None:
+    """Return the folds of `0,1`; None = all.
+
+    Raises:
+        SettingsError: something else than numbers with commas.
+    """
+    try:
+        return [int(fold) for fold in text.split(",")] if text else None
+    except ValueError as error:
+        raise SettingsError(f"--folds {text}: expected numbers with commas, e.g. 0,1.") from error

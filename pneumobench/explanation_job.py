@@ -20,11 +20,11 @@ from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness,
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
 from pneumobench.bench import Bench
-from pneumobench.errors import NotAvailableError, PneumobenchError, RecordError
-from pneumobench.files import sha256_of_file
+from pneumobench.errors import NotAvailableError, PneumobenchError
 from pneumobench.lungs.blanking import BLANKINGS
 from pneumobench.metrics.attention_drift import attention_drift
 from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.networks import trained_network
 from pneumobench.reporting.progress import duration
 from pneumobench.results.explanations import (
     NOT_BLANKED,
@@ -37,7 +37,6 @@ from pneumobench.results.explanations import (
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord, read_record
 from pneumobench.training.cost import device_of, hardware
-from pneumobench.training.fit import load_weights
 from pneumobench.training.predictions import probability_of, score_films
 
 
@@ -85,7 +84,7 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     todo = [m for m in wanted if m.name not in known or (redo and known[m.name].sample != images)]
     if earlier is not None and not todo:
         return False
-    architecture = trained_architecture(bench, job)
+    architecture = trained_network(bench.suite, bench.folder, job)
     rows = rows_to_explain(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
     tables: dict[str, pd.DataFrame] = {}
     facts: dict[str, MethodFacts] = dict(earlier.methods) if earlier else {}
@@ -111,30 +110,6 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     )
     write_explanations(bench.folder, record, tables)
     return True
-
-
-def trained_architecture(bench: Bench, job: JobRecord) -> Architecture:
-    """Return the network of a completed job with its trained weights, in eval mode, on the device of the suite.
-
-    Raises:
-        RecordError: the weights are missing or not those of the record.
-    """
-    path = bench.folder.weights_path(job.architecture, job.fold)
-    if not path.is_file() or sha256_of_file(path) != job.hashes["weights"]:
-        raise RecordError(
-            f"{path}: found {'other weights' if path.is_file() else 'no such file'}, expected the weights that the "
-            "record beside it names. Bring them back, or delete the job's folder and run the suite again."
-        )
-    architecture = bench.build(job.architecture, weights="none")
-    load_weights(architecture, path)
-    architecture.module.eval().to(device_of(bench.suite.training))
-    # films are normalised as in training; pretrained weights bring statistics of their own
-    mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
-    return dataclasses.replace(
-        architecture,
-        pixel_mean=architecture.pixel_mean if mean is None else float(mean),
-        pixel_std=architecture.pixel_std if std is None else float(std),
-    )
 
 
 def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:

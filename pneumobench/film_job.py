@@ -15,13 +15,13 @@ from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.bench import Bench
 from pneumobench.errors import NotAvailableError
-from pneumobench.explanation_job import trained_architecture
 from pneumobench.files import sha256_of_file
 from pneumobench.gallery_job import film_tiles, lung_share
 from pneumobench.lungs.crop import FIXED_BOX, Crop, lung_box
 from pneumobench.lungs.quality import check_lungs, read_bounds
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, segment_lungs
+from pneumobench.networks import trained_network
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import CropBox, cropped, film_to_square, mask_to_square
 from pneumobench.reporting.film_answers import FilmAnswer, FilmExplanation
@@ -120,7 +120,7 @@ def explain_film(
         probabilities: dict[int, float] = {}
         heat: dict[str, list[NDArray[np.float32]]] = {}
         for job in (job for job in asked if job.architecture == name):
-            architecture = trained_architecture(bench, job)
+            architecture = trained_network(bench.suite, bench.folder, job)
             logit = score_films(architecture, [films], bench.suite.training)
             probabilities[job.fold] = float(probability_of(logit)[0])
             for method in methods:

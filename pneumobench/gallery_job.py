@@ -20,8 +20,8 @@ from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, draw_overlay, write_panel
 from pneumobench.bench import Bench
 from pneumobench.errors import NotAvailableError
-from pneumobench.explanation_job import trained_architecture
 from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.networks import trained_network
 from pneumobench.reporting.gallery_pages import ErrorFilm, GalleryNetwork, write_gallery_pages
 from pneumobench.results.lung_attention import outcome_of
 from pneumobench.results.record import JobRecord
@@ -78,7 +78,10 @@ def write_galleries(
     errors: dict[str, list[ErrorFilm]] = {}
     means: dict[str, _MeanMaps] = {}
     for job in track(jobs, "drawing", console=console, transient=True, disable=not console.is_terminal):
-        architecture, mean = trained_architecture(bench, job), means.setdefault(job.architecture, _MeanMaps())
+        architecture, mean = (
+            trained_network(bench.suite, bench.folder, job),
+            means.setdefault(job.architecture, _MeanMaps()),
+        )
         images = bench.fold_images(job.fold)
         sample = rows_to_explain(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
         for some in _parts(sample):

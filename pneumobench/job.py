@@ -18,6 +18,7 @@ from pneumobench.bench import Bench
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
+from pneumobench.networks import build_network
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages
 from pneumobench.radiographs.folds import Part
@@ -83,7 +84,7 @@ def _completed(
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
     job_folder = bench.folder.job_folder(name, fold)
     reset_peak_memory()
-    architecture = bench.build(name)
+    architecture = build_network(suite, name)
     if architecture.heatmap_layers:  # a wrong layer is found now, not after the training
         choose_layer(architecture, suite.data.image_side_px)
     data = FoldDataModule(

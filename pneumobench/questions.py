@@ -1,4 +1,4 @@
-"""Questions to a finished run: explain its networks further, put one film to them, draw its gallery."""
+"""Questions to a finished run: explain its networks further, draw its gallery, put other films to them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rich.console import Console
 from pneumobench.architectures.registry import load_plugin_file
 from pneumobench.attributions.explain import METHOD as MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
-from pneumobench.bench import Bench, open_run
+from pneumobench.bench import Bench, open_run, open_suite
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.evaluation_job import ExternalEvaluation, evaluate_networks
 from pneumobench.explanation_job import explain_jobs
 from pneumobench.film_job import explain_film
 from pneumobench.gallery_job import write_galleries
@@ -20,7 +21,9 @@ from pneumobench.reporting.film_answers import FilmExplanation
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.results.record import JobRecord, read_record
 from pneumobench.results.run_state import claim_folder
+from pneumobench.results.store import RunFolder
 from pneumobench.runner import check_folds_asked
+from pneumobench.suite import Suite
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
@@ -68,17 +71,56 @@ def explain(path: Path, asked: Questions, *, images: int | None = None, console:
 def explain_image(path: Path, image: Path, asked: Questions, *, console: Console) -> FilmExplanation:
     """Put one film, of the run's data or new, to the trained networks of a run folder; see `explain_film`."""
     bench, jobs, methods = _open_questions(path, asked, console)
-    return explain_film(bench, image, _completed_networks(bench, jobs), methods or [attribution_method(MAIN_METHOD)])
+    return explain_film(
+        bench, image, _completed_networks(bench.folder, jobs), methods or [attribution_method(MAIN_METHOD)]
+    )
 
 
 def draw_gallery(path: Path, asked: Questions, *, console: Console) -> Path:
     """Draw mean maps and every error of the trained networks of a run folder; return the page. See `explain`."""
     bench, jobs, methods = _open_questions(path, asked, console)
     with claim_folder(path):
-        networks = _completed_networks(bench, jobs)
+        networks = _completed_networks(bench.folder, jobs)
         page = write_galleries(bench, networks, methods or [attribution_method(MAIN_METHOD)], console)
         write_leaderboard(path)  # its page leads to the gallery now
     return page
+
+
+def evaluate(path: Path, table: Path, asked: Questions, *, name: str, console: Console) -> ExternalEvaluation:
+    """Score the trained networks of a run folder on the films of a table; see `evaluate_networks`.
+
+    The run's own films are not needed.
+
+    Raises:
+        SettingsError: the folder is not a run, or an architecture or a fold is not known.
+    """
+    for plugin in asked.plugins:
+        load_plugin_file(Path(plugin))
+    folder, suite = open_suite(path)
+    jobs = _asked_jobs(folder, suite, asked)
+    return evaluate_networks(
+        folder,
+        suite,
+        _completed_networks(folder, jobs),
+        table,
+        name=name,
+        cache=path.parent / ".cache",
+        console=console,
+    )
+
+
+def _asked_jobs(folder: RunFolder, suite: Suite, asked: Questions) -> list[tuple[str, int]]:
+    """Return the (architecture, fold) pairs that are asked, after the run's plugins were loaded."""
+    for plugin in suite.architectures.plugins:
+        load_plugin_file(Path(plugin))
+    quiet_lightning()
+    check_device(suite.training)
+    chosen, known = check_folds_asked(suite, asked.folds), sorted({name for name, _ in folder.jobs()})
+    for name in asked.architectures or ():
+        if name not in known:
+            raise SettingsError(f"{folder.path} has no architecture {name!r}. {suggestion(name, known)}".strip())
+    wanted = asked.architectures or known
+    return [(name, fold) for name, fold in folder.jobs() if fold in chosen and name in wanted]
 
 
 def _open_questions(
@@ -89,23 +131,14 @@ def _open_questions(
     for method in asked.methods or ():  # before the data are read, which takes a while
         attribution_method(method)
     bench = open_run(path, asked.data, console)
-    for plugin in bench.suite.architectures.plugins:
-        load_plugin_file(Path(plugin))
-    quiet_lightning()
-    check_device(bench.suite.training)
-    chosen, known = check_folds_asked(bench.suite, asked.folds), sorted({name for name, _ in bench.folder.jobs()})
-    for name in asked.architectures or ():
-        if name not in known:
-            raise SettingsError(f"{path} has no architecture {name!r}. {suggestion(name, known)}".strip())
-    wanted = asked.architectures or known
-    jobs = [(name, fold) for name, fold in bench.folder.jobs() if fold in chosen and name in wanted]
+    jobs = _asked_jobs(bench.folder, bench.suite, asked)
     methods = bench.suite.explanation.methods if asked.methods is None else asked.methods
     return bench, jobs, [attribution_method(method) for method in methods]
 
 
-def _completed_networks(bench: Bench, jobs: Sequence[tuple[str, int]]) -> list[JobRecord]:
-    records = [read_record(bench.folder.record_path(*job)) for job in jobs]
+def _completed_networks(folder: RunFolder, jobs: Sequence[tuple[str, int]]) -> list[JobRecord]:
+    records = [read_record(folder.record_path(*job)) for job in jobs]
     networks = [record for record in records if record.completed and not record.is_control]
     if not networks:
-        raise SettingsError(f"{bench.folder.path}: found no trained network among those asked for.")
+        raise SettingsError(f"{folder.path}: found no trained network among those asked for.")
     return networks

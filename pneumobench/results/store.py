@@ -74,6 +74,11 @@ class RunFolder:
         return self.path / "leaderboard"
 
     @property
+    def external(self) -> Path:
+        """One folder for each other source of data that the networks were scored on."""
+        return self.path / "external"
+
+    @property
     def gallery(self) -> Path:
         """Pictures over films: mean maps, every error of each network, and single films; never published."""
         return self.path / "gallery"

@@ -1,0 +1,82 @@
+"""Commands that put questions to a finished run: explain, gallery, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from pneumobench.cli_options import folds_asked
+from pneumobench.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pneumobench.questions import Questions
+
+
+def _questions(options: argparse.Namespace) -> Questions:
+    from pneumobench.questions import Questions
+
+    return Questions(
+        data=getattr(options, "data", None),
+        methods=options.methods.split(",") if getattr(options, "methods", None) else None,
+        folds=folds_asked(options.folds),
+        architectures=options.architectures.split(",") if options.architectures else None,
+        plugins=options.plugin,
+    )
+
+
+def explain(options: argparse.Namespace, rest: list[str]) -> int:
+    """Explain the networks of a run further, or put one film to them."""
+    del rest
+    from rich.console import Console
+
+    from pneumobench import questions
+    from pneumobench.reporting.film_answers import film_table
+    from pneumobench.reporting.terminal import terminal_table
+
+    if options.images is not None and options.images < 1:
+        raise SettingsError(f"--images {options.images}: expected 1 or more.")
+    if options.images is not None and options.image is not None:
+        raise SettingsError("--image explains one film and --images many of the run's: give one of the two.")
+    console = Console()
+    if options.image is not None:
+        film = questions.explain_image(options.run, options.image, _questions(options), console=console)
+        console.print(film_table(film))
+        console.print(f"picture: {film.picture}", highlight=False, soft_wrap=True)
+        return 0
+    paths = questions.explain(options.run, _questions(options), images=options.images, console=console)
+    console.print(terminal_table(paths.board))
+    console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
+    """Score the networks of a run on films of another source."""
+    del rest
+    from rich.console import Console
+
+    from pneumobench import questions
+    from pneumobench.reporting.external_table import external_table, write_external_table
+
+    console, name = Console(), options.name or options.table.resolve().parent.name.lower()
+    found = questions.evaluate(options.run, options.table, _questions(options), name=name, console=console)
+    table = found.index.table
+    patients, pneumonia = table["patient"].nunique(), int(table["label"].sum())
+    what = f"{len(table):,} films of {patients:,} patients ({pneumonia:,} with pneumonia)."
+    console.print(external_table(name, found.scores))
+    command = f"pneumobench evaluate {options.run.name} {options.table.name} --name {name}"
+    page = write_external_table(found.folder, name, what, found.scores, command)
+    console.print(f"table: {page}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def gallery(options: argparse.Namespace, rest: list[str]) -> int:
+    """Draw the gallery of a run."""
+    del rest
+    from rich.console import Console
+
+    from pneumobench import questions
+
+    console = Console()
+    page = questions.draw_gallery(options.run, _questions(options), console=console)
+    console.print(f"gallery: {page}", highlight=False, soft_wrap=True)
+    return 0

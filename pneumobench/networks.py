@@ -1,0 +1,55 @@
+"""The networks of a run: as they start, and as they were trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.head import attach_head
+from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_file
+from pneumobench.results.record import JobRecord
+from pneumobench.results.store import RunFolder
+from pneumobench.suite import Suite
+from pneumobench.training.cost import device_of
+from pneumobench.training.fit import load_weights
+
+
+def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Architecture:
+    """Build an architecture with its head and its initial weights, the same for every fold, or with other `weights`."""
+    architecture = build_architecture(
+        name,
+        in_channels=suite.data.channels,
+        image_side_px=suite.data.image_side_px,
+        weights=suite.architectures.weights if weights is None else weights,
+        seed=suite.seed,
+    )
+    torch.manual_seed(suite.seed)
+    attach_head(architecture, suite.training.head)
+    return architecture
+
+
+def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architecture:
+    """Return the network of a completed job with its trained weights, in eval mode, on the device of the suite.
+
+    Raises:
+        RecordError: the weights are missing or not those of the record.
+    """
+    path = folder.weights_path(job.architecture, job.fold)
+    if not path.is_file() or sha256_of_file(path) != job.hashes["weights"]:
+        raise RecordError(
+            f"{path}: found {'other weights' if path.is_file() else 'no such file'}, expected the weights that the "
+            "record beside it names. Bring them back, or delete the job's folder and run the suite again."
+        )
+    architecture = build_network(suite, job.architecture, weights="none")
+    load_weights(architecture, path)
+    architecture.module.eval().to(device_of(suite.training))
+    # films are normalised as in training; pretrained weights bring statistics of their own
+    mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
+    return dataclasses.replace(
+        architecture,
+        pixel_mean=architecture.pixel_mean if mean is None else float(mean),
+        pixel_std=architecture.pixel_std if std is None else float(std),
+    )

@@ -24,8 +24,8 @@ HEADINGS: Final = (
 IN_TERMINAL: Final = ("Architecture", "AUC [95 %]", "own data", "drop [95 %]", "Recall", "Specificity")
 MEANING: Final = (
     "Mean probability of the networks of all folds; none of them was trained on these films. `own data`: AUC out of "
-    "fold on the run's own films. Intervals: bootstrap over patients of both sources. Decisions at probability 0.5, and "
-    "at the mean of the thresholds that the tune parts of the run chose."
+    "fold on the run's own films. Intervals: bootstrap over patients of both sources. Decisions at probability 0.5, "
+    "and at the mean of the thresholds that the tune parts of the run chose."
 )
 
 

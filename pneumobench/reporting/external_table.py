@@ -21,7 +21,14 @@ HEADINGS: Final = (
     "Architecture", "AUC [95 %]", "own data", "drop [95 %]", "Accuracy", "Recall", "Specificity", "F1", "MCC",
     "MCC, tuned threshold", "ECE",
 )  # fmt: skip
-IN_TERMINAL: Final = ("Architecture", "AUC [95 %]", "own data", "drop [95 %]", "Recall", "Specificity")
+IN_TERMINAL: Final = {
+    "Architecture": "architecture",
+    "AUC": "AUC",
+    "own data": "own data",
+    "drop [95 %]": "drop [95 %]",
+    "Recall": "Recall",
+    "Specificity": "Spec.",
+}  # what fits in 80 characters
 MEANING: Final = (
     "Mean probability of the networks of all folds; none of them was trained on these films. `own data`: AUC out of "
     "fold on the run's own films. Intervals: bootstrap over patients of both sources. Decisions at probability 0.5, "
@@ -49,10 +56,11 @@ def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     table = Table(
         title=f"External data: {escape(name)}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    for heading in IN_TERMINAL:
-        table.add_column(escape(heading), justify="left" if heading == HEADINGS[0] else "right", overflow="fold")
+    for heading, short in IN_TERMINAL.items():
+        first = heading == HEADINGS[0]
+        table.add_column(escape(short), justify="left" if first else "right", overflow="fold", no_wrap=not first)
     for score in scores:
-        cells = _cells(score)
+        cells = _cells(score) | {"AUC": number(score.auc)}
         table.add_row(*(escape(cells[heading]) for heading in IN_TERMINAL))
     return table
 

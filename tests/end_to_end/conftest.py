@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from pneumobench.architectures import registry
+from pneumobench.results.store import RunFolder
 from tests.end_to_end.commands import pneumobench
 
 TEN_LINE_PLUGIN = """\
@@ -67,3 +71,20 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProc
         "run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder
     )
     return folder, done
+
+
+@pytest.fixture(scope="module")
+def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a copy of the smoke run's folder; its plugin is forgotten afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registrations", dict(registry._registrations))
+        yield shutil.copytree(smoke[0], tmp_path_factory.mktemp("copy") / "smoke")
+
+
+@pytest.fixture
+def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """Return the smoke run without gallery and external data; its plugin and data are named from the working folder."""
+    monkeypatch.chdir(copied)
+    for folder in ("gallery", "external"):
+        shutil.rmtree(Path("runs/smoke") / folder, ignore_errors=True)
+    return RunFolder(Path("runs/smoke"))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -15,7 +12,6 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pneumobench.architectures import registry
 from pneumobench.cli import main
 from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
 from pneumobench.film_job import prepare_film
@@ -27,22 +23,6 @@ from pneumobench.results.store import RunFolder
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())
-
-
-@pytest.fixture(scope="module")
-def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a copy of the smoke run's folder; its plugin is forgotten afterwards."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registrations", dict(registry._registrations))
-        yield shutil.copytree(smoke[0], tmp_path_factory.mktemp("copy") / "smoke")
-
-
-@pytest.fixture
-def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Return the smoke run without a gallery; its plugin and data are named from the working folder."""
-    monkeypatch.chdir(copied)
-    shutil.rmtree("runs/smoke/gallery", ignore_errors=True)
-    return RunFolder(Path("runs/smoke"))
 
 
 def test_the_gallery_shows_every_error_worst_first(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,83 @@
+"""Networks of a finished run on films of another source."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pneumobench.cli import main
+from pneumobench.radiographs.phantoms import make_phantoms
+from pneumobench.results.store import RunFolder
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """Return a table of other children's films."""
+    table = make_phantoms(tmp_path / "others", patients=14, films_per_patient=(1, 2), side_px=64, seed=99)
+    rows = pd.read_csv(table, dtype=str)
+    rows[["image", "label", "patient"]].to_csv(table, index=False)
+    return table
+
+
+def test_networks_are_scored_on_films_of_another_source(
+    run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "runs/smoke", str(others), "--name", "elsewhere"]) == 0
+    shown = capsys.readouterr().out
+    assert "External data: elsewhere" in shown
+    folder = run.external / "elsewhere"
+    scores = pd.read_csv(folder / "scores.csv").set_index("architecture")
+    assert set(scores.index) == {"test_resnet", "test_vit", "ten_lines"}, "what failed has no networks"
+    predictions = pd.read_csv(folder / "test_resnet.csv")
+    mean = predictions.groupby("image_id")[["label", "probability"]].mean()
+    assert len(predictions) == 2 * len(mean)
+    from sklearn.metrics import roc_auc_score
+
+    row = scores.loc["test_resnet"]
+    assert row["auc"] == pytest.approx(roc_auc_score(mean["label"], mean["probability"]), abs=1e-6)
+    assert row["drop"] == pytest.approx(row["internal_auc"] - row["auc"], abs=2e-6)
+    assert row["drop_low"] <= row["drop"] <= row["drop_high"]
+    assert row["internal_auc"] == pytest.approx(
+        pd.read_csv(run.leaderboard / "leaderboard.csv").set_index("architecture").loc["test_resnet", "auc"]
+    )
+    assert str(others.parent) not in (folder / "README.md").read_text() + (folder / "environment.json").read_text()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(["evaluate", "runs/smoke", str(others), "--name", "elsewhere"]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_films_of_the_run_are_no_external_data(
+    run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = next(Path("runs/.cache").rglob("images/*.png"))
+    rows = pd.read_csv(others, dtype=str)
+    shutil.copy(own, others.parent / rows["image"][0])
+    assert main(["evaluate", "runs/smoke", str(others)]) == 2
+    assert "1 of its films are films of the run itself" in capsys.readouterr().err
+    assert not run.external.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "code"),
+    [
+        (lambda rows: rows.assign(label="1"), "all films have one label", 3),
+        (lambda rows: rows.assign(image="none.png").drop_duplicates("image"), "none.png", 3),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(
+    change: object, words: str, code: int, run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(change)
+    change(pd.read_csv(others, dtype=str)).to_csv(others, index=False)
+    assert main(["evaluate", "runs/smoke", str(others)]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_names_are_checked(run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "runs/smoke", str(others), "--name", "../up"]) == 2
+    assert "expected a plain name" in capsys.readouterr().err
+    assert main(["evaluate", "runs/nothing", str(others)]) == 2
+    assert "found no suite.yaml" in capsys.readouterr().err

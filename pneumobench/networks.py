@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 import torch
 
@@ -16,6 +17,9 @@ from pneumobench.suite import Suite
 from pneumobench.training.cost import device_of
 from pneumobench.training.fit import load_weights
 
+# mean and standard deviation of gray levels; of ImageNet the means over its three channels
+PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}
+
 
 def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Architecture:
     """Build an architecture with its head and its initial weights, the same for every fold, or with other `weights`."""
@@ -28,7 +32,10 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
     )
     torch.manual_seed(suite.seed)
     attach_head(architecture, suite.training.head)
-    return architecture
+    if suite.data.pixel_statistics == "auto":
+        return architecture
+    mean, std = PIXEL_STATISTICS[suite.data.pixel_statistics]
+    return dataclasses.replace(architecture, pixel_mean=mean, pixel_std=std)
 
 
 def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architecture:

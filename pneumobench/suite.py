@@ -64,6 +64,8 @@ class DataSpec:
             `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
+        pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean 0.5
+            and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
         limit_images: use only about this many training and as many official test images, whole patients,
             drawn by the seed; null = all.
         subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
@@ -79,6 +81,7 @@ class DataSpec:
     crop: Literal["none", "fixed", "adaptive"] = "none"
     image_side_px: int = 224
     channels: Literal[1, 3] = 1
+    pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
     limit_images: int | None = None
     subset_images: int | None = None
     phantoms: PhantomSpec = field(default_factory=PhantomSpec)

@@ -19,13 +19,18 @@ SINGLE_TEST = ("holdout", "official")  # protocols with one test part
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
 
-def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
+def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None = None) -> Suite:
     """Read a suite and apply overrides such as `["--training.epochs", "3"]`.
+
+    Args:
+        path: YAML file.
+        overrides: options and their values.
+        section: key of the file under which the suite stands; None = the file is the suite.
 
     Raises:
         SettingsError: naming file and line (or the option), what was found and the nearest known key.
     """
-    values, lines = read_strict_yaml(path)
+    values, lines = read_strict_yaml(path, section)
     for key, text in _pairs(overrides):
         _check_key(key, f"option --{key}")
         if dataclasses.is_dataclass(kind := known_keys()[key]):
@@ -38,8 +43,8 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     return suite
 
 
-def read_strict_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a suite file, and where each dotted key stands as `FILE line N`."""
+def read_strict_yaml(path: Path, section: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a suite file or of a section, and where each dotted key stands as `FILE line N`."""
     try:
         size = path.stat().st_size
         if size > MAX_SUITE_BYTES:
@@ -55,10 +60,15 @@ def read_strict_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):
             raise SettingsError(f"{path}: expected keys such as name, data and training, found {text[:40]!r}.")
+        if section is not None:
+            parts = {key.value: value for key, value in node.value}
+            if not isinstance(node := parts.get(section), yaml.MappingNode):
+                raise SettingsError(f"{path}: found no group {section!r} with the keys of a suite.")
         lines = {key: f"{path} line {line}" for key, line in _walk(node, "", path)}
         for key, where in lines.items():
             _check_key(key, where)
-        return yaml.safe_load(text), lines
+        values = yaml.safe_load(text)
+        return values if section is None else values[section], lines
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, and endless nesting
         mark = getattr(error, "problem_mark", None)
         where = f"{path} line {mark.line + 1}" if mark else str(path)

@@ -30,6 +30,7 @@ class Claim:
         metrics: as printed.
         matrix: confusion matrix as printed; None = none was.
         averaged_over: folds or runs that the metrics are means over.
+        architecture: name of the architecture that reproduces it; empty = none does.
     """
 
     system: str
@@ -38,6 +39,7 @@ class Claim:
     metrics: tuple[Reported, ...]
     matrix: Matrix | None = None
     averaged_over: int = 1
+    architecture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

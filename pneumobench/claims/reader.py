@@ -12,7 +12,7 @@ from pneumobench.claims.checker import Claim
 from pneumobench.claims.matrices import Matrix, read_reported
 from pneumobench.errors import SettingsError, suggestion
 
-KEYS: Final = ("system", "images", "pneumonia", "metrics", "matrix", "averaged_over")
+KEYS: Final = ("system", "architecture", "images", "pneumonia", "metrics", "matrix", "averaged_over")
 CELLS: Final = ("tp", "fn", "fp", "tn")
 
 
@@ -20,7 +20,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     """Read the list `reported` of a file; other keys are for other readers.
 
     Each entry has `system`, `images`, `metrics` (by name, as printed) and may have `pneumonia`, `matrix` (tp, fn, fp,
-    tn) and `averaged_over`.
+    tn), `averaged_over` and `architecture`, the name of what reproduces it.
 
     Raises:
         SettingsError: the file is missing, is no YAML, or an entry is not as described.
@@ -60,6 +60,7 @@ def _claim(where: str, entry: object) -> Claim:
     pneumonia = entry.get("pneumonia")
     return Claim(
         system=str(entry["system"]),
+        architecture=str(entry.get("architecture", "")),
         images=_whole(where, "images", entry["images"], least=1),
         pneumonia=None if pneumonia is None else _whole(where, "pneumonia", pneumonia, least=0),
         metrics=reported,

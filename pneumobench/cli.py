@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumobench import cli_questions
+from pneumobench import cli_papers, cli_questions
 from pneumobench.cli_options import command_parser, folds_asked, split_overrides
+from pneumobench.cli_papers import EXIT_CHECK_FAILED
 from pneumobench.errors import PneumobenchError, SettingsError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pneumobench.results.leaderboard import Leaderboard
     from pneumobench.suite import Suite
 
-EXIT_CHECK_FAILED = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -32,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(plain)
     rest += overrides
     try:
-        if rest and options.command != "run":
+        if rest and options.command not in ("run", "papers"):
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
             "explain": cli_questions.explain, "gallery": cli_questions.gallery, "evaluate": cli_questions.evaluate,
-            "conformance": _conformance, "claims": _claims,
+            "conformance": _conformance, "claims": cli_papers.claims,
+            "papers": cli_papers.papers,
             "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)
@@ -105,6 +106,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         plugins = (*architectures.plugins, *options.plugin)
         suite = dataclasses.replace(suite, architectures=dataclasses.replace(architectures, plugins=plugins))
     console = Console()
+    if options.protocols is not None and options.folds is not None:
+        raise SettingsError("--folds leaves protocols incomplete, and only complete ones are compared: leave one out.")
     if options.protocols is None:
         return _run_suite(suite, options, rest, console)[0]
     from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
@@ -224,24 +227,6 @@ def _conformance(options: argparse.Namespace, rest: list[str]) -> int:
     )
     print("\n".join(verdict_lines(verdicts)))
     return EXIT_CHECK_FAILED if any(verdict.state == "fail" for verdict in verdicts) else 0
-
-
-def _claims(options: argparse.Namespace, rest: list[str]) -> int:
-    del rest
-    from rich.console import Console
-
-    from pneumobench.claims.checker import check_claim
-    from pneumobench.claims.reader import read_claims
-
-    console, contradicted = Console(), False
-    for claim in read_claims(options.file):
-        verdict = check_claim(claim)
-        style = {"consistent": "green", "slip": "yellow", "contradiction": "red"}[verdict.kind]
-        console.print(f"{claim.system}: {verdict.kind}", style=style, markup=False, highlight=False)
-        for words in verdict.words:
-            console.print(f"  {words}", markup=False, highlight=False)
-        contradicted |= verdict.kind == "contradiction"
-    return EXIT_CHECK_FAILED if contradicted else 0
 
 
 def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:

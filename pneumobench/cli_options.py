@@ -98,6 +98,17 @@ def command_parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("file", type=Path, help="YAML file, e.g. benchmark/papers/a-densenet-efficientnet.yaml")
 
+    papers = commands.add_parser(
+        "papers",
+        help="run the recipes of published systems and set what they report against what comes out",
+        description="Any setting of the recipes can be overridden as --group.key VALUE; what is changed is said in the "
+        "table.",
+        allow_abbrev=False,
+    )
+    papers.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files such as those of benchmark/papers")
+    papers.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    papers.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs go (runs)")
+
     board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
     board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pneumobench.cli_options import folds_asked
@@ -63,7 +64,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     patients, pneumonia = table["patient"].nunique(), int(table["label"].sum())
     what = f"{len(table):,} films of {patients:,} patients ({pneumonia:,} with pneumonia)."
     console.print(external_table(name, found.scores))
-    command = f"pneumobench evaluate {options.run.name} {options.table.name} --name {name}"
+    command = f"pneumobench evaluate {Path(*options.run.parts[-2:])} DATA/{options.table.name} --name {name}"
     page = write_external_table(found.folder, name, what, found.scores, command)
     console.print(f"table: {page}", highlight=False, soft_wrap=True)
     return 0

@@ -22,8 +22,8 @@ from pneumobench.radiographs.index import Index, problem_error
 from pneumobench.radiographs.pixel_cache import cached_films
 from pneumobench.results.external import EXTERNAL_COLUMNS, ExternalScore, external_score
 from pneumobench.results.provenance import software_versions
-from pneumobench.results.ranking import rank_run
 from pneumobench.results.record import JobRecord
+from pneumobench.results.scores import FoldModel, fold_model
 from pneumobench.results.store import FLOAT_FORMAT, RunFolder
 from pneumobench.suite import DataSpec, Suite, is_name
 from pneumobench.training.predictions import probability_of, score_films
@@ -69,7 +69,7 @@ def evaluate_networks(
 
     Raises:
         DataError: films cannot be read, or show one class only.
-        SettingsError: the name cannot be a folder's, or the film are those of the run.
+        SettingsError: the name cannot be a folder's, or films are those of the run.
         RecordError: weights are missing or changed.
     """
     if not is_name(name):
@@ -98,7 +98,9 @@ def evaluate_networks(
         columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})
         parts.setdefault(job.architecture, []).append(part[list(EXTERNAL_COLUMNS)])
-    rows = {row.architecture: row for row in rank_run(folder.path).rows}
+    models: dict[str, list[FoldModel]] = {}
+    for job in jobs:
+        models.setdefault(job.architecture, []).append(fold_model(job.fold, folder.predictions(job)))
     group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
     output, scores, hashes = folder.external / name, [], {}
     for architecture_name, tables in parts.items():
@@ -106,7 +108,7 @@ def evaluate_networks(
         text = predictions.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
         write_text(output / f"{architecture_name}.csv", text)
         hashes[architecture_name] = sha256_of_text(text)
-        scores.append(external_score(rows[architecture_name], predictions, group, own_group))
+        scores.append(external_score(architecture_name, models[architecture_name], predictions, group, own_group))
     index.write(output / "index.csv")
     facts = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
     write_json(output / "environment.json", facts)

@@ -37,13 +37,13 @@ class PreparedFilm:
         film: (side, side) uint8.
         lungs: (side, side) bool; None = no usable mask.
         lungs_from: drawn, segmented, box, or why there is no mask.
-        row: row of the index whose file this is; None = the run has not seen it.
+        rows: rows of the index whose file this is; none = the run has not seen it.
     """
 
     film: NDArray[np.uint8]
     lungs: NDArray[np.bool_] | None
     lungs_from: str
-    row: int | None
+    rows: tuple[int, ...]
 
 
 def prepare_film(bench: Bench, path: Path) -> PreparedFilm:
@@ -58,18 +58,18 @@ def prepare_film(bench: Bench, path: Path) -> PreparedFilm:
         row = int(found[0])
         lungs = bench.masks.of_rows(found[:1])[0] if bench.masks.has(row) else None
         words = bench.masks.tier() if lungs is not None else "none: the data set has no mask of this film"
-        return PreparedFilm(film=np.array(bench.films[row]), lungs=lungs, lungs_from=words, row=row)
-    side_px = bench.suite.data.image_side_px
+        return PreparedFilm(film=np.array(bench.films[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist()))
+    side_px, crop = bench.suite.data.image_side_px, bench.suite.data.crop
+    if bench.masks.tier() == "box" and crop == "none":
+        return PreparedFilm(film=film_to_square(gray, side_px), lungs=bench.masks.box, lungs_from="box", rows=())
     mask = segment_lungs(film_to_square(gray, SEGMENTED_SIDE_PX)[None])[0]
     quality = check_lungs(mask, read_bounds(WEIGHTS_FOLDER))
-    box = _crop_box(bench.suite.data.crop, mask if quality.usable else None)
+    box = _crop_box(crop, mask if quality.usable else None)
     film = film_to_square(cropped(gray, box), side_px)
-    if bench.masks.tier() == "box":
-        return PreparedFilm(film=film, lungs=bench.masks.box, lungs_from="box", row=None)
     if not quality.usable:
-        return PreparedFilm(film=film, lungs=None, lungs_from=f"none: {quality.reason}", row=None)
+        return PreparedFilm(film=film, lungs=None, lungs_from=f"none: {quality.reason}", rows=())
     lungs = mask_to_square(cropped(mask, box), side_px)
-    return PreparedFilm(film=film, lungs=lungs, lungs_from="segmented", row=None)
+    return PreparedFilm(film=film, lungs=lungs, lungs_from="segmented", rows=())
 
 
 def _crop_box(crop: Crop, usable: NDArray[np.bool_] | None) -> CropBox | None:
@@ -78,15 +78,13 @@ def _crop_box(crop: Crop, usable: NDArray[np.bool_] | None) -> CropBox | None:
     return lung_box(usable) if crop == "adaptive" and usable is not None else FIXED_BOX
 
 
-def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], row: int | None) -> list[JobRecord]:
-    """Return the jobs whose networks were neither trained nor stopped on a film of the index, or all for another."""
-    if row is None:
-        return list(jobs)
+def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], rows: Sequence[int]) -> list[JobRecord]:
+    """Return the jobs whose networks were neither trained nor stopped on films of the index."""
     seen = {
         fold
         for fold in range(bench.folds.count)
         for part in ("train", "tune")
-        if row in bench.fold_images(fold).positions[part]
+        if np.isin(rows, bench.fold_images(fold).positions[part]).any()
     }
     return [job for job in jobs if job.fold not in seen]
 
@@ -111,9 +109,9 @@ def explain_film(
         RecordError: weights are missing or changed.
     """
     prepared = prepare_film(bench, path)
-    asked = unseen_jobs(bench, jobs, prepared.row)
+    asked = unseen_jobs(bench, jobs, prepared.rows)
     if not asked:
-        raise NotAvailableError(f"{path}: every network that was asked learnt from this film; leave out --folds.")
+        raise NotAvailableError(f"{path}: every network that was asked learnt from this film (or was tuned on it).")
     films = torch.from_numpy(prepared.film)[None, None]
     answers, rows = [], []
     for name in dict.fromkeys(job.architecture for job in asked):
@@ -147,5 +145,5 @@ def explain_film(
     picture = bench.folder.gallery / f"film-{stem}-{sha256_of_file(path)[:8]}.jpg"
     write_panel(picture, rows, legend=True)
     return FilmExplanation(
-        answers=tuple(answers), picture=picture, lungs_from=prepared.lungs_from, known=prepared.row is not None
+        answers=tuple(answers), picture=picture, lungs_from=prepared.lungs_from, known=bool(prepared.rows)
     )

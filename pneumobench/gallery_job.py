@@ -93,8 +93,9 @@ def write_galleries(
         if tiles := means[name].tiles():
             picture = f"{name}/mean.jpg"
             write_panel(bench.folder.gallery / picture, tiles)
+        folds = tuple(job.fold for job in jobs if job.architecture == name)
         worst_first = tuple(sorted(films, key=lambda film: -film.error))
-        networks.append(GalleryNetwork(architecture=name, errors=worst_first, means=picture))
+        networks.append(GalleryNetwork(architecture=name, folds=folds, errors=worst_first, means=picture))
     return write_gallery_pages(bench.folder, bench.suite.name, networks)
 
 

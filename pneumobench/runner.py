@@ -70,7 +70,8 @@ def run(
     check_head(suite.training.head)
     if suite.training.corrects_twice():
         console.print(
-            "warning: the imbalance of the classes is corrected twice, by the sampler and in the loss", style="yellow"
+            "warning: the imbalance of the classes is corrected twice (balanced sampler, class weights, focal alpha)",
+            style="yellow",
         )
     for method in suite.explanation.methods:
         attribution_method(method)

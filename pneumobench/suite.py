@@ -64,8 +64,8 @@ class DataSpec:
             `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
-        pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean 0.5
-            and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
+        pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean
+            0.5 and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
         limit_images: use only about this many training and as many official test images, whole patients,
             drawn by the seed; null = all.
         subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
@@ -93,9 +93,9 @@ class FoldSpec:
 
     Args:
         protocol: `patient` = folds by patient, every image is tested in exactly one. `holdout` = one test part, by
-            patient. `official` = train on the official train folder, test on the official test folder; where that
-            has no usable `val`, the tune part is taken from the train folder. `image_random` = folds by image: films
-            of one patient stand on both sides, which is wrong, and shows how much it flatters.
+            patient. `official` = train on the official train folder, test on the official test folder; the tune part
+            is taken from the train folder (the official `val` of 16 films is not read). `image_random` = folds by
+            image: films of one patient stand on both sides, which is wrong, and shows how much it flatters.
         count: number of folds; 1 for `holdout` and `official`.
         tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
         test_fraction: share that is tested (protocol: holdout).

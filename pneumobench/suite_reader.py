@@ -255,6 +255,11 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: training.devices is {suite.training.devices}: say how they share the work with "
             "training.strategy ddp_fork (CPUs) or ddp_spawn (GPUs)."
         )
+    if suite.training.fine_tuning.trained == "all" and suite.training.fine_tuning.unfreeze_every_epochs is not None:
+        raise SettingsError(
+            f"{where}: training.fine_tuning.unfreeze_every_epochs has nothing to unfreeze while trained is all; set "
+            "training.fine_tuning.trained to head, last_blocks or last_layers."
+        )
     if suite.training.devices > 1 and suite.training.fine_tuning.unfreeze_every_epochs is not None:
         raise SettingsError(
             f"{where}: training.fine_tuning.unfreeze_every_epochs works on one device only; set training.devices to 1."
@@ -311,4 +316,5 @@ def suites_by_protocol(suite: Suite, protocols: Sequence[str]) -> list[Suite]:
         folds = dataclasses.replace(suite.folds, protocol=typing.cast("Any", protocol), count=count)
         check_protocol(folds, f"--protocols {protocol}")
         suites.append(dataclasses.replace(suite, name=f"{suite.name}-{protocol}", folds=folds))
+        check_values(suites[-1], f"--protocols {protocol}")
     return suites

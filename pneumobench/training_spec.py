@@ -142,6 +142,6 @@ class TrainingSpec:
     deterministic: bool = True
 
     def corrects_twice(self) -> bool:
-        """Tell whether the imbalance of the classes is corrected both in the loss and by the sampler."""
-        weighted = self.class_weights == "balanced" or (self.loss == "focal" and self.focal_alpha is not None)
-        return self.balanced_sampler and weighted
+        """Tell whether the imbalance of the classes is corrected more than once: by weights, alpha and sampler."""
+        alpha = self.loss == "focal" and self.focal_alpha is not None
+        return sum([self.balanced_sampler, self.class_weights == "balanced", alpha]) > 1

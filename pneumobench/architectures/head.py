@@ -68,6 +68,16 @@ def output_layers(architecture: Architecture) -> list[str]:
     return names
 
 
+def head_names(architecture: Architecture) -> list[str]:
+    """Return the names of the heads of a network: those that were attached, else its linear output layers.
+
+    Raises:
+        NotAvailableError: the module has none.
+    """
+    attached = [name for name, part in architecture.module.named_modules() if isinstance(part, Head)]
+    return attached or output_layers(architecture)
+
+
 def attach_head(architecture: Architecture, layers: Sequence[str]) -> None:
     """Put layers before the last linear one of a network, in place; all of the head is drawn anew.
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pneumobench.claims.matrices import Matrix, Reported, matching
+from pneumobench.claims.matrices import MATRICES_MAX, Matrix, Reported, matching
 
 SLIP_UNITS: Final = 0.999  # cut off, or rounded the wrong way: less than one unit of the last digit
 FOLDS_TRIED: Final = range(2, 11)
@@ -68,11 +68,10 @@ def check_claim(claim: Claim) -> Verdict:
     if impossible := [found for metric in claim.metrics if (found := _impossible_accuracy(claim, metric))]:
         return Verdict(kind="contradiction", matrices=(), words=tuple(impossible))
     if claim.averaged_over > 1:
-        words = f"Means over {claim.averaged_over} test sets have no confusion matrix of their own; the steps fit."
-        return Verdict(kind="consistent", matrices=(), words=(words,))
+        return _check_means(claim)
     if fitting := matching(claim.images, claim.pneumonia, claim.metrics):
         return Verdict(kind="consistent", matrices=tuple(fitting), words=(_count_words(fitting, claim),))
-    for count in range(1, len(claim.metrics)):
+    for count in range(1, len(claim.metrics) + 1):
         for loose in combinations(claim.metrics, count):
             slack = {metric.name: SLIP_UNITS for metric in loose if metric.relation == "="}
             if slack and (fitting := matching(claim.images, claim.pneumonia, claim.metrics, slack_units=slack)):
@@ -81,9 +80,23 @@ def check_claim(claim: Claim) -> Verdict:
     return Verdict(kind="contradiction", matrices=(), words=_conflict_words(claim))
 
 
+def _check_means(claim: Claim) -> Verdict:
+    """Judge means over several test sets: they have no matrix, and only accuracy moves in known steps."""
+    total = claim.images * claim.averaged_over
+    accuracy = next((m for m in claim.metrics if m.name == "accuracy" and m.relation == "="), None)
+    if accuracy is None:
+        words = f"Means over {claim.averaged_over} test sets have no confusion matrix: nothing can be checked."
+        return Verdict(kind="consistent", matrices=(), words=(words,))
+    if not _is_step(accuracy, total):
+        words = f"Accuracy {accuracy.text} is no step of {total:,} images, but for a rounding slip."
+        return Verdict(kind="slip", matrices=(), words=(words,))
+    words = f"Means over {claim.averaged_over} test sets have no confusion matrix of their own; the accuracy is a step."
+    return Verdict(kind="consistent", matrices=(), words=(words,))
+
+
 def _check_matrix(claim: Claim, matrix: Matrix) -> Verdict:
     """Judge a printed matrix by its sum, its prevalence and the printed metrics."""
-    words = []
+    words, slips = [], []
     if matrix.images != claim.images:
         words.append(
             f"The printed matrix adds up to {matrix.images:,} images, not the {claim.images:,} that are stated."
@@ -92,16 +105,23 @@ def _check_matrix(claim: Claim, matrix: Matrix) -> Verdict:
         words.append(f"It holds {matrix.pneumonia:,} images with pneumonia, not {claim.pneumonia:,}.")
     for metric in claim.metrics:
         value = matrix.metric(metric.name)
-        if not _fits(metric, value):
+        if _fits(metric, value):
+            continue
+        if metric.relation == "=" and _fits(metric, value, SLIP_UNITS):
+            slips.append(_slip_words([matrix], metric))
+        else:
             words.append(f"Its {_spoken(metric.name)} is {_number(value)}; {metric.text} is printed.")
     if words:
-        return Verdict(kind="contradiction", matrices=(), words=tuple(words))
+        return Verdict(kind="contradiction", matrices=(), words=(*words, *slips))
+    if slips:
+        return Verdict(kind="slip", matrices=(matrix,), words=tuple(slips))
     agreed = ", ".join(_spoken(metric.name) for metric in claim.metrics)
-    return Verdict(kind="consistent", matrices=(matrix,), words=(f"The printed matrix gives every number: {agreed}.",))
+    said = f"The printed matrix gives every number: {agreed}." if agreed else "The printed matrix adds up."
+    return Verdict(kind="consistent", matrices=(matrix,), words=(said,))
 
 
-def _fits(metric: Reported, value: float) -> bool:
-    return bool(metric.fits(np.array([value]))[0])
+def _fits(metric: Reported, value: float, slack_units: float = 0.5) -> bool:
+    return bool(metric.fits(np.array([value]), slack_units=slack_units)[0])
 
 
 def _impossible_accuracy(claim: Claim, metric: Reported) -> str:
@@ -118,7 +138,7 @@ def _impossible_accuracy(claim: Claim, metric: Reported) -> str:
     ]
     hint = f" As a mean over {' or '.join(map(str, averages))} test sets of that size it could." if averages else ""
     # an accuracy that is off by a rounding slip is for the search of slips to tell
-    if len(claim.metrics) > 1 and _is_step(metric, total, SLIP_UNITS):
+    if _is_step(metric, total, SLIP_UNITS):
         return ""
     return f"Accuracy {metric.text} cannot come from {total:,} images: the nearest are {steps}.{hint}"
 
@@ -131,6 +151,8 @@ def _is_step(metric: Reported, total: int, slack_units: float = 0.5) -> bool:
 
 
 def _count_words(found: Sequence[Matrix], claim: Claim) -> str:
+    if len(found) >= MATRICES_MAX:
+        return f"{MATRICES_MAX:,} confusion matrices fit, or more: the numbers say little."
     told = {metric.name for metric in claim.metrics}
     ranges = []
     for name in (name for name in TRUSTED if name not in told or len(found) == 1):

@@ -18,7 +18,8 @@ METRICS: Final = (*CONFUSION_METRICS, "f1_normal", "macro_f1", "negative_predict
 Relation = Literal["=", ">", ">=", "<", "<="]
 ROUNDING_NOISE: Final = 1e-9  # half a unit of the last digit is rounded up by some and down by others
 SIZE_MAX: Final = 20_000  # images; and of an unknown prevalence, whose matrices grow with the cube:
-SIZE_MAX_OF_ANY_PREVALENCE: Final = 1_500
+SIZE_MAX_OF_ANY_PREVALENCE: Final = 1_000
+MATRICES_MAX: Final = 10_000  # more say no more
 COUNTED_TOGETHER: Final = 1_000_000  # matrices at a time; bounds memory
 
 
@@ -114,12 +115,14 @@ def read_reported(name: str, text: str) -> Reported:
     percent = rest.endswith("%")
     try:
         number = Decimal(rest.removesuffix("%").strip())
+        if not number.is_finite():
+            raise InvalidOperation
     except InvalidOperation as error:
         raise SettingsError(f"{name}: {text!r} is not a number; write it as printed, e.g. .797 or 79.7 %.") from error
     scale = 100 if percent else 1
     value, exponent = float(number / scale), number.as_tuple().exponent
     low = -1.0 if name == "mcc" else 0.0
-    if not isinstance(exponent, int) or not low <= value <= 1:
+    if not isinstance(exponent, int) or not low <= value <= 1:  # an exponent that is no number: NaN, infinity
         raise SettingsError(f"{name}: {text!r} lies outside {low:g} to 1; percentages need their sign, e.g. 79.7 %.")
     unit = float(Decimal(1).scaleb(exponent) / scale)
     return Reported(name=name, text=text.strip(), relation=relation, value=value, unit=unit)  # type: ignore[arg-type]
@@ -138,7 +141,7 @@ def _counts(images: int, pneumonia: int) -> Iterator[tuple[Floats, Floats, Float
 def matching(
     images: int, pneumonia: int | None, reported: Iterable[Reported], *, slack_units: Mapping[str, float] | None = None
 ) -> list[Matrix]:
-    """Return every matrix that gives the reported metrics after rounding.
+    """Return the matrices that give the reported metrics after rounding: all, or the first 10,000.
 
     Args:
         images: size of the test set.
@@ -155,12 +158,16 @@ def matching(
             f"{images} images, {'any' if pneumonia is None else pneumonia} with pneumonia: expected 1 to {largest:,} "
             "images, and as many with pneumonia at most. Give `pneumonia` for larger test sets."
         )
-    asked, found = list(reported), []
+    asked = list(reported)
+    found: list[Matrix] = []
     for positives in range(images + 1) if pneumonia is None else (pneumonia,):
         for counts in _counts(images, positives):
             kept = np.ones(len(counts[0]), dtype=bool)
             for value in asked:
                 kept &= value.fits(metric_of(value.name, *counts), slack_units=(slack_units or {}).get(value.name, 0.5))
-            for tp, fn, fp, tn in zip(*(count[kept].astype(int).tolist() for count in counts), strict=True):
+            places = np.flatnonzero(kept)[: MATRICES_MAX - len(found)]
+            for tp, fn, fp, tn in zip(*(count[places].astype(int).tolist() for count in counts), strict=True):
                 found.append(Matrix(tp=tp, fn=fn, fp=fp, tn=tn))
+            if len(found) == MATRICES_MAX:
+                return found
     return found

@@ -128,17 +128,18 @@ def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
     table = index.table[inside].reset_index(drop=True)
     if spec.held_out_fraction > 0:
         _require_groups(index, table, round(1 / spec.held_out_fraction), "equal parts, of which one is held out")
-        kept, aside = next(_split(table, round(1 / spec.held_out_fraction), seed, spec))
+        kept, aside = next(_split(table, round(1 / spec.held_out_fraction), seed, by_image=False))
         held_out, table = table["image_id"].iloc[aside], table.iloc[kept].reset_index(drop=True)
     test_fold: dict[str, int] = {}
     tune = []
+    by_image = spec.protocol == "image_random"
     for fold, (train, test) in enumerate(_rounds(index, table, spec, seed)):
         tested = test if isinstance(test, list) else table["image_id"].iloc[test].tolist()
         test_fold |= dict.fromkeys(tested, fold)
         trained = table.iloc[train]
         few = min(int(trained.loc[trained["label"] == label, "group"].nunique()) for label in (0, 1))
         parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
-        _, chosen = next(_split(trained, parts, seed + fold + 1, spec))
+        _, chosen = next(_split(trained, parts, seed + fold + 1, by_image=by_image))
         tune.append(tuple(sorted(trained["image_id"].iloc[chosen].tolist())))
     never = dict.fromkeys(table["image_id"], NEVER)
     folds = Folds(
@@ -169,10 +170,10 @@ def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rou
     elif spec.protocol == "holdout":
         parts = round(1 / spec.test_fraction)
         _require_groups(index, table, parts, "equal parts, of which one is tested,")
-        yield next(_split(table, parts, seed, spec))
+        yield next(_split(table, parts, seed, by_image=False))
     else:
         _require_groups(index, table, spec.count, "folds")
-        yield from _split(table, spec.count, seed, spec)
+        yield from _split(table, spec.count, seed, by_image=spec.protocol == "image_random")
 
 
 def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) -> None:
@@ -187,10 +188,10 @@ def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) ->
             )
 
 
-def _split(table: pd.DataFrame, parts: int, seed: int, spec: FoldSpec) -> Any:
+def _split(table: pd.DataFrame, parts: int, seed: int, *, by_image: bool) -> Any:
     """Yield (other rows, rows of one part) for each of so many equal parts of a table."""
     stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
-    group = np.arange(len(table)) if spec.protocol == "image_random" else table["group"].to_numpy()
+    group = np.arange(len(table)) if by_image else table["group"].to_numpy()
     return _grouped_split(stratum, group, parts, seed)
 
 
@@ -225,10 +226,11 @@ def check_folds(index: Index, folds: Folds) -> None:
                     "(folds.json): delete folds.json and start again to split by patient."
                 )
             part.iloc[rows] = name
-        # the official folders share patient numbers, and nobody published whether they are the same children
-        compared = ["train", "tune"] if folds.protocol == "official" else ["train", "tune", "test"]
-        inside = part.isin([] if folds.protocol == "image_random" else compared)
         for column, what in (("patient", "patient"), ("sha256", "image content"), ("group", "patient group")):
+            # the official folders share patient numbers, and nobody published whether they are the same children
+            numbers_shared = folds.protocol == "official" and column != "sha256"
+            compared = ["train", "tune"] if numbers_shared else ["train", "tune", "test"]
+            inside = part.isin([] if folds.protocol == "image_random" else compared)
             sides = part[inside].groupby(table.loc[inside, column]).unique()
             for value, found in sides[sides.map(len) > 1].items():
                 example = table.loc[inside & (table[column] == value), "image_id"].iloc[0]

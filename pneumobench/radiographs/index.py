@@ -245,7 +245,8 @@ def subset_images(index: Index, count: int, seed: int) -> Index:
         return index
     stratum = table["split"] + table["label"].astype(str) + table["subtype"]
     common = stratum.where(stratum.map(stratum.value_counts()) > 1, "rare")
-    stratify = None if (common.value_counts() < 2).any() else common
+    too_few = min(count, len(table) - count) < common.nunique() or (common.value_counts() < 2).any()
+    stratify = None if too_few else common
     kept, _ = train_test_split(np.arange(len(table)), train_size=count, random_state=seed, stratify=stratify)
     return Index(root=index.root, table=table.iloc[np.sort(kept)].reset_index(drop=True))
 

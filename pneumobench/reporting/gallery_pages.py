@@ -44,11 +44,13 @@ class GalleryNetwork:
 
     Args:
         architecture: its name.
+        folds: folds whose networks were drawn.
         errors: wrongly called films, the worst first.
         means: picture of the mean maps, relative to the gallery folder; None = no film has a lung mask.
     """
 
     architecture: str
+    folds: tuple[int, ...]
     errors: tuple[ErrorFilm, ...]
     means: str | None
 

@@ -25,7 +25,9 @@ from pneumobench.reporting.words import (
     data_words,
     leak_notice,
     marks,
+    separate_test,
     shared_patients_words,
+    tested_words,
     verdict_words,
     weights_notice,
     weights_words,
@@ -48,13 +50,13 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         _text(data_words(board)),
         "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
         "## Out of fold",
-        "Every film is scored once, by the fold's model that has not seen its patient. Threshold 0.5.",
+        f"{tested_words(board)} Threshold 0.5.",
         _ranking(board),
         f"`*` = top group: {_top_group_words()} {controls_words(board)} {attention_words(board)}".strip(),
     ]
     if any(row.official for row in board.rows):
         parts += [
-            "## Official test folder",
+            f"## {separate_test(board)}",
             f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
             "0.5. The last column is the mean AUC of the single models, ± standard deviation."
             + (f" {_text(shared)}" if (shared := shared_patients_words(board)) else ""),

@@ -133,18 +133,51 @@ def data_words(board: Leaderboard) -> str:
     )
     if board.official_images:
         text += (
-            f"; official test folder: {board.official_images:,} {kind} of {board.official_patients:,} "
+            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of {board.official_patients:,} "
             f"patients ({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."
 
 
+def separate_test(board: Leaderboard) -> str:
+    """Return what the test films are called that no fold holds."""
+    return "Held-out part" if board.held_out else "Official test folder"
+
+
+def tested_words(board: Leaderboard) -> str:
+    """Say which network scores a film of the main table."""
+    if board.protocol == "image_random":
+        return "Every film is scored once, by the model of the fold that was not trained on it."
+    if board.protocol == "official":
+        return (
+            f"Every film of the official test folder is scored by one model.{_shared_patients(board, board.patients)}"
+        )
+    if board.protocol == "holdout":
+        return "Every film of the test part is scored by one model, which has never seen its patient."
+    return "Every film is scored once, by the model of the fold that has never seen its patient."
+
+
+def separate_test_words(board: Leaderboard) -> str:
+    """Say what the scores on the separate test films are."""
+    return (
+        f"The mean probability of the {board.folds} folds' models on {board.official_images:,} films that none of them "
+        "saw. "
+        + ("Patients were put aside before the folds were made. " if board.held_out else
+           "This folder is another population than the cross-validated films: compare numbers within a table only. ")
+        + f"The order is that of the ranking above.{shared_patients_words(board)}"
+    )  # fmt: skip
+
+
 def shared_patients_words(board: Leaderboard) -> str:
-    """Return a sentence about patient names that stand in training and official test, or nothing."""
+    """Return a sentence about patient names of the separate test films that were trained on, or nothing."""
+    return _shared_patients(board, board.official_patients) if board.official_images else ""
+
+
+def _shared_patients(board: Leaderboard, patients: int) -> str:
     shared = board.official_patients_trained_on
     if not shared:
         return ""
     return (
-        f" {shared:,} of its {board.official_patients:,} patient names also stand among the training patients; "
+        f" {shared:,} of its {patients:,} patient names also stand among the training patients; "
         "whether they are the same children is not known."
     )

@@ -126,7 +126,8 @@ class Leaderboard:
         channels: 1 (gray) or 3.
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
-        official_patients_trained_on: patient names of the official test folder that the folds hold too.
+        official_patients_trained_on: patient names of the official test folder that networks were trained on too.
+        held_out: whether the official figures are of a part that was held out by patient, not of the official folder.
         rows: networks and controls, best first.
         differences: every pair of complete networks.
         failures: jobs that did not complete.
@@ -149,6 +150,7 @@ class Leaderboard:
     official_pneumonia_images: int
     official_patients: int
     official_patients_trained_on: int
+    held_out: bool
     rows: tuple[Row, ...]
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]

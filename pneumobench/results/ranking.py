@@ -61,6 +61,9 @@ def rank_run(path: Path) -> Leaderboard:
     )
     tested = run.index.loc[run.folds.tested()]
     official = run.index.loc[list(run.folds.official_test)]
+    # of protocol `official` the folder itself is what is tested; else all images of the folds were trained on
+    apart = tested if run.folds.protocol == "official" else official
+    trained = run.index.loc[[image for image in run.folds.test_fold if image not in apart.index]]
     return Leaderboard(
         suite=run.records[0].suite,
         source=run.suite.data.source,
@@ -77,7 +80,8 @@ def rank_run(path: Path) -> Leaderboard:
         official_images=len(official),
         official_pneumonia_images=int(official["label"].sum()),
         official_patients=int(official["patient"].nunique()),
-        official_patients_trained_on=len(set(official["patient"]) & set(tested["patient"])),
+        official_patients_trained_on=len(set(apart["patient"]) & set(trained["patient"])),
+        held_out=run.suite.folds.held_out_fraction > 0,
         rows=ranked,
         differences=differences,
         failures=tuple(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
 from pneumobench.architectures import Architecture
-from pneumobench.architectures.head import Head
+from pneumobench.architectures.head import head_names
 from pneumobench.errors import DivergedError
 from pneumobench.radiographs.datamodule import Batch
 from pneumobench.training.fine_tuning import FineTuning
@@ -110,23 +110,24 @@ class PneumoniaClassifier(lightning.LightningModule):
         All parameters are in it from the start; a frozen one has no gradient and is passed over, its decay too.
         """
         spec = self.spec
-        optimizer = _optimizer(spec, parameter_groups(self.network, spec, self.fine_tuning))
+        optimizer = _optimizer(spec, parameter_groups(self.architecture, spec, self.fine_tuning))
         total = int(self.trainer.estimated_stepping_batches)
         warmup = round(spec.warmup_epochs * total / spec.epochs)
         schedule = LearningRate(optimizer, spec, total_steps=total, warmup_steps=warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def parameter_groups(network: nn.Module, spec: TrainingSpec, fine_tuning: FineTuning) -> list[dict[str, Any]]:
+def parameter_groups(architecture: Architecture, spec: TrainingSpec, fine_tuning: FineTuning) -> list[dict[str, Any]]:
     """Return the parameters by weight decay and learning rate.
 
     Norms and biases are not decayed (one-dimensional tensors), as is usual for AdamW.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {(spec.weight_decay, 1.0): [], (0.0, 1.0): []}
-    heads = tuple(f"{name}." for name, part in network.named_modules() if isinstance(part, Head))
-    for name, parameter in network.named_parameters():
-        in_head = bool(heads) and name.startswith(heads)
-        decay = spec.head_weight_decay if in_head and spec.head_weight_decay is not None else spec.weight_decay
+    heads = () if spec.head_weight_decay is None else tuple(f"{name}." for name in head_names(architecture))
+    for name, parameter in architecture.module.named_parameters():
+        decay = spec.weight_decay
+        if spec.head_weight_decay is not None and name.startswith(heads):
+            decay = spec.head_weight_decay
         key = (decay if parameter.ndim > 1 else 0.0, fine_tuning.rate_scale(name))
         groups.setdefault(key, []).append(parameter)
     return [

@@ -13,7 +13,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.architectures.head import Head, output_layers
+from pneumobench.architectures.head import head_names
 from pneumobench.training_spec import FineTuningSpec
 
 HEAD_RANK = 0  # ranks count from the top: the head, then the last block, and so on down to the stem
@@ -33,7 +33,7 @@ class FineTuning:
     def __init__(self, architecture: Architecture, spec: FineTuningSpec) -> None:
         self.module, self.spec = architecture.module, spec
         self.rank = {} if spec.trained == "all" and spec.layer_decay == 1 else parameter_ranks(architecture)
-        self.layers = _layers_from_the_top(architecture.module) if spec.trained == "last_layers" else []
+        self.layers = _layers_from_the_top(architecture) if spec.trained == "last_layers" else []
 
     def blocks(self) -> int:
         """Return the number of blocks below the head."""
@@ -62,9 +62,13 @@ class FineTuning:
             return
         for name, parameter in self.module.named_parameters():
             parameter.requires_grad_(self.is_trained(name, epoch))
+        trained = True
         for part in self.module.modules():
             if own := list(part.parameters(recurse=False)):
-                part.training = any(parameter.requires_grad for parameter in own)
+                trained = any(parameter.requires_grad for parameter in own)
+                part.training = trained
+            elif list(part.buffers(recurse=False)):  # a norm without weights belongs to the layer before it
+                part.training = trained
 
 
 def parameter_ranks(architecture: Architecture) -> dict[str, int]:
@@ -73,7 +77,7 @@ def parameter_ranks(architecture: Architecture) -> dict[str, int]:
     Blocks are the coarse groups of timm's `group_matcher`, or the children of a module that has none.
     """
     module = architecture.module
-    heads = tuple(f"{name}." for name in _head_names(architecture))
+    heads = tuple(f"{name}." for name in head_names(architecture))
     blocks: list[list[str]] = []
     for names in _blocks(module):
         body = [name for name in names if not name.startswith(heads)]
@@ -83,12 +87,6 @@ def parameter_ranks(architecture: Architecture) -> dict[str, int]:
             blocks[-1] += body
     ranks = {name: rank for rank, names in enumerate(reversed(blocks), start=1) for name in names}
     return {name: ranks.get(name, HEAD_RANK) for name, _ in module.named_parameters()}
-
-
-def _head_names(architecture: Architecture) -> list[str]:
-    """Return the names of the heads: added ones, else the linear output layers."""
-    added = [name for name, part in architecture.module.named_modules() if isinstance(part, Head)]
-    return added or output_layers(architecture)
 
 
 def _blocks(module: nn.Module) -> Iterator[list[str]]:
@@ -104,6 +102,8 @@ def _blocks(module: nn.Module) -> Iterator[list[str]]:
             yield names
 
 
-def _layers_from_the_top(module: nn.Module) -> list[str]:
-    """Return the modules with weights of their own, the last one first."""
-    return [name for name, part in module.named_modules() if list(part.parameters(recurse=False))][::-1]
+def _layers_from_the_top(architecture: Architecture) -> list[str]:
+    """Return the modules below the head with weights of their own, the last one first."""
+    heads = tuple(head_names(architecture))
+    parts = architecture.module.named_modules()
+    return [name for name, part in parts if list(part.parameters(recurse=False)) and not name.startswith(heads)][::-1]

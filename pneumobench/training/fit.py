@@ -190,6 +190,9 @@ def fit(
     # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
     seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]
     values = [row[spec.monitor] for row in seen["rows"]]
+    module.fine_tuning.apply(
+        len(values) - 1
+    )  # whatever process trained: what was trained in the end is what is counted
     weights = SafeCheckpointIO().load_checkpoint(folder / BEST_FILE)["state_dict"]
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:

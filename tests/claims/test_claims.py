@@ -104,6 +104,34 @@ def test_a_contradiction_names_the_metric_that_does_not_fit() -> None:
     assert verdict.words[0].startswith("No confusion matrix fits. Without ")
 
 
+def test_a_cut_off_digit_is_a_slip_with_and_without_a_matrix() -> None:
+    truth, cut = Matrix(tp=40, fn=5, fp=7, tn=38), (read_reported("accuracy", ".866"),)  # .8667
+    for claim in (
+        Claim(system="x", images=90, pneumonia=45, metrics=cut),
+        Claim(system="x", images=90, pneumonia=45, metrics=cut, matrix=truth),
+    ):
+        assert check_claim(claim).kind == "slip"
+    assert check_claim(Claim(system="x", images=90, pneumonia=45, metrics=(), matrix=truth)).words == (
+        "The printed matrix adds up.",
+    )
+
+
+def test_means_that_are_no_steps_are_slips_and_other_means_say_nothing() -> None:
+    def mean(name: str, text: str) -> Claim:
+        return Claim(system="x", images=7, pneumonia=None, metrics=(read_reported(name, text),), averaged_over=3)
+
+    assert check_claim(mean("accuracy", ".904")).kind == "slip"  # 19/21 = .9048
+    assert check_claim(mean("accuracy", ".905")).kind == "consistent"
+    assert "nothing can be checked" in check_claim(mean("recall", ".5")).words[0]
+
+
+def test_numbers_that_say_little_do_not_fill_the_memory() -> None:
+    claim = Claim(system="x", images=600, pneumonia=None, metrics=(read_reported("recall", "> .9"),))
+    verdict = check_claim(claim)
+    assert len(verdict.matrices) == 10_000
+    assert "or more" in verdict.words[0]
+
+
 def test_means_over_folds_have_finer_steps_and_no_matrix() -> None:
     accuracy = read_reported("accuracy", ".924")
     assert check_claim(Claim(system="x", images=200, pneumonia=None, metrics=(accuracy,))).kind == "contradiction"
@@ -122,7 +150,15 @@ def test_printed_numbers_keep_their_last_digit(text: str, value: float, unit: fl
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("auc", ".9"), ("accuracy", "92.4"), ("accuracy", "high"), ("recall", "-.1")]
+    ("name", "text"),
+    [
+        ("auc", ".9"),
+        ("accuracy", "92.4"),
+        ("accuracy", "high"),
+        ("accuracy", "sNaN"),
+        ("accuracy", "inf"),
+        ("recall", "-.1"),
+    ],
 )
 def test_what_is_no_printed_metric_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):

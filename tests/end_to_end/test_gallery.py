@@ -124,5 +124,5 @@ def test_a_new_film_is_cut_as_the_films_of_the_run(tmp_path: Path) -> None:
     assert np.array_equal(prepare_film(bench, path).film, film_to_square(cropped(gray, FIXED_BOX), 32))
     known = bench.index.root / bench.index.table["image_id"].iloc[3]
     film = prepare_film(bench, known)
-    assert film.row == 3
+    assert film.rows == (3,)
     assert np.array_equal(film.film, bench.films[3])

@@ -79,6 +79,28 @@ def test_a_part_is_held_out_of_all_folds_by_patient(tmp_path: Path) -> None:
     assert len(folds.tested()) + len(folds.official_test) == len(index.table)
 
 
+def test_the_held_out_part_is_by_patient_even_where_folds_are_not(tmp_path: Path) -> None:
+    index = films(tmp_path)
+    spec = FoldSpec(protocol="image_random", count=3, held_out_fraction=0.2, merge_official_test=True)
+    folds = make_folds(index, spec, seed=1)
+    held = part_of(index, folds, "official_test")
+    assert held
+    assert not held & part_of(index, folds, "train")
+
+
+def test_identical_films_in_both_official_folders_are_a_leak(tmp_path: Path) -> None:
+    index = films(tmp_path)
+    one = index.table.loc[index.table["split"] == "train", "sha256"].iloc[0]
+    index.table.loc[index.table["split"] == "test", "sha256"] = [one, *(f"t{n}" for n in range(11))]
+    with pytest.raises(LeakError, match="image content"):
+        make_folds(index, FoldSpec(protocol="official", count=1), seed=1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 190, 191])
+def test_a_subset_too_small_to_stratify_is_drawn_at_random(count: int, tmp_path: Path) -> None:
+    assert len(subset_images(films(tmp_path), count, seed=0).table) == count
+
+
 def test_the_official_test_folder_may_be_folded_in(tmp_path: Path) -> None:
     index = films(tmp_path)
     folds = make_folds(index, FoldSpec(count=3, merge_official_test=True), seed=1)

@@ -51,8 +51,8 @@ def test_the_last_blocks_are_trained_and_no_others(tmp_path: Path) -> None:
 
 
 def test_the_last_layers_are_counted_norms_included(tmp_path: Path) -> None:
-    # from the top: linear 9, convolution 4, norm 1, convolution 0
-    weights, _ = trained(tmp_path, fine_tuning=FineTuningSpec(trained="last_layers", count=3))
+    # below the head: convolution 4, norm 1, convolution 0
+    weights, _ = trained(tmp_path, fine_tuning=FineTuningSpec(trained="last_layers", count=2))
     assert {name.split(".")[0] for name in changed(start(), weights)} == {"1", "4", "9"}
     assert "1.running_mean" in changed(start(), weights), "a norm that is trained counts its batches"
 
@@ -114,7 +114,7 @@ def test_blocks_of_timm_models_count_from_the_head_down(name: str, blocks: int, 
 def test_rates_decay_layer_by_layer() -> None:
     architecture = tiny_architecture()
     spec = tiny_spec(learning_rate=1.0, fine_tuning=FineTuningSpec(layer_decay=0.5))
-    groups = parameter_groups(architecture.module, spec, FineTuning(architecture, spec.fine_tuning))
+    groups = parameter_groups(architecture, spec, FineTuning(architecture, spec.fine_tuning))
     name_of = {parameter: name for name, parameter in architecture.module.named_parameters()}
     rates = {name_of[p].split(".")[0]: group["lr"] for group in groups for p in group["params"]}
     assert rates == {"9": 1.0, "4": 0.5, "1": 0.25, "0": 0.125}
@@ -151,7 +151,7 @@ def test_heads_fit_timm_models(name: str) -> None:
     architecture.module.eval()
     assert architecture.logits(torch.zeros(2, 1, 64, 64, dtype=torch.uint8)).shape == (2,)
     spec = tiny_spec(weight_decay=0.1, head_weight_decay=0.7)
-    groups = parameter_groups(architecture.module, spec, FineTuning(architecture, spec.fine_tuning))
+    groups = parameter_groups(architecture, spec, FineTuning(architecture, spec.fine_tuning))
     decays = {group["weight_decay"]: sum(p.numel() for p in group["params"]) for group in groups}
     assert set(decays) == {0.1, 0.7, 0.0}
     assert 0 < decays[0.7] < decays[0.1]
@@ -220,3 +220,20 @@ def test_correcting_the_imbalance_twice_is_noticed() -> None:
     assert not tiny_spec(class_weights="balanced").corrects_twice()
     assert tiny_spec(balanced_sampler=True, class_weights="balanced").corrects_twice()
     assert tiny_spec(balanced_sampler=True, loss="focal", focal_alpha=0.25).corrects_twice()
+    assert tiny_spec(class_weights="balanced", loss="focal", focal_alpha=0.25).corrects_twice()
+
+
+def test_the_decay_of_the_head_needs_no_added_layers() -> None:
+    architecture, spec = tiny_architecture(), tiny_spec(weight_decay=0.1, head_weight_decay=0.7)
+    groups = parameter_groups(architecture, spec, FineTuning(architecture, spec.fine_tuning))
+    name_of = {parameter: name for name, parameter in architecture.module.named_parameters()}
+    assert [name_of[p] for g in groups if g["weight_decay"] == 0.7 for p in g["params"]] == ["9.weight"]
+
+
+def test_a_norm_without_weights_is_frozen_with_its_layer() -> None:
+    body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    architecture = Architecture(module=nn.Sequential(body, nn.Linear(4, 1)))
+    FineTuning(architecture, FineTuningSpec(trained="head")).apply(0)
+    assert not body[1].training
+    FineTuning(architecture, FineTuningSpec(trained="last_blocks")).apply(0)
+    assert body[1].training

@@ -1,0 +1,89 @@
+"""Paper against reproduction as a table, in the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pneumobench.files import write_text
+from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.results.reproduction import Reproduction
+
+HEADINGS: Final = ("System", "Metric", "Printed", "Reproduced [95 %]", "Printed numbers")
+MEANING: Final = (
+    "Each system of each paper: what is printed, what its recipe gives here at probability 0.5 with a 95 % interval "
+    "over patients, and whether the printed numbers can be true. The two are comparable only as far as the differences "
+    "listed below allow."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperResult:
+    """One paper.
+
+    Args:
+        title: its title.
+        run: name of the run of its recipe.
+        reproductions: its systems.
+        assumed: what the paper does not give and what was assumed, by key.
+        differences: what else differs from the paper, in words.
+    """
+
+    title: str
+    run: str
+    reproductions: tuple[Reproduction, ...]
+    assumed: Mapping[str, str]
+    differences: tuple[str, ...]
+
+
+def _rows(result: PaperResult) -> list[list[str]]:
+    rows = []
+    for one in result.reproductions:
+        for place, metric in enumerate(one.metrics):
+            here = NOTHING
+            if metric.value is not None:
+                here = f"{number(metric.value)} {interval_text(metric.interval)}".strip()
+            first = place == 0
+            rows.append(
+                [one.system if first else "", metric.metric.replace("_", " "), metric.printed, here,
+                 one.verdict.kind if first else ""]
+            )  # fmt: skip
+    return rows
+
+
+def paper_table(result: PaperResult) -> Table:
+    """Return the table of a paper for a terminal."""
+    table = Table(title=escape(result.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(escape(heading), justify="right" if place in (2, 3) else "left", overflow="fold")
+    for row in _rows(result):
+        table.add_row(*map(escape, row))
+    return table
+
+
+def write_paper_table(path: Path, results: Sequence[PaperResult], command: str) -> None:
+    """Write all papers as one Markdown page."""
+    lines = ["# Paper against reproduction", "", MEANING, "", f"`{command}`", ""]
+    for result in results:
+        lines += [f"## {result.title}", ""]
+        lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | --- |"]
+        lines += ["| " + " | ".join(row) + " |" for row in _rows(result)]
+        lines += ["", "What the claims checker says:", ""]
+        lines += [f"- {one.system}: {' '.join(one.verdict.words)}" for one in result.reproductions]
+        scored = [
+            f"- {one.system}: {one.images:,} films scored here by {one.architecture}, AUC {number(one.auc)}"
+            for one in result.reproductions
+            if one.auc is not None
+        ]
+        lines += ["", "Here:", "", *scored] if scored else []
+        lines += ["", "Differences from the paper:", ""]
+        lines += [f"- {words}" for words in result.differences]
+        lines += [f"- assumed: `{key}`: {why}" for key, why in result.assumed.items()]
+        lines += [""]
+    write_text(path, "\n".join(lines))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli import main
+from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.suite_files import suite_names, suite_path
 from pneumobench.suite_reader import load_suite
 from tests.end_to_end.commands import REPOSITORY
@@ -29,7 +30,19 @@ def readme_commands() -> list[str]:
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {shlex.split(command)[1] for command in readme_commands()}
-    assert shown == {"run", "audit", "leaderboard", "suite", "architectures", "check", "explain", "gallery", "claims"}
+    assert shown == {
+        "run",
+        "audit",
+        "leaderboard",
+        "suite",
+        "architectures",
+        "check",
+        "explain",
+        "gallery",
+        "claims",
+        "papers",
+        "evaluate",
+    }
     assert "uv run pytest" in (REPOSITORY / "README.md").read_text()
 
 
@@ -42,12 +55,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a table of somebody's own films."""
+    folder = tmp_path_factory.mktemp("own")
+    return make_phantoms(folder, patients=24, official_test_patients=4, films_per_patient=(1, 2), side_px=64, seed=7)
+
+
 @pytest.mark.parametrize("command", readme_commands())
 def test_a_command_of_the_readme_runs(
-    command: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, checkout: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(checkout)
-    words = shlex.split(command)[1:]
+    names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent)}
+    words = [names.get(word, word) for word in shlex.split(command)[1:]]
     if "DATA" in words:
         if words[0] == "run":  # the overrides are right; training needs the radiographs
             rest = words[words.index("DATA") + 1 :]

@@ -40,6 +40,8 @@ SMALL_MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet": ("test_resnet", {"channels": (8, 16, 24, 32), "output_stride": 8}),
     "densenet": ("densenet121", {"growth_rate": 8, "block_config": (2, 2, 2, 2)}),
     "efficientnet": ("test_efficientnet", {"output_stride": 8}),
+    # its running statistics follow too slowly, by default, for a training of a few hundred steps
+    "mobilenetv3": ("mobilenetv3_small_050", {"bn_momentum": 0.1}),
     "regnet": (
         "regnetx_002",
         {"depth": 6, "w0": 16, "wa": 16.0, "wm": 2.0, "group_size": 8, "stem_width": 16, "output_stride": 8},

@@ -18,6 +18,7 @@ from pneumobench.architectures import Architecture, HeatMapLayer
 from pneumobench.attributions.inspection import ClassScores, check_target, inspected
 from pneumobench.errors import NotAvailableError, SettingsError
 
+CANCELLED = 1e-3  # sum of channels over the sum of their sizes: measured 1e-5 and less, or 0.3 and more
 MIN_GRID_CELLS = 7  # a coarser map cannot tell lung from mediastinum
 
 
@@ -147,13 +148,24 @@ def hires_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, ta
     transformer, where cells count by attention, it is not.
 
     Source: Draelos and Carin 2020, arXiv:2011.08891.
+
+    Raises:
+        NotAvailableError: each cell is normalised right after the layer, as in ConvNeXt and Swin. Its length then
+            counts for nothing, and gradient times activation is zero whatever the network looks at (Euler's theorem
+            on homogeneous functions).
     """
     with inspected(architecture) as ready, _probed(ready.module, chosen.layer) as probe:
         scores = ClassScores(ready)
         with torch.no_grad():
             check_target(scores(films[:1]), target)
         product = LayerGradientXActivation(scores, probe).attribute(films, target=target)
-    maps = torch.as_tensor(product).detach().float().sum(1)  # (B, C, rows, columns) -> (B, rows, columns)
+    product = torch.as_tensor(product).detach().float()
+    maps = product.sum(1)  # (B, C, rows, columns) -> (B, rows, columns)
+    if bool(maps.abs().mean() < CANCELLED * product.abs().sum(1).mean()):
+        raise NotAvailableError(
+            f"hirescam is not available: a normalisation of each cell follows {chosen.layer.name}, and gradient times "
+            "activation is zero there by construction. Use gradcam or integrated_gradients."
+        )
     assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps
 

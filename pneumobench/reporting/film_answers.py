@@ -64,7 +64,7 @@ def film_table(film: FilmExplanation) -> Table:
         padding=(0, 1, 0, 0),
     )
     methods = list(dict.fromkeys(method for answer in film.answers for method in answer.lar))
-    table.add_column("architecture", overflow="fold")
+    table.add_column("architecture", no_wrap=True)
     table.add_column("says")
     table.add_column("probability", justify="right", no_wrap=True)
     for method in methods:

@@ -136,7 +136,9 @@ def _impossible_accuracy(claim: Claim, metric: Reported) -> str:
     averages = [
         folds for folds in FOLDS_TRIED if folds != claim.averaged_over and _is_step(metric, claim.images * folds)
     ]
-    hint = f" As a mean over {' or '.join(map(str, averages))} test sets of that size it could." if averages else ""
+    *most, last = map(str, averages or [0])
+    several = f"{', '.join(most)} or {last}" if most else last
+    hint = f" As a mean over {several} test sets of that size it could." if averages else ""
     # an accuracy that is off by a rounding slip is for the search of slips to tell
     if _is_step(metric, total, SLIP_UNITS):
         return ""

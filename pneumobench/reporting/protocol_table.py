@@ -14,6 +14,7 @@ from rich.table import Table
 from pneumobench.files import write_text
 from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.results.protocol_effect import REFERENCE, ProtocolEffect
+from pneumobench.suite import CONTROL_PREFIX
 
 HEADINGS = ("architecture", "protocol", "films tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (
@@ -24,21 +25,23 @@ MEANING = (
 )
 
 
-def _cells(effect: ProtocolEffect) -> list[str]:
-    auc = f"{number(effect.auc, 4)} {interval_text(effect.auc_interval, 4)}".strip()
+def _cells(effect: ProtocolEffect, digits: int = 4) -> list[str]:
+    auc = f"{number(effect.auc, digits)} {interval_text(effect.auc_interval, digits)}".strip()
     difference = NOTHING
     if effect.difference is not None:
-        difference = f"{number(effect.difference, 4)} {interval_text(effect.difference_interval, 4)}".strip()
+        difference = f"{number(effect.difference, digits)} {interval_text(effect.difference_interval, digits)}".strip()
     return [effect.architecture, effect.protocol, f"{effect.images:,}", auc, difference]
 
 
 def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
-    """Return the table for a terminal."""
+    """Return the table for a terminal of 80 characters: without the intervals of the areas themselves."""
     table = Table(title="Effect of the split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for place, heading in enumerate(HEADINGS):
-        table.add_column(escape(heading), justify="left" if place < 2 else "right")
+    for place, heading in enumerate(("architecture", "protocol", "films", "AUC", f"minus {REFERENCE} [95 %]")):
+        table.add_column(escape(heading), justify="left" if place < 2 else "right", no_wrap=True)
     for effect in effects:
-        table.add_row(*map(escape, _cells(effect)))
+        name, protocol, films, _, difference = _cells(effect, 3)
+        row = (name.removeprefix(CONTROL_PREFIX), protocol, films, number(effect.auc), difference)
+        table.add_row(*map(escape, row), style="dim" if name.startswith(CONTROL_PREFIX) else None)
     return table
 
 

@@ -96,7 +96,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.suite_files import suite_path
-    from pneumobench.suite_reader import load_suite, suites_by_protocol
+    from pneumobench.suite_reader import load_suite
+    from pneumobench.suite_values import suites_by_protocol
 
     suite = load_suite(suite_path(options.suite), _overrides(options, rest))
     if options.limit is not None and options.name is None:  # a narrowed data set is another run

@@ -107,8 +107,10 @@ def read_reported(name: str, text: str) -> Reported:
     """
     if name not in METRICS:
         raise SettingsError(f"metric {name!r} is not known; known are {', '.join(METRICS)}.")
-    rest, relation = text.strip(), "="
-    for sign in (">=", "<=", ">", "<"):
+    rest = text.strip()
+    relation: Relation = "="
+    signs: tuple[Relation, ...] = (">=", "<=", ">", "<")
+    for sign in signs:
         if rest.startswith(sign):
             rest, relation = rest.removeprefix(sign).strip(), sign
             break
@@ -125,7 +127,7 @@ def read_reported(name: str, text: str) -> Reported:
     if not isinstance(exponent, int) or not low <= value <= 1:  # an exponent that is no number: NaN, infinity
         raise SettingsError(f"{name}: {text!r} lies outside {low:g} to 1; percentages need their sign, e.g. 79.7 %.")
     unit = float(Decimal(1).scaleb(exponent) / scale)
-    return Reported(name=name, text=text.strip(), relation=relation, value=value, unit=unit)  # type: ignore[arg-type]
+    return Reported(name=name, text=text.strip(), relation=relation, value=value, unit=unit)
 
 
 def _counts(images: int, pneumonia: int) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:

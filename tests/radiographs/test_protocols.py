@@ -11,7 +11,7 @@ from pneumobench.errors import DataError, LeakError, SettingsError
 from pneumobench.radiographs.folds import NEVER, Folds, check_folds, make_folds, read_folds
 from pneumobench.radiographs.index import Index, subset_images
 from pneumobench.suite import FoldSpec, Suite
-from pneumobench.suite_reader import check_protocol, suites_by_protocol
+from pneumobench.suite_values import check_protocol, suites_by_protocol
 from tests.radiographs.tiny_sets import index_of
 
 

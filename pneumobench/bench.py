@@ -19,6 +19,7 @@ from pneumobench.lungs.crop import film_crop
 from pneumobench.lungs.masks import LungMasks, lung_masks
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.radiographs.audit import read_radiographs
+from pneumobench.radiographs.classes import three_classes
 from pneumobench.radiographs.datamodule import FoldImages
 from pneumobench.radiographs.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.radiographs.index import Index, problem_error
@@ -27,11 +28,11 @@ from pneumobench.reporting.words import protocol_words
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord
 from pneumobench.results.run_state import refuse_other_run
-from pneumobench.results.store import RunFolder
+from pneumobench.results.store import CLASS_COLUMNS, RunFolder
 from pneumobench.suite import Suite
 from pneumobench.suite_reader import load_suite
 from pneumobench.training.cost import hardware
-from pneumobench.training.predictions import probability_of
+from pneumobench.training.predictions import class_probabilities, logit_of, probability_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,18 @@ class Bench:
     def fold_images(self, fold: int) -> FoldImages:
         """Return the images of a fold."""
         label = self.index.table["label"].to_numpy(dtype=np.int64)
-        return FoldImages(films=self.films, label=label, positions=self.folds.positions(self.index, fold))
+        positions = self.folds.positions(self.index, fold)
+        return FoldImages(films=self.films, label=label, positions=positions, three_classes=self.three_classes())
+
+    def three_classes(self) -> NDArray[np.int64] | None:
+        """Return the class of every image where the task is of three classes, else None."""
+        return three_classes(self.index.table) if self.suite.task == "three_class" else None
 
     def prediction_rows(
         self, fold: int, scored: Mapping[Part, tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]
     ) -> pd.DataFrame:
-        """Return one row an image from (rows of the index, logits) of each part."""
-        table = self.index.table
+        """Return one row an image from (rows of the index, outputs (n, 1) or (n, classes)) of each part."""
+        table, classes = self.index.table, self.three_classes()
         parts = [
             pd.DataFrame(
                 {
@@ -64,11 +70,12 @@ class Bench:
                     "fold": fold,
                     "seed": self.suite.seed,
                     "label": table["label"].to_numpy(dtype=np.int64)[rows],
-                    "logit": logit,
+                    "logit": (logit := logit_of(class_logits)),
                     "probability": probability_of(logit),
+                    **({} if classes is None else _class_columns(classes[rows], class_logits)),
                 }
             )
-            for part, (rows, logit) in scored.items()
+            for part, (rows, class_logits) in scored.items()
         ]
         return pd.concat(parts)
 
@@ -88,6 +95,10 @@ class Bench:
             software=software_versions(),
             hardware=hardware(self.suite.training, machine()),
         )
+
+
+def _class_columns(classes: NDArray[np.int64], class_logits: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
+    return dict(zip(CLASS_COLUMNS, (classes, *class_probabilities(class_logits).T), strict=True))
 
 
 def open_suite(path: Path) -> tuple[RunFolder, Suite]:
@@ -129,6 +140,8 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     index, problems = read_radiographs(suite, cache)
     if problems:
         raise problem_error(index.root, problems)
+    if suite.task == "three_class":
+        three_classes(index.table)  # refuses films without a class
     refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)

@@ -24,7 +24,8 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
     Raises:
         DataError: the table of original sizes cannot be used.
     """
-    label = bench.index.table["label"].to_numpy(dtype="int64")
+    classes = bench.three_classes()
+    target = bench.index.table["label"].to_numpy(dtype="int64") if classes is None else classes
     written = []
     for control in bench.suite.controls.names:
         name = CONTROL_PREFIX + control.replace("_", "-")
@@ -35,8 +36,8 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
         features = control_features(control, bench.index, bench.films, bench.masks, sizes)
         for fold in todo:
             positions = bench.folds.positions(bench.index, fold)
-            logit = fit_control(features, label, positions["train"], bench.suite.seed)
-            rows = {part: (positions[part], logit[positions[part]]) for part in SCORED_PARTS}
+            outputs = fit_control(features, target, positions["train"], bench.suite.seed)
+            rows = {part: (positions[part], outputs[positions[part]]) for part in SCORED_PARTS}
             path = bench.folder.predictions_path(name, fold)
             record = bench.record(name, fold, weights_origin=CONTROL_ORIGIN)
             record = dataclasses.replace(

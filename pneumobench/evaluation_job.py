@@ -26,7 +26,7 @@ from pneumobench.results.record import JobRecord
 from pneumobench.results.scores import FoldModel, fold_model
 from pneumobench.results.store import FLOAT_FORMAT, RunFolder
 from pneumobench.suite import DataSpec, Suite, is_name
-from pneumobench.training.predictions import probability_of, score_films
+from pneumobench.training.predictions import logit_of, probability_of, score_films
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def evaluate_networks(
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
         architecture = trained_network(suite, folder, job)
         batches = (torch.from_numpy(np.array(films[at : at + step]))[:, None] for at in range(0, len(films), step))
-        logit = score_films(architecture, batches, suite.training).astype(np.float64)
+        logit = logit_of(score_films(architecture, batches, suite.training)).astype(np.float64)
         columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})
         parts.setdefault(job.architecture, []).append(part[list(EXTERNAL_COLUMNS)])

@@ -37,7 +37,7 @@ from pneumobench.results.explanations import (
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord, read_record
 from pneumobench.training.cost import device_of, hardware
-from pneumobench.training.predictions import probability_of, score_films
+from pneumobench.training.predictions import logit_of, probability_of, score_films
 
 
 def explain_jobs(
@@ -124,7 +124,7 @@ def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.Da
             torch.from_numpy(blank(np.array(bench.films[some]), bench.masks.of_rows(some)))[:, None]
             for some in (rows[start : start + step] for start in range(0, len(rows), step))
         )
-        logits[name] = score_films(architecture, batches, bench.suite.training).astype(np.float64)
+        logits[name] = logit_of(score_films(architecture, batches, bench.suite.training)).astype(np.float64)
     parts = [
         pd.DataFrame(
             {

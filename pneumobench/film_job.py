@@ -16,7 +16,7 @@ from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.bench import Bench
 from pneumobench.errors import NotAvailableError
 from pneumobench.files import sha256_of_file
-from pneumobench.gallery_job import film_tiles, lung_share
+from pneumobench.gallery_job import film_tiles, lung_share, maps_of
 from pneumobench.lungs.crop import FIXED_BOX, Crop, lung_box
 from pneumobench.lungs.quality import check_lungs, read_bounds
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
@@ -26,7 +26,7 @@ from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import CropBox, cropped, film_to_square, mask_to_square
 from pneumobench.reporting.film_answers import FilmAnswer, FilmExplanation
 from pneumobench.results.record import JobRecord
-from pneumobench.training.predictions import probability_of, score_films
+from pneumobench.training.predictions import logit_of, probability_of, score_films
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,14 +119,11 @@ def explain_film(
         heat: dict[str, list[NDArray[np.float32]]] = {}
         for job in (job for job in asked if job.architecture == name):
             architecture = trained_network(bench.suite, bench.folder, job)
-            logit = score_films(architecture, [films], bench.suite.training)
+            logit = logit_of(score_films(architecture, [films], bench.suite.training))
             probabilities[job.fold] = float(probability_of(logit)[0])
-            for method in methods:
-                try:
-                    positive = method.attribute(architecture, films)[0].clamp(min=0)
-                except NotAvailableError:
-                    continue
-                heat.setdefault(method.name, []).append((positive / positive.sum().clamp(min=1e-12)).cpu().numpy())
+            for method, (one,) in maps_of(architecture, methods, prepared.film[None]).items():
+                positive = np.maximum(one, 0)
+                heat.setdefault(method, []).append(positive / max(float(positive.sum()), 1e-12))
         mean = {method: np.mean(maps, axis=0) for method, maps in heat.items()}
         probability = float(np.mean(list(probabilities.values())))
         answers.append(

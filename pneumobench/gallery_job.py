@@ -25,9 +25,11 @@ from pneumobench.networks import trained_network
 from pneumobench.reporting.gallery_pages import ErrorFilm, GalleryNetwork, write_gallery_pages
 from pneumobench.results.lung_attention import outcome_of
 from pneumobench.results.record import JobRecord
+from pneumobench.suite import CLASSES
 
 FILM, LUNGS = "mean film", "mean lungs"  # no method can have these names
 CLASS_WORDS = {1: "pneumonia", 0: "normal"}
+CLASS_TARGETS = {f" {name}": number for number, name in enumerate(CLASSES, start=1)}  # columns of `class_scores`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +39,8 @@ class HeatMaps:
     Args:
         rows: rows of the index (B,).
         films: (B, side, side) uint8.
-        heat: maps (B, side, side) by method; a method that is not available for the network is missing.
+        heat: maps (B, side, side) by method, and for three classes by method and class; a method that is not available
+            for the network is missing.
     """
 
     rows: NDArray[np.int64]
@@ -50,13 +53,22 @@ def heat_maps(
 ) -> HeatMaps:
     """Return the maps of rows of the index by each method that is available for the network."""
     films = np.array(bench.films[rows])
+    return HeatMaps(rows=rows, films=films, heat=maps_of(architecture, methods, films))
+
+
+def maps_of(
+    architecture: Architecture, methods: Sequence[AttributionMethod], films: NDArray[np.uint8]
+) -> dict[str, NDArray[np.float32]]:
+    """Return maps of films (B, side, side): of pneumonia by each method, then of each class where there are three."""
     heat = {}
     for method in methods:
-        try:
-            heat[method.name] = method.attribute(architecture, torch.from_numpy(films)[:, None]).cpu().numpy()
-        except NotAvailableError:
-            continue
-    return HeatMaps(rows=rows, films=films, heat=heat)
+        for words, target in {"": 0, **(CLASS_TARGETS if architecture.outputs > 1 else {})}.items():
+            try:
+                maps = method.attribute(architecture, torch.from_numpy(films)[:, None], target)
+            except NotAvailableError:
+                continue
+            heat[method.name + words] = maps.cpu().numpy()
+    return heat
 
 
 def write_galleries(
@@ -158,12 +170,17 @@ class _MeanMaps:
     """Sums of films, lung masks and maps (each map scaled to sum to one) by class, over the folds of a network."""
 
     def __init__(self) -> None:
+        self.words = CLASS_WORDS
         self.sums: dict[tuple[int, str], tuple[int, NDArray[np.float64]]] = {}  # (class, what) -> (count, sum)
 
     def add(self, bench: Bench, maps: HeatMaps) -> None:
         """Count further maps."""
         lungs = bench.masks.of_rows(maps.rows)
-        for i, label in enumerate(bench.index.table["label"].to_numpy()[maps.rows].tolist()):
+        classes = bench.three_classes()
+        label_of = bench.index.table["label"].to_numpy() if classes is None else classes
+        if classes is not None:
+            self.words = dict(enumerate(CLASSES))
+        for i, label in enumerate(label_of[maps.rows].tolist()):
             self._count(label, FILM, maps.films[i])
             self._count(label, LUNGS, lungs[i])
             for name, heat in maps.heat.items():
@@ -183,7 +200,7 @@ class _MeanMaps:
         """Return a row for each class: the mean film, then the mean map by each method over it."""
         names = [name for name in dict.fromkeys(what for _, what in self.sums) if name not in (FILM, LUNGS)]
         rows = []
-        for label, words in CLASS_WORDS.items():
+        for label, words in self.words.items():
             film, lungs = self._mean(label, FILM), self._mean(label, LUNGS)
             if film is None or lungs is None:
                 continue

@@ -105,9 +105,10 @@ def _completed(
     load_weights(architecture, weights)  # the saved file is what is scored, never the module in memory
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
     for part, part_scored in scored.items():
-        if not np.isfinite(part_scored.logit).all():
+        if not np.isfinite(part_scored.class_logits).all():
             raise DivergedError(f"logits of the {part} part are infinite or not numbers at precision {spec.precision}")
-    predictions = bench.prediction_rows(fold, {part: (found.rows, found.logit) for part, found in scored.items()})
+    outputs = {part: (found.rows, found.class_logits) for part, found in scored.items()}
+    predictions = bench.prediction_rows(fold, outputs)
     hashes = {
         "weights": sha256_of_file(weights),
         "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),

@@ -8,12 +8,12 @@ from typing import Final
 import torch
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.architectures.head import attach_head
+from pneumobench.architectures.head import attach_head, with_outputs
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.results.record import JobRecord
 from pneumobench.results.store import RunFolder
-from pneumobench.suite import Suite
+from pneumobench.suite import CLASSES, Suite
 from pneumobench.training.cost import device_of
 from pneumobench.training.fit import load_weights
 
@@ -31,6 +31,7 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         seed=suite.seed,
     )
     torch.manual_seed(suite.seed)
+    architecture = with_outputs(architecture, len(CLASSES) if suite.task == "three_class" else 1)
     attach_head(architecture, suite.training.head)
     if suite.data.pixel_statistics == "auto":
         return architecture

@@ -28,6 +28,8 @@ def is_name(text: str) -> bool:
 
 
 CONTROL_PREFIX = "control-"  # of the name of a control in records and tables
+MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE = "ensemble-mean", "ensemble-weighted"  # rows that no network can be called
+CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
 
 
@@ -182,6 +184,8 @@ class Suite:
 
     Args:
         name: name of the suite and of its folder under runs/; letters, digits and `_.-`.
+        task: `binary` (pneumonia or normal: one logit) or `three_class` (normal, bacterial, viral: a softmax; pneumonia
+            is then the sum of the last two, so that the binary scores are there as well).
         seed: seed of folds, initial weights, order, augmentation and dropout.
         data: the radiographs.
         folds: the split.
@@ -194,6 +198,7 @@ class Suite:
     """
 
     name: str = "unnamed"
+    task: Literal["binary", "three_class"] = "binary"
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
     folds: FoldSpec = field(default_factory=FoldSpec)

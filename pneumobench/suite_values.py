@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pneumobench.errors import SettingsError
-from pneumobench.suite import CONTROL_PREFIX, NAME_RULE, FoldSpec, Suite, is_name
+from pneumobench.suite import CONTROL_PREFIX, MEAN_ENSEMBLE, NAME_RULE, WEIGHTED_ENSEMBLE, FoldSpec, Suite, is_name
 
 SINGLE_TEST = ("holdout", "official")  # protocols with one test part
 
@@ -65,6 +65,11 @@ def check_values(suite: Suite, where: str) -> None:
         if not fine(found) or (isinstance(found, float) and not math.isfinite(found)):
             raise SettingsError(f"{where}: {key} is {found!r}; expected {expected}.")
     check_protocol(suite.folds, where)
+    if suite.task == "three_class" and suite.training.focal_alpha is not None:
+        raise SettingsError(
+            f"{where}: training.focal_alpha weighs pneumonia against normal; with task three_class set it to null and "
+            "training.class_weights to balanced."
+        )
     if suite.training.devices > 1 and suite.training.strategy == "auto":
         raise SettingsError(
             f"{where}: training.devices is {suite.training.devices}: say how they share the work with "
@@ -87,6 +92,9 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: controls.original_sizes is {suite.controls.original_sizes!r}; expected a path relative to the "
             "data root, so that others can use the suite."
         )
+    ensembles = (MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE)
+    if taken := [name for name in suite.architectures.names if name in ensembles]:
+        raise SettingsError(f"{where}: architectures.names has {taken[0]!r}, the name of a row of the leaderboard.")
     reserved = [name for name in suite.architectures.names if name.startswith(CONTROL_PREFIX)]
     if reserved:
         raise SettingsError(

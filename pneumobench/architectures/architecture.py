@@ -28,10 +28,11 @@ class HeatMapLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A network that turns normalised films (B, C, H, W) float32 into one pneumonia logit each (B, 1).
+    """A network that turns normalised films (B, C, H, W) float32 into one pneumonia logit each (B, 1), or three.
 
     Args:
         module: the network.
+        outputs: 1 = the pneumonia logit; 3 = logits of the softmax over normal, bacterial and viral.
         in_channels: 1 (gray) or 3 (the gray film three times).
         heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
         pixel_mean: mean subtracted from pixels in [0, 1].
@@ -40,6 +41,7 @@ class Architecture:
     """
 
     module: nn.Module
+    outputs: int = 1
     in_channels: int = 1
     heatmap_layers: tuple[HeatMapLayer, ...] = ()
     pixel_mean: float = 0.5
@@ -51,15 +53,47 @@ class Architecture:
         normal = (films.float() / 255 - self.pixel_mean) / self.pixel_std
         return normal.expand(-1, self.in_channels, -1, -1)
 
+    def class_logits(self, films: Tensor) -> Tensor:
+        """Return the network's outputs (B, outputs) for films (B, 1, H, W) uint8."""
+        output: Tensor = self.module(self.normalise(films))
+        return output.reshape(len(films), self.outputs)
+
     def logits(self, films: Tensor) -> Tensor:
         """Return pneumonia logits (B,) of films (B, 1, H, W) uint8."""
-        output: Tensor = self.module(self.normalise(films))
-        return output.reshape(len(films))
+        return pneumonia_logits(self.class_logits(films))
 
     def parameter_count(self, *, trainable_only: bool = False) -> int:
         """Return the number of parameters."""
         chosen = (p for p in self.module.parameters() if p.requires_grad or not trainable_only)
         return sum(parameter.numel() for parameter in chosen)
+
+
+def pneumonia_logits(class_logits: Tensor) -> Tensor:
+    """Return log-odds (B,) of pneumonia against normal from outputs (B, 1), or (B, classes) with normal first.
+
+    The sigmoid of the result is the sum of the softmax over all classes but the first.
+
+    >>> three = torch.tensor([[0.0, 1.0, 2.0]])
+    >>> bool(torch.isclose(pneumonia_logits(three).sigmoid(), three.softmax(1)[:, 1:].sum()))
+    True
+    """
+    if class_logits.shape[1] == 1:
+        return class_logits[:, 0]
+    return class_logits[:, 1:].logsumexp(1) - class_logits[:, 0]
+
+
+def class_scores(class_logits: Tensor) -> Tensor:
+    """Return what heat maps explain: log-odds (B, 1) of pneumonia, followed, for several classes, by those of each.
+
+    Column 0 is pneumonia against normal; column 1 + k is class k against all others.
+    """
+    if class_logits.shape[1] == 1:
+        return class_logits
+    columns = [pneumonia_logits(class_logits)]
+    for k in range(class_logits.shape[1]):
+        others = torch.cat([class_logits[:, :k], class_logits[:, k + 1 :]], dim=1)
+        columns.append(class_logits[:, k] - others.logsumexp(1))
+    return torch.stack(columns, dim=1)
 
 
 def flops_per_image(architecture: Architecture, side_px: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -53,17 +54,19 @@ class Head(nn.Sequential):
 
 
 def output_layers(architecture: Architecture) -> list[str]:
-    """Return the names of the linear layers that give the logit: one, or two for a distilled transformer.
+    """Return the names of the linear layers that give the outputs: one, or two for a distilled transformer.
 
     Raises:
         NotAvailableError: the module has none.
     """
     parts = architecture.module.named_modules()
-    names = [name for name, part in parts if isinstance(part, nn.Linear) and part.out_features == 1]
+    names = [name for name, part in parts if isinstance(part, nn.Linear) and part.out_features == architecture.outputs]
     if not names:
+        wanted = "one output" if architecture.outputs == 1 else f"{architecture.outputs} outputs"
         raise NotAvailableError(
-            "the network has no linear layer with one output, so its head can be neither replaced nor trained alone: "
-            "leave training.head empty and training.fine_tuning.trained at all, or end it with nn.Linear(n, 1)."
+            f"the network has no linear layer with {wanted}, so its head can be neither replaced "
+            "nor trained alone: leave task binary, training.head empty and training.fine_tuning.trained at all, or end "
+            "it with nn.Linear(n, 1)."
         )
     return names
 
@@ -76,6 +79,22 @@ def head_names(architecture: Architecture) -> list[str]:
     """
     attached = [name for name, part in architecture.module.named_modules() if isinstance(part, Head)]
     return attached or output_layers(architecture)
+
+
+def with_outputs(architecture: Architecture, outputs: int) -> Architecture:
+    """Return a network of one output with so many instead: its last linear layer is replaced and drawn anew.
+
+    Raises:
+        NotAvailableError: the module has no linear output layer.
+    """
+    if outputs == architecture.outputs:
+        return architecture
+    for name in output_layers(architecture):
+        linear = architecture.module.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        replaced = nn.Linear(linear.in_features, outputs, bias=linear.bias is not None)
+        architecture.module.set_submodule(name, replaced)
+    return dataclasses.replace(architecture, outputs=outputs)
 
 
 def attach_head(architecture: Architecture, layers: Sequence[str]) -> None:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.architecture import class_scores
 from pneumobench.errors import SettingsError
 
 
 class ClassScores(nn.Module):
-    """Gray films (B, 1, H, W), gray levels 0 to 255, uint8 or float -> scores (B, classes).
+    """Gray films (B, 1, H, W), gray levels 0 to 255, uint8 or float -> scores, as `class_scores` orders them.
 
     Attributions are made with respect to these gray levels: where a network takes three channels, they are copies of
     one film, and the gradient of a gray level is the sum of the gradients of its copies.
@@ -26,12 +27,13 @@ class ClassScores(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.network = architecture.module
-        self._normalise = architecture.normalise
+        self._normalise, self._outputs = architecture.normalise, architecture.outputs
 
     def forward(self, gray: Tensor) -> Tensor:
         """Return the scores."""
         output: Tensor = self.network(self._normalise(gray))
-        return output.reshape(len(gray), -1)  # (B,) or (B, classes) -> (B, classes)
+        output = output.reshape(len(gray), -1)  # (B,) or (B, outputs) -> (B, outputs)
+        return class_scores(output) if self._outputs > 1 else output
 
 
 def check_target(scores: Tensor, target: int) -> None:

@@ -27,6 +27,8 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.architecture import class_scores
+from pneumobench.attributions.inspection import check_target
 from pneumobench.attributions.methods import register_method
 from pneumobench.attributions.superpixels import superpixels
 from pneumobench.errors import SettingsError
@@ -211,11 +213,9 @@ def _design(count: int, rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]
 
 def _probability(architecture: Architecture, films: Tensor, target: int) -> NDArray[np.float64]:
     """Return the probability of the target (n,)."""
-    logits = architecture.logits(films).double().reshape(len(films), -1)  # (n,) -> (n, 1)
-    if not 0 <= target < logits.shape[1]:
-        raise SettingsError(f"target {target}: the network has outputs 0 to {logits.shape[1] - 1}.")
-    probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-    return np.asarray(probability[:, target].cpu().numpy())
+    scores = class_scores(architecture.class_logits(films).double())
+    check_target(scores, target)
+    return np.asarray(scores.sigmoid()[:, target].cpu().numpy())
 
 
 def _weighted_sums(shown: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.radiographs.folds import Part
+from pneumobench.suite import CLASSES
 
-Batch = tuple[Tensor, Tensor, Tensor]  # films (B, 1, H, W) uint8, has_pneumonia (B,) float32, index rows (B,)
+Batch = tuple[Tensor, Tensor, Tensor]  # films (B, 1, H, W) uint8, class numbers (B,) int64, index rows (B,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +28,29 @@ class FoldImages:
         films: all films of the index (N, H, W) uint8.
         label: 1 = pneumonia, for all images (N,).
         positions: rows of each part of the fold.
+        three_classes: 0 = normal, 1 = bacterial, 2 = viral (N,), which is then what is learnt; None = the label is.
     """
 
     films: NDArray[np.uint8]
     label: NDArray[np.int64]
     positions: dict[Part, NDArray[np.int64]]
+    three_classes: NDArray[np.int64] | None = None
 
-    def class_weight(self) -> tuple[float, float]:
-        """Return n / (2 n_class) of the training part for normal and pneumonia: the mean weight of an image is 1."""
-        label = self.label[self.positions["train"]]
-        normal, pneumonia = (max(1, int((label == kind).sum())) for kind in (0, 1))
-        return len(label) / (2 * normal), len(label) / (2 * pneumonia)
+    @property
+    def target(self) -> NDArray[np.int64]:
+        """The class numbers that are learnt (N,)."""
+        return self.label if self.three_classes is None else self.three_classes
+
+    @property
+    def class_count(self) -> int:
+        """2, or 3."""
+        return 2 if self.three_classes is None else len(CLASSES)
+
+    def class_weight(self) -> tuple[float, ...]:
+        """Return n / (classes * n_class) of the training part for each class: the mean weight of an image is 1."""
+        target = self.target[self.positions["train"]]
+        counts = np.bincount(target, minlength=self.class_count).clip(min=1)
+        return tuple((len(target) / (self.class_count * counts)).tolist())
 
 
 class _Films(Dataset[Any]):
@@ -46,11 +59,11 @@ class _Films(Dataset[Any]):
     def __init__(self, images: FoldImages, augmentation: Augmentation | None) -> None:
         self.images, self.augmentation = images, augmentation
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, float, int]:
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, int]:
         epoch, row = item
         film = self.images.films[row]
         film = np.array(film) if self.augmentation is None else self.augmentation(film, epoch=epoch, image=row)
-        return torch.from_numpy(film)[None], float(self.images.label[row]), row
+        return torch.from_numpy(film)[None], int(self.images.target[row]), row
 
     def __len__(self) -> int:
         return len(self.images.label)
@@ -96,7 +109,7 @@ class FoldDataModule(lightning.LightningDataModule):
         batch_size: images a step.
         seed: seed of the order.
         workers: loader processes, 0 = none.
-        balanced: draw training images with replacement, both classes equally often.
+        balanced: draw training images with replacement, all classes equally often.
     """
 
     def __init__(
@@ -114,7 +127,7 @@ class FoldDataModule(lightning.LightningDataModule):
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
         rows, share = images.positions["train"], None
         if balanced:
-            weight = np.array(images.class_weight())[images.label[rows]]
+            weight = np.array(images.class_weight())[images.target[rows]]
             share = weight / weight.sum()
         self.order = SeededOrder(rows, seed, batch_size, share)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import (
     BLANKED,
     COST,
@@ -18,11 +19,15 @@ from pneumobench.reporting.columns import (
 )
 from pneumobench.reporting.words import (
     BLANKED_WORDS,
+    ENSEMBLE_WORDS,
+    KIND_WORDS,
     METHOD_HEADINGS,
     METHODS_WORDS,
     attention_words,
     controls_words,
     data_words,
+    ensemble_gain,
+    ensemble_weights,
     leak_notice,
     marks,
     separate_test,
@@ -34,6 +39,7 @@ from pneumobench.reporting.words import (
 )
 from pneumobench.results.leaderboard import Leaderboard, Row
 from pneumobench.results.lung_attention import OUTCOMES
+from pneumobench.suite import CLASSES
 
 
 def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
@@ -62,6 +68,13 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             + (f" {_text(shared)}" if (shared := shared_patients_words(board)) else ""),
             _official(board),
         ]
+    if board.ensembles:
+        parts += ["## Ensembles", ENSEMBLE_WORDS, _ensembles(board)]
+    if any(row.three_classes for row in board.rows):
+        parts += ["## Normal, bacterial, viral", THREE_CLASS_WORDS, _three_classes(board.rows, THREE_CLASSES)]
+        if any(row.official_three_classes for row in board.rows):
+            parts += [f"{separate_test(board)}:", _three_classes(board.rows, OFFICIAL_THREE_CLASSES)]
+        parts += ["Films by class and by what they were called, out of fold:", _confusions(board)]
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", _attention_words(), _attention(board)]
     if any(row.blanked for row in board.rows):
@@ -75,7 +88,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             "## Jobs that did not complete",
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
-    legend = [*POOLED, *LUNG_ATTENTION, *BLANKED, *COST]
+    three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
+    legend = [*POOLED, *LUNG_ATTENTION, *three, *BLANKED, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -126,7 +140,7 @@ def _ranking(board: Leaderboard) -> str:
     columns = [*POOLED, *LUNG_ATTENTION]
     rows = [
         [
-            "control" if row.is_control else str(row.rank or NOTHING),
+            KIND_WORDS.get(row.kind, str(row.rank or NOTHING)),
             row.architecture + marks(row),
             *[_with_interval(column, row) for column in columns],
             weights_words(row.weights_origin) if row.weights_origin else NOTHING,
@@ -146,6 +160,30 @@ def _official(board: Leaderboard) -> str:
         cells = [_with_interval(column, row) for column in OFFICIAL]
         rows.append([row.architecture, *cells, f"{number(single.mean)} ± {number(single.sd)}"])
     return _table(["architecture", *[column.heading for column in OFFICIAL], "AUC, single models"], rows)
+
+
+def _ensembles(board: Leaderboard) -> str:
+    rows = []
+    for ensemble in board.ensembles:
+        gain, low, high = ensemble_gain(ensemble)
+        shown = f"{number(gain, 4)} [{number(low, 4)}, {number(high, 4)}]"
+        rows.append([ensemble.name, ensemble_weights(ensemble), shown, number(ensemble.against_best.p_value, 4)])
+    return _table(["ensemble", "weights (mean over folds)", "gain in AUC", "p"], rows)
+
+
+def _three_classes(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    shown = [row for row in rows if columns[0].value(row) is not None]
+    cells = [[row.architecture, *[_with_interval(column, row) for column in columns]] for row in shown]
+    return _table(["architecture", *[column.heading for column in columns]], cells)
+
+
+def _confusions(board: Leaderboard) -> str:
+    rows = []
+    for row in board.rows:
+        if row.three_classes is not None:
+            for name, counts in zip(CLASSES, row.three_classes.confusion, strict=True):
+                rows.append([row.architecture, name, *map(str, counts)])
+    return _table(["architecture", "class", *[f"called {name}" for name in CLASSES]], rows)
 
 
 def _attention(board: Leaderboard) -> str:

@@ -11,10 +11,11 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pneumobench.reporting import columns, figures, words
+from pneumobench.reporting import class_columns, columns, figures, words
 from pneumobench.reporting.gallery import GalleryRow
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.lung_attention import OUTCOMES
+from pneumobench.suite import CLASSES
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -64,6 +65,10 @@ def leaderboard_page(
             command=command,
             pictures=pictures,
             words=words,
+            three=class_columns,
+            classes=CLASSES,
+            three_classes=any(row.three_classes for row in board.rows),
+            official_three_classes=any(row.official_three_classes for row in board.rows),
             asked=any(row.blanked for row in board.rows),
             checked=any(row.methods for row in board.rows),
             outcomes=OUTCOMES,

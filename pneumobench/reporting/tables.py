@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.files import canonical_json
+from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
 from pneumobench.reporting.columns import BLANKED, main_attention
 from pneumobench.results.leaderboard import Leaderboard, Row
 from pneumobench.results.lung_attention import OUTCOMES
 from pneumobench.results.scores import OperatingPoint, Scores
 
-LEADERBOARD_FORMAT: Final = 1
+LEADERBOARD_FORMAT: Final = 2
 DECIMALS: Final = 6  # of every fraction in the files: finer than any interval here, coarser than platform noise
 
 
@@ -30,7 +31,7 @@ def leaderboard_json(board: Leaderboard) -> str:
 def leaderboard_csv(board: Leaderboard) -> str:
     """Return one row an architecture, best first: fractions have 6 decimals, empty = does not exist."""
     buffer = io.StringIO()
-    rows = [_flat(row) for row in board.rows]
+    rows = [_flat(row, three_classes=board.task == "three_class") for row in board.rows]
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -57,14 +58,14 @@ def _plain(value: Any) -> Any:
     raise AssertionError(f"no JSON for {type(value)}")
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
     """Return the cells of one architecture; every row has the same keys in the same order."""
     flat: dict[str, Any] = {
         "rank": row.rank,
         "architecture": row.architecture,
         "weights_origin": row.weights_origin,
         "plugin": row.plugin,
-        "is_control": row.is_control,
+        "kind": row.kind,
         "clears_controls": row.clears_controls,
         "state": row.state,
         "status": row.status,
@@ -76,6 +77,12 @@ def _flat(row: Row) -> dict[str, Any]:
         flat[f"fold_{name}_mean"] = found.mean if found else None
         flat[f"fold_{name}_sd"] = found.sd if found else None
     flat |= _flat_scores("official_", row.official)
+    for column in (*THREE_CLASSES, *OFFICIAL_THREE_CLASSES) if three_classes else ():
+        flat[column.key] = column.value(row)
+        if column.interval:
+            interval = column.interval(row)
+            flat[f"{column.key}_low"] = interval.low if interval else None
+            flat[f"{column.key}_high"] = interval.high if interval else None
     attention = main_attention(row)
     flat["attention_method"] = attention.method if attention else None
     flat["attention_mask_tier"] = attention.mask_tier if attention else None

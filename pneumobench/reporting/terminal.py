@@ -12,6 +12,7 @@ from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.suite import CONTROL_PREFIX
 
 # what fits in 80 characters, with headings short enough for it
+KIND_LETTERS = {"control": "c", "ensemble": "e"}  # in place of the rank
 SHOWN = {"auc": "AUC", "recall": "Recall", "specificity": "Spec.", "mcc": "MCC", "lar_adjusted": "LAR adj."}
 
 
@@ -46,5 +47,5 @@ def terminal_table(board: Leaderboard) -> Table:
         if row.state != "complete":
             name += f"\n{escape(row.status)}"
         style = "dim" if row.is_control or row.state != "complete" else None
-        table.add_row("c" if row.is_control else str(row.rank or NOTHING), name, *cells, style=style)
+        table.add_row(KIND_LETTERS.get(row.kind, str(row.rank or NOTHING)), name, *cells, style=style)
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pneumobench.results.explained import MethodSummary
-from pneumobench.results.leaderboard import Leaderboard, Row
+from pneumobench.results.leaderboard import Ensemble, Leaderboard, Row
 from pneumobench.results.record import CONTROL_ORIGIN
 from pneumobench.results.scores import MISS_COST
 
@@ -65,9 +65,36 @@ def marks(row: Row) -> str:
     return (" *" if row.in_top_group else "") + (" †" if row.clears_controls is False else "")
 
 
+KIND_WORDS: Final = {"control": "control", "ensemble": "ensemble"}  # in place of the rank
+ENSEMBLE_WORDS: Final = (
+    "All networks together: the mean of their probabilities, and a weighted mean whose weights, for each fold, are "
+    "fitted on the out-of-fold predictions of the other folds. The gain is over the best single network, chosen after "
+    "the fact, on the same resampled patients. Ensembles are not ranked; their cost is that of all networks."
+)
+
+
+def ensemble_weights(ensemble: Ensemble) -> str:
+    """Return the weights of an ensemble that are not 0, the largest first.
+
+    >>> from pneumobench.metrics.comparison import AucDifference
+    >>> none = AucDifference(better="a", worse="b", difference=0, low=0, high=0, p_value=1, p_holm=1)
+    >>> ensemble_weights(Ensemble(name="e", weights={"a": 0.75, "b": 0.25, "c": 0.0}, against_best=none, gain=0))
+    'a 0.75, b 0.25'
+    """
+    return ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items() if weight >= 0.005)
+
+
+def ensemble_gain(ensemble: Ensemble) -> tuple[float, float, float]:
+    """Return the gain in AUC over the best network and the ends of its 95 % interval; negative = a loss."""
+    pair = ensemble.against_best
+    if pair.better == ensemble.name:
+        return ensemble.gain, pair.low, pair.high
+    return ensemble.gain, -pair.high, -pair.low
+
+
 def controls_words(board: Leaderboard) -> str:
     """Say what the controls are and what a network has to show against them; nothing where none was run."""
-    if len(board.networks) == len(board.rows):
+    if not any(row.kind == "control" for row in board.rows):
         return ""
     return (
         "† the interval does not clear the best control. Controls are what reading a radiograph has to beat: the "

@@ -11,8 +11,10 @@ from pneumobench.metrics.comparison import AucDifference
 from pneumobench.results.explained import BlankedScore, MethodSummary
 from pneumobench.results.lung_attention import AttentionSummary
 from pneumobench.results.scores import ChosenPoint, MeanSpread, Scores
+from pneumobench.results.three_classes import ThreeClassScores
 
 State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
+Kind: TypeAlias = Literal["network", "control", "ensemble"]
 STATE_ORDER: Final[tuple[State, ...]] = ("complete", "incomplete", "failed", "not run")
 
 
@@ -41,7 +43,7 @@ class Row:
         architecture: its name.
         plugin: where a plugin architecture comes from; None for timm.
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
-        is_control: whether this is a control, not a network; it has no rank.
+        kind: a network, a control (which does not read lungs) or an ensemble of networks; only networks are ranked.
         clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
             controls, for incomplete architectures and where no control was run.
         state: complete, incomplete, failed (no fold completed) or not run.
@@ -50,8 +52,10 @@ class Row:
         pooled: all out-of-fold predictions together; over the folds there are when incomplete.
         folds: the test part of each completed fold.
         fold_spread: mean and deviation of `folds`.
+        three_classes: normal, bacterial and viral, all out-of-fold predictions together; None of two classes.
         official: the official test folder, mean probability of the folds' models; None when there is none.
         official_fold_spread: mean and deviation of the folds' models on the official test folder.
+        official_three_classes: normal, bacterial and viral on the official test folder, mean of the folds' models.
         thresholds: probability threshold from the tune part, by fold.
         points: decisions at the thresholds that each rule chooses on the tune parts.
         attention: lung attention by method and mask tier, the largest set first.
@@ -68,7 +72,7 @@ class Row:
     architecture: str
     plugin: str | None
     weights_origin: str
-    is_control: bool
+    kind: Kind
     clears_controls: bool | None
     state: State
     status: str
@@ -76,8 +80,10 @@ class Row:
     pooled: Scores | None
     folds: dict[int, Scores]
     fold_spread: dict[str, MeanSpread]
+    three_classes: ThreeClassScores | None
     official: Scores | None
     official_fold_spread: dict[str, MeanSpread]
+    official_three_classes: ThreeClassScores | None
     thresholds: dict[int, float]
     points: dict[str, ChosenPoint]
     attention: tuple[AttentionSummary, ...]
@@ -88,6 +94,28 @@ class Row:
     cost: CostSummary | None
     predictions: pd.DataFrame
     official_predictions: pd.DataFrame
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is a control."""
+        return self.kind == "control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """What an ensemble is made of, and what it gains.
+
+    Args:
+        name: its row.
+        weights: weight of each network, mean over folds, the largest first.
+        against_best: its area out of fold against that of the best network, on the same resampled patients.
+        gain: its area minus that of the best network.
+    """
+
+    name: str
+    weights: dict[str, float]
+    against_best: AucDifference
+    gain: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +145,7 @@ class Leaderboard:
 
     Args:
         suite: name of the suite.
+        task: binary or three_class.
         source: where the radiographs come from: phantoms, kermany or csv.
         seed: seed of the suite.
         protocol: how films were split, see FoldSpec.
@@ -128,13 +157,15 @@ class Leaderboard:
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         official_patients_trained_on: patient names of the official test folder that networks were trained on too.
         held_out: whether the official figures are of a part that was held out by patient, not of the official folder.
-        rows: networks and controls, best first.
+        rows: networks, ensembles and controls, best first.
+        ensembles: what each ensemble is made of.
         differences: every pair of complete networks.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
     """
 
     suite: str
+    task: str
     source: str
     seed: int
     protocol: str
@@ -152,11 +183,12 @@ class Leaderboard:
     official_patients_trained_on: int
     held_out: bool
     rows: tuple[Row, ...]
+    ensembles: tuple[Ensemble, ...]
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
 
     @property
     def networks(self) -> tuple[Row, ...]:
-        """The rows without the controls."""
-        return tuple(row for row in self.rows if not row.is_control)
+        """The rows of the networks."""
+        return tuple(row for row in self.rows if row.kind == "network")

@@ -55,7 +55,11 @@ def protocol_effects(boards: Mapping[str, Leaderboard], group: pd.Series[int]) -
             f"protocols {', '.join(boards)}: expected {REFERENCE!r} among them, to compare others with."
         )
     complete = {
-        protocol: {row.architecture: row for row in board.rows if row.state == "complete" and row.pooled is not None}
+        protocol: {
+            row.architecture: row
+            for row in board.rows
+            if row.state == "complete" and row.pooled is not None and row.kind != "ensemble"
+        }
         for protocol, board in boards.items()
     }
     effects = []

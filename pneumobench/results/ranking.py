@@ -10,29 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
+from pneumobench.results.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.results.explained import blanked_scores, method_summaries
 from pneumobench.results.gathered import GatheredRun, gather
-from pneumobench.results.leaderboard import (
-    STATE_ORDER,
-    CostSummary,
-    FailedJob,
-    Leaderboard,
-    Provenance,
-    Row,
-    State,
-)
+from pneumobench.results.leaderboard import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance, Row
 from pneumobench.results.lung_attention import explained_rows, summaries
 from pneumobench.results.record import JobRecord
-from pneumobench.results.scores import (
-    chosen_points,
-    fold_model,
-    fold_scores,
-    official_predictions,
-    official_scores,
-    pooled_predictions,
-    pooled_scores,
-    spread,
-)
+from pneumobench.results.rows import cost_together, job_state, scored_row, summed_cost
+from pneumobench.results.scores import fold_model
+from pneumobench.suite import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
 
 
 def rank_run(path: Path) -> Leaderboard:
@@ -43,11 +29,13 @@ def rank_run(path: Path) -> Leaderboard:
         LeakError: a patient is on two sides of a fold.
     """
     run = gather(path)
-    rows = _with_attention(run, [_row(run, name) for name in run.architectures])
-    complete = [row for row in rows if row.state == "complete" and not row.is_control]
+    rows = _with_attention(run, [_network_row(run, name) for name in run.architectures])
+    complete = [row for row in rows if row.state == "complete" and row.kind == "network"]
     differences, top = _compared(complete, run.index["group"])
+    ensemble_rows, ensembles = _ensembles(run, complete)
+    rows += ensemble_rows
     ordered = sorted(rows, key=_order)
-    names = [row.architecture for row in ordered if row.state == "complete" and not row.is_control]
+    names = [row.architecture for row in ordered if row.state == "complete" and row.kind == "network"]
     place = {name: number for number, name in enumerate(names, start=1)}
     best_control = max((auc for row in rows if row.is_control if (auc := _complete_auc(row)) is not None), default=None)
     ranked = tuple(
@@ -66,6 +54,7 @@ def rank_run(path: Path) -> Leaderboard:
     trained = run.index.loc[[image for image in run.folds.test_fold if image not in apart.index]]
     return Leaderboard(
         suite=run.records[0].suite,
+        task=run.suite.task,
         source=run.suite.data.source,
         seed=run.records[0].seed,
         protocol=run.folds.protocol,
@@ -83,6 +72,7 @@ def rank_run(path: Path) -> Leaderboard:
         official_patients_trained_on=len(set(apart["patient"]) & set(trained["patient"])),
         held_out=run.suite.folds.held_out_fraction > 0,
         rows=ranked,
+        ensembles=tuple(ensembles),
         differences=differences,
         failures=tuple(
             FailedJob(architecture=r.architecture, fold=r.fold, status=r.status, reason=r.reason or "")
@@ -109,56 +99,74 @@ def _order(row: Row) -> tuple[int, float, str]:
     return STATE_ORDER.index(row.state), -auc, row.architecture
 
 
-def _row(run: GatheredRun, architecture: str) -> Row:
-    """Return the row of one architecture, without rank, top group and attention."""
+def _network_row(run: GatheredRun, architecture: str) -> Row:
+    """Return the row of a network or a control, without rank, top group and attention."""
     records = run.records_of(architecture)
     done = [record for record in records if record.completed]
     models = [fold_model(record.fold, run.predictions[architecture, record.fold]) for record in done]
-    state, status = _state(records, run.folds.count)
-    by_fold = {model.fold: fold_scores(model, model.test) for model in models}
-    has_official = bool(models) and models[0].official["label"].nunique() == 2
-    explained = next((record.explanation for record in done if record.explanation is not None), None)
+    state, status = job_state(records, run.folds.count)
     group = run.index["group"]
-    empty = pd.DataFrame(columns=["image_id", "label", "probability"])
-    pooled = pooled_predictions(models) if models else empty
+    explained = next((record.explanation for record in done if record.explanation is not None), None)
     asked = [found for record in done if (found := run.explanations.get((architecture, record.fold))) is not None]
-    return Row(
-        rank=None,
-        architecture=architecture,
-        plugin=records[0].plugin if records else None,
-        weights_origin=(done or records)[0].weights_origin if records else "",
-        is_control=bool(done) and done[0].is_control,
-        clears_controls=None,
+    row = scored_row(
+        architecture,
+        models,
+        group,
+        kind="control" if done and done[0].is_control else "network",
         state=state,
         status=status,
-        in_top_group=False,
-        pooled=pooled_scores(models, group) if models else None,
-        folds=by_fold,
-        fold_spread=spread(list(by_fold.values())) if models else {},
-        official=official_scores(models, group) if has_official else None,
-        official_fold_spread=spread([fold_scores(m, m.official) for m in models]) if has_official else {},
-        thresholds={model.fold: model.threshold for model in models},
-        points=chosen_points(models),
-        attention=(),
+        weights_origin=(done or records)[0].weights_origin if records else "",
+        cost=summed_cost(done),
+    )
+    return replace(
+        row,
+        plugin=records[0].plugin if records else None,
         blanked=blanked_scores(asked, group),
-        methods=method_summaries(asked, pooled, group),
+        methods=method_summaries(asked, row.predictions, group),
         layer=explained.layer if explained else None,
         grid=explained.grid if explained else None,
-        cost=_cost(done),
-        predictions=pooled,
-        official_predictions=official_predictions(models) if has_official else empty,
     )
 
 
-def _state(records: list[JobRecord], folds: int) -> tuple[State, str]:
-    done = sum(record.completed for record in records)
-    broken = sorted({record.status for record in records if not record.completed})
-    if done == folds:
-        return "complete", f"{done} of {folds} folds"
-    suffix = f", {' and '.join(broken)}" if broken else ""
-    if done:
-        return "incomplete", f"{done} of {folds} folds{suffix}"
-    return ("failed", f"0 of {folds} folds{suffix}") if broken else ("not run", "not run")
+def _ensembles(run: GatheredRun, complete: list[Row]) -> tuple[list[Row], list[Ensemble]]:
+    """Return the rows of the ensembles of all complete networks, and what they are made of; none of one network."""
+    if len(complete) < 2:
+        return [], []
+    names = sorted(row.architecture for row in complete)
+    members = {name: {fold: run.predictions[name, fold] for fold in range(run.folds.count)} for name in names}
+    best = min(complete, key=_order)
+    alike = np.full(len(names), 1 / len(names))
+    kinds = {
+        MEAN_ENSEMBLE: (f"mean of {len(names)} networks", dict.fromkeys(range(run.folds.count), alike)),
+        WEIGHTED_ENSEMBLE: (f"weighted mean of {len(names)} networks", cross_fitted_weights(members)),
+    }
+    rows, ensembles = [], []
+    for name, (origin, weights) in kinds.items():
+        models = [fold_model(fold, table) for fold, table in ensemble_predictions(members, weights).items()]
+        row = scored_row(
+            name,
+            models,
+            run.index["group"],
+            kind="ensemble",
+            state="complete",
+            status=complete[0].status,
+            weights_origin=origin,
+            cost=cost_together([row.cost for row in complete]),
+        )
+        mean = np.mean(list(weights.values()), axis=0)
+        against = _compared([row, best], run.index["group"])[0][0]
+        assert row.pooled is not None
+        assert best.pooled is not None
+        rows.append(row)
+        ensembles.append(
+            Ensemble(
+                name=name,
+                weights={names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")},
+                against_best=against,
+                gain=row.pooled.auc - best.pooled.auc,
+            )
+        )
+    return rows, ensembles
 
 
 def _with_attention(run: GatheredRun, rows: list[Row]) -> list[Row]:
@@ -197,23 +205,6 @@ def _compared(complete: list[Row], group: pd.Series[int]) -> tuple[tuple[AucDiff
         group.loc[first["image_id"]].to_numpy(),
     )
     return comparison.differences, frozenset(top_group(comparison))
-
-
-def _cost(done: list[JobRecord]) -> CostSummary | None:
-    costs = [record.cost for record in done if record.cost is not None]
-    if not costs:
-        return None
-    seconds = [cost.training_seconds for cost in costs if cost.training_seconds is not None]
-    speeds = [c.inference_images_per_second for c in costs if c.inference_images_per_second is not None]
-    peaks = [cost.peak_memory_mib for cost in costs if cost.peak_memory_mib is not None]
-    return CostSummary(
-        parameters=costs[0].parameters,
-        trainable_parameters=costs[0].trainable_parameters,
-        flops_per_image=costs[0].flops_per_image,
-        training_seconds=float(np.sum(seconds)) if seconds else None,
-        inference_images_per_second=float(np.mean(speeds)) if speeds else None,
-        peak_memory_mib=max(peaks) if peaks else None,
-    )
 
 
 def _provenance(records: tuple[JobRecord, ...]) -> Provenance:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pneumobench.metrics import calibration, discrimination, operating_point
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval
 from pneumobench.metrics.operating_point import Confusion
+from pneumobench.results.store import CLASS_COLUMNS
 
 DEFAULT_THRESHOLD: Final = 0.5
 MISS_COST: Final = 5  # false alarms that one missed pneumonia weighs as much as, for the rule `cost`
@@ -83,7 +84,7 @@ class FoldModel:
         fold: number of the fold.
         thresholds: probability threshold by each rule of THRESHOLD_RULES on the tune part.
         temperature: what logits are divided by, fitted on the tune part.
-        test: out-of-fold rows: image_id, label, logit, probability, tempered.
+        test: out-of-fold rows: image_id, label, logit, probability, tempered; for three classes CLASS_COLUMNS too.
         official: the official test rows, the same columns; may be empty.
     """
 
@@ -115,6 +116,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
     tempered = calibration.apply_temperature(predictions["logit"].to_numpy(np.float64), temperature)
     table = predictions.assign(tempered=tempered)
     columns = ["image_id", "label", "logit", "probability", "tempered"]
+    columns += [column for column in CLASS_COLUMNS if column in table]
     return FoldModel(
         fold=fold,
         thresholds={name: rule(_probability(tune), has_pneumonia) for name, rule in THRESHOLD_RULES.items()},
@@ -149,8 +151,9 @@ def official_predictions(models: list[FoldModel]) -> pd.DataFrame:
     `tempered` is the mean of the tempered probabilities.
     """
     stacked = pd.concat([model.official for model in models])
-    mean = stacked.groupby("image_id", sort=True)[["label", "probability", "tempered"]].mean()
-    return mean.astype({"label": np.int64}).reset_index()
+    columns = ["label", "probability", "tempered", *(column for column in CLASS_COLUMNS if column in stacked)]
+    mean = stacked.groupby("image_id", sort=True)[columns].mean()
+    return mean.astype({column: np.int64 for column in ("label", "class_label") if column in mean}).reset_index()
 
 
 def official_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores | None:

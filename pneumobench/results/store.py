@@ -15,9 +15,11 @@ from pneumobench.files import sha256_of_file, write_text
 from pneumobench.radiographs.folds import Folds, check_folds, read_folds
 from pneumobench.radiographs.index import Index, read_index_table
 from pneumobench.results.record import JobRecord, read_record
-from pneumobench.suite import is_name
+from pneumobench.suite import CLASSES, is_name
 
 PREDICTION_COLUMNS: Final = ("image_id", "split", "fold", "seed", "label", "logit", "probability")
+# of the task `three_class`, behind the others: 0 = normal, 1 = bacterial, 2 = viral, and the softmax over them
+CLASS_COLUMNS: Final = ("class_label", *(f"probability_{name}" for name in CLASSES))
 ATTENTION_COLUMNS: Final = (
     "image_id",
     "fold",
@@ -174,19 +176,29 @@ class RunFolder:
         """Read the predictions of a completed job after comparing their SHA-256 with the record's.
 
         Returns:
-            The columns `PREDICTION_COLUMNS`, one row an image; probability in [0, 1].
+            The columns `PREDICTION_COLUMNS`, for three classes `CLASS_COLUMNS` behind them, one row an image;
+            probabilities in [0, 1].
 
         Raises:
             RecordError: the file is missing or changed, or a row cannot be of this job.
         """
         path = self.predictions_path(record.architecture, record.fold)
-        table = read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"))
+        three = (*PREDICTION_COLUMNS, *CLASS_COLUMNS)
+        table = read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"), or_columns=three)
         _require(path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}")
         _require(path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)")
         _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
         _require(path, bool((table["seed"] == record.seed).all()), "rows of another seed", f"seed {record.seed}")
         _require_unique(path, table["image_id"])
-        for column, low, high in (("probability", 0.0, 1.0), ("logit", -np.inf, np.inf)):
+        if "class_label" in table:
+            right = table["class_label"].isin(range(len(CLASSES))) & (
+                (table["class_label"] > 0) == (table["label"] == 1)
+            )
+            _require(
+                path, bool(right.all()), "a class that does not fit its label", "0 (normal), or 1 or 2 (pneumonia)"
+            )
+        shares = [(column, 0.0, 1.0) for column in CLASS_COLUMNS[1:] if column in table]
+        for column, low, high in (("probability", 0.0, 1.0), ("logit", -np.inf, np.inf), *shares):
             values = pd.to_numeric(table[column], errors="coerce")
             right = np.isfinite(values) & values.between(low, high)
             _require(
@@ -222,7 +234,8 @@ class RunFolder:
 
 def write_predictions(path: Path, predictions: pd.DataFrame) -> str:
     """Write a job's predictions, whole or not at all, and return the SHA-256 for its record."""
-    return write_table(path, predictions, PREDICTION_COLUMNS)
+    further = CLASS_COLUMNS if "class_label" in predictions else ()
+    return write_table(path, predictions, (*PREDICTION_COLUMNS, *further))
 
 
 def write_attention(path: Path, attention: pd.DataFrame) -> str:
@@ -239,8 +252,10 @@ def write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> st
     return sha256_of_file(path)
 
 
-def read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.DataFrame:
-    """Read a table after comparing its SHA-256 and its columns; empty cells stay empty strings.
+def read_table(
+    path: Path, columns: tuple[str, ...], sha256: str | None, *, or_columns: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Read a table after comparing its SHA-256 and its columns (or those); empty cells stay empty strings.
 
     Raises:
         RecordError: the file is missing or changed, or has other columns.
@@ -264,7 +279,7 @@ def read_table(path: Path, columns: tuple[str, ...], sha256: str | None) -> pd.D
         raise RecordError(f"{path}: found no table ({error}), expected the columns {', '.join(columns)}.") from error
     _require(
         path,
-        tuple(table.columns) == columns,
+        tuple(table.columns) in (columns, or_columns),
         f"the columns {', '.join(map(str, table.columns))}",
         f"exactly {', '.join(columns)}",
     )

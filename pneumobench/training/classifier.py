@@ -8,7 +8,9 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
+from torch.nn import functional
+from torchmetrics import Metric
+from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, MulticlassAccuracy, MulticlassAUROC
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.head import head_names
@@ -25,7 +27,7 @@ class PneumoniaClassifier(lightning.LightningModule):
     Args:
         architecture: the network with its head, and how its input is normalised.
         spec: settings of the training.
-        class_weight: weights of normal and of pneumonia images, used with `class_weights: balanced`.
+        class_weight: weight of the images of each class, used with `class_weights: balanced`.
         seed: seed of dropout, mixing and other randomness inside the network.
 
     Raises:
@@ -33,7 +35,7 @@ class PneumoniaClassifier(lightning.LightningModule):
     """
 
     def __init__(
-        self, architecture: Architecture, spec: TrainingSpec, *, class_weight: tuple[float, float], seed: int
+        self, architecture: Architecture, spec: TrainingSpec, *, class_weight: tuple[float, ...], seed: int
     ) -> None:
         super().__init__()
         self.architecture, self.spec, self.seed = architecture, spec, seed
@@ -41,11 +43,18 @@ class PneumoniaClassifier(lightning.LightningModule):
         self.loss = PneumoniaLoss(spec=spec, class_weight=class_weight)
         self.fine_tuning = FineTuning(architecture, spec.fine_tuning)
         self.fine_tuning.apply(0)  # before several devices agree on what has gradients
-        self.tune_auc, self.tune_accuracy = BinaryAUROC(), BinaryAccuracy()
+        self.classes = max(2, architecture.outputs)
+        self.tune_auc: Metric
+        self.tune_accuracy: Metric
+        if architecture.outputs == 1:
+            self.tune_auc, self.tune_accuracy = BinaryAUROC(), BinaryAccuracy()
+        else:  # one class against the others, mean over classes
+            self.tune_auc = MulticlassAUROC(self.classes)
+            self.tune_accuracy = MulticlassAccuracy(self.classes, average="micro")
 
     def forward(self, films: Tensor) -> Tensor:
-        """Return pneumonia logits (B,) of films (B, 1, H, W) uint8."""
-        return self.architecture.logits(films)
+        """Return the outputs (B, 1) or (B, classes) for films (B, 1, H, W) uint8."""
+        return self.architecture.class_logits(films)
 
     def on_train_epoch_start(self) -> None:
         """Freeze what is not trained in this epoch."""
@@ -62,37 +71,41 @@ class PneumoniaClassifier(lightning.LightningModule):
         Raises:
             DivergedError: the loss is infinite or not a number.
         """
-        films, has_pneumonia, _ = batch
+        films, target, _ = batch
+        shares = functional.one_hot(target, self.classes)
         if self.spec.mixup_alpha > 0:
-            logit, has_pneumonia = self._mixed(films, has_pneumonia)
+            class_logits, shares = self._mixed(films, shares)
         else:
-            logit = self(films)
-        loss = self.loss(logit, has_pneumonia)
+            class_logits = self(films)
+        loss = self.loss(class_logits, shares)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss became {loss.item()} in step {self.global_step} (batch {batch_idx})")
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(films))
         return loss
 
-    def _mixed(self, films: Tensor, has_pneumonia: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits of films mixed with others of their batch, and the mixed labels."""
+    def _mixed(self, films: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs for films mixed with others of their batch, and the mixed shares of the classes."""
         alpha = self.spec.mixup_alpha
         share = torch.distributions.Beta(alpha, alpha).sample((len(films),)).to(films.device)
         other = torch.randperm(len(films)).to(films.device)
         normal = self.architecture.normalise(films)
         weight = share[:, None, None, None]
-        logit = self.network(weight * normal + (1 - weight) * normal[other]).reshape(len(films))
-        return logit, share * has_pneumonia + (1 - share) * has_pneumonia[other]
+        output = self.network(weight * normal + (1 - weight) * normal[other])
+        mixed = share[:, None] * shares + (1 - share[:, None]) * shares[other]
+        return output.reshape(len(films), self.architecture.outputs), mixed
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of the tune part."""
         del batch_idx
-        films, has_pneumonia, _ = batch
-        logit = self(films)
+        films, target, _ = batch
+        class_logits = self(films)
         # float32 probabilities: torchmetrics takes values inside [0, 1] for probabilities already
-        probability, label = torch.sigmoid(logit.float()), has_pneumonia.long()
-        self.tune_auc.update(probability, label)
-        self.tune_accuracy.update(probability, label)
-        self.log("tune_loss", self.loss(logit, has_pneumonia), on_epoch=True, batch_size=len(films), sync_dist=True)
+        single = class_logits.shape[1] == 1
+        probability = class_logits.float()[:, 0].sigmoid() if single else class_logits.float().softmax(1)
+        self.tune_auc.update(probability, target)
+        self.tune_accuracy.update(probability, target)
+        loss = self.loss(class_logits, functional.one_hot(target, self.classes))
+        self.log("tune_loss", loss, on_epoch=True, batch_size=len(films), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Track AUC and accuracy of the tune part and step a plateau schedule."""

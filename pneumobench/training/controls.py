@@ -88,22 +88,29 @@ def _original_sizes(index: Index, name: str) -> NDArray[np.float64]:
 
 
 def fit_control(
-    features: NDArray[np.float64], label: NDArray[np.int64], train: NDArray[np.int64], seed: int
+    features: NDArray[np.float64], target: NDArray[np.int64], train: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
-    """Fit on the training rows and return the pneumonia logits of all rows (N,); without features the prevalence.
+    """Fit on the training rows and return outputs for all rows; without features the shares of the classes.
 
     Args:
         features: (N, features) of all images.
-        label: 1 = pneumonia (N,).
+        target: class numbers (N,): 1 = pneumonia of two, or 1 = bacterial and 2 = viral of three.
         train: rows to fit on.
         seed: seed of the boosting.
+
+    Returns:
+        Pneumonia logits (N, 1), or log probabilities (N, 3) of three classes.
     """
+    classes = int(target.max()) + 1
+    probability = np.zeros((len(target), classes))
     if features.shape[1] == 0:
-        probability = np.full(len(label), label[train].mean())
+        probability[:] = np.bincount(target[train], minlength=classes) / len(train)
     else:
         model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
-        model.fit(features[train], label[train])
-        probability = model.predict_proba(features)[:, 1]
+        model.fit(features[train], target[train])
+        probability[:, model.classes_] = model.predict_proba(features)
     clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    logit: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    if classes > 2:
+        return np.log(clipped)
+    logit: NDArray[np.float64] = np.log(clipped[:, 1:]) - np.log1p(-clipped[:, 1:])
     return logit

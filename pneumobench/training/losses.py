@@ -1,4 +1,4 @@
-"""Losses on the pneumonia logit."""
+"""Losses on the pneumonia logit, and on the logits of three classes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,40 @@ from pneumobench.training_spec import TrainingSpec
 
 @dataclass(frozen=True, kw_only=True)
 class PneumoniaLoss:
-    """Mean loss of logits (B,) against shares of pneumonia (B,) in [0, 1].
+    """Mean loss of a network's outputs against the shares of the classes in each film.
 
     Args:
         spec: loss, focal gamma and alpha, class weights, label smoothing.
-        class_weight: weights of normal and of pneumonia images, used with `class_weights: balanced`.
+        class_weight: weight of the images of each class, used with `class_weights: balanced`.
     """
 
     spec: TrainingSpec
-    class_weight: tuple[float, float]
+    class_weight: tuple[float, ...]
 
-    def __call__(self, logit: Tensor, pneumonia: Tensor) -> Tensor:
+    def __call__(self, class_logits: Tensor, shares: Tensor) -> Tensor:
         """Return the mean loss, a float32 scalar.
 
         Args:
-            logit: pneumonia logits, taken to float32.
-            pneumonia: 1 = pneumonia, 0 = normal, between them for mixed films.
+            class_logits: outputs (B, 1), the pneumonia logit, or (B, classes), taken to float32.
+            shares: (B, classes), rows sum to 1: one-hot, or between for mixed films. For one output the classes are
+                normal and pneumonia.
         """
+        if class_logits.shape[1] == 1:
+            return self._binary(class_logits[:, 0], shares[:, 1])
+        return self._softmax(class_logits, shares.float())
+
+    def _softmax(self, class_logits: Tensor, shares: Tensor) -> Tensor:
+        """Return cross-entropy or focal loss of a softmax (Lin et al. 2017 over classes, without alpha)."""
+        spec = self.spec
+        target = shares * (1 - spec.label_smoothing) + spec.label_smoothing / shares.shape[1]
+        log_probability = class_logits.float().log_softmax(1)
+        modulation = (1 - log_probability.exp()) ** spec.focal_gamma if spec.loss == "focal" else 1.0
+        terms = -(target * modulation * log_probability).sum(1)
+        if spec.class_weights == "balanced":
+            terms = terms * (shares @ torch.tensor(self.class_weight, device=shares.device))
+        return terms.mean()
+
+    def _binary(self, logit: Tensor, pneumonia: Tensor) -> Tensor:
         spec, share = self.spec, pneumonia.float()
         target = share * (1 - spec.label_smoothing) + spec.label_smoothing / 2
         if spec.loss == "focal":

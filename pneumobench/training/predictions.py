@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.architecture import pneumonia_logits
 from pneumobench.radiographs.datamodule import Batch
 from pneumobench.training.fit import memory_format
 from pneumobench.training_spec import TrainingSpec
@@ -26,20 +27,17 @@ class Scored:
 
     Args:
         rows: rows of the index (N,).
-        logit: pneumonia logits (N,) float32.
+        class_logits: outputs of the network (N, 1), the pneumonia logit, or (N, classes), float32.
         seconds: wall time of loading and scoring.
     """
 
     rows: NDArray[np.int64]
-    logit: NDArray[np.float32]
+    class_logits: NDArray[np.float32]
     seconds: float
 
 
 def score(architecture: Architecture, batches: DataLoader[Batch], spec: TrainingSpec) -> Scored:
-    """Return the logits of all films of a loader in eval mode, on one device.
-
-    A probability is the sigmoid of the logit in float64 (`probability_of`).
-    """
+    """Return the outputs for all films of a loader in eval mode, on one device."""
     rows: list[NDArray[np.int64]] = []
 
     def films() -> Iterator[Tensor]:
@@ -48,21 +46,29 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
             yield some
 
     started = time.perf_counter()
-    logit = score_films(architecture, films(), spec)
+    class_logits = score_films(architecture, films(), spec)
     seconds = time.perf_counter() - started
-    return Scored(rows=np.concatenate(rows) if rows else np.empty(0, dtype=np.int64), logit=logit, seconds=seconds)
+    found = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    return Scored(rows=found, class_logits=class_logits, seconds=seconds)
 
 
 def score_films(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
-    """Return the logits of batches of films (B, 1, H, W) uint8, in eval mode, on one device."""
+    """Return the outputs (N, 1) or (N, classes) for batches of films (B, 1, H, W) uint8, in eval mode."""
     fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
     module = architecture.module.eval().to(fabric.device)
     module.to(memory_format=memory_format(spec, fabric.device.type))
     logits: list[NDArray[np.float32]] = []
     with torch.inference_mode(), fabric.autocast():
         for films in batches:
-            logits.append(architecture.logits(films.to(fabric.device)).float().cpu().numpy())
-    return np.concatenate(logits) if logits else np.empty(0, dtype=np.float32)
+            logits.append(architecture.class_logits(films.to(fabric.device)).float().cpu().numpy())
+    return np.concatenate(logits) if logits else np.empty((0, architecture.outputs), dtype=np.float32)
+
+
+def logit_of(class_logits: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the pneumonia logits (N,) of outputs (N, 1) or (N, classes)."""
+    if class_logits.shape[1] == 1:
+        return class_logits[:, 0]
+    return np.asarray(pneumonia_logits(torch.from_numpy(class_logits.astype(np.float64))).numpy())
 
 
 def probability_of(logit: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -70,3 +76,10 @@ def probability_of(logit: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     from scipy.special import expit
 
     return np.asarray(expit(logit.astype(np.float64)))
+
+
+def class_probabilities(class_logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the softmax of outputs (N, classes), in float64."""
+    from scipy.special import softmax
+
+    return np.asarray(softmax(class_logits.astype(np.float64), axis=1))

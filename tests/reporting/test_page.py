@@ -159,7 +159,7 @@ def test_a_file_that_is_no_png_is_refused(run: RunFolder, board: Leaderboard) ->
 
 
 def test_roc_curves_go_from_corner_to_corner(board: Leaderboard) -> None:
-    whole, corner = roc_panels(board.rows, official=False)
+    whole, corner = roc_panels(board.networks, official=False)
     assert [curve.architecture for curve in whole.curves] == ["resnet18", "vit_base_patch16_224"]
     for curve in whole.curves:
         points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
@@ -188,7 +188,7 @@ def test_fold_plot_has_a_dot_for_every_completed_fold(board: Leaderboard) -> Non
 def test_attention_plot_stands_beside_chance(board: Leaderboard) -> None:
     plot = attention_plot(board)
     assert plot is not None
-    lar = board.rows[0].attention[0].pneumonia.lar
+    lar = board.networks[0].attention[0].pneumonia.lar
     assert plot.lanes[0].main == pytest.approx(lar * 560, abs=0.1)
     assert plot.lanes[0].reference == pytest.approx(0.45 * 560, abs=0.1)
 

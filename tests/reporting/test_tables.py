@@ -25,9 +25,9 @@ def board(fake_run_template: Path) -> Leaderboard:
 
 
 def test_csv_holds_the_scores_with_six_decimals(board: Leaderboard) -> None:
-    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board))))
+    rows = [row for row in csv.DictReader(io.StringIO(leaderboard_csv(board))) if row["kind"] == "network"]
     assert [row["architecture"] for row in rows] == ["resnet18", "vit_base_patch16_224", "densenet121"]
-    first = board.rows[0].pooled
+    first = board.networks[0].pooled
     assert first is not None
     assert rows[0]["auc"] == f"{first.auc:.6f}"
     assert rows[0]["in_top_group"] == "yes"
@@ -43,13 +43,16 @@ def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
         raise AssertionError(name)
 
     data = json.loads(leaderboard_json(board), parse_constant=refuse)
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert data["suite"] == "fake"
-    assert [row["architecture"] for row in data["rows"]] == [
-        "resnet18",
-        "vit_base_patch16_224",
-        "densenet121",
-    ]
+    assert {row["architecture"]: row["kind"] for row in data["rows"]} == {
+        "resnet18": "network",
+        "vit_base_patch16_224": "network",
+        "densenet121": "network",
+        "ensemble-mean": "ensemble",
+        "ensemble-weighted": "ensemble",
+    }
+    assert [ensemble["name"] for ensemble in data["ensembles"]] == ["ensemble-mean", "ensemble-weighted"]
     assert sorted(data["rows"][0]["folds"]) == ["0", "1", "2", "3", "4"]
     assert data["rows"][0]["pooled"]["auc_interval"]["low"] < data["rows"][0]["pooled"]["auc"]
     assert data["failures"][0]["architecture"] == "densenet121"
@@ -76,7 +79,7 @@ def test_markdown_says_what_a_reader_needs(board: Leaderboard) -> None:
     head = next(line for line in text.splitlines() if line.startswith("| # |"))
     assert head.index("Recall") < head.index("Specificity") < head.index("F1")
     line = next(line for line in text.splitlines() if line.startswith("| 1 | resnet18 * |"))
-    scores = board.rows[0].pooled
+    scores = board.networks[0].pooled
     assert scores is not None
     assert f"{scores.auc:.3f} [{scores.auc_interval.low:.3f}, " in line  # type: ignore[union-attr]
     assert line.endswith("| random initialisation | 5 of 5 folds |")
@@ -117,8 +120,8 @@ def test_terminal_table_fits_and_marks_what_is_missing(board: Leaderboard) -> No
 
 def test_words_for_weights(board: Leaderboard) -> None:
     assert weights_words("timm:resnet18.a1_in1k") == "pretrained, timm resnet18.a1_in1k"
-    pretrained = dataclasses.replace(board.rows[0], weights_origin="timm:resnet18.a1_in1k")
-    mixed = dataclasses.replace(board, rows=(pretrained, *board.rows[1:]))
+    pretrained = dataclasses.replace(board.networks[0], weights_origin="timm:resnet18.a1_in1k")
+    mixed = dataclasses.replace(board, rows=(pretrained, *board.networks[1:]))
     assert "Random initialisation for vit_base_patch16_224, densenet121; the others were pretrained" in (
         weights_notice(mixed)
     )

@@ -110,12 +110,12 @@ def test_temperature_is_fitted_on_tune_and_changes_no_ranking(run: RunFolder) ->
 
 
 def test_order_is_complete_first_then_pooled_auc(board: Leaderboard) -> None:
-    assert [(row.rank, row.architecture, row.state) for row in board.rows] == [
+    assert [(row.rank, row.architecture, row.state) for row in board.networks] == [
         (1, "resnet18", "complete"),
         (2, "vit_base_patch16_224", "complete"),
         (None, "densenet121", "incomplete"),
     ]
-    aucs = [row.pooled.auc for row in board.rows if row.pooled]
+    aucs = [row.pooled.auc for row in board.networks if row.pooled]
     assert aucs[2] > aucs[1]  # a better score does not lift an incomplete architecture
 
 
@@ -238,7 +238,7 @@ def test_a_network_has_to_clear_the_best_control(run: RunFolder, separation: flo
     assert row["densenet121"].clears_controls is None  # one of its folds is missing
     # ranks, top group and comparisons of networks are what they were without it
     assert [(r.architecture, r.rank, r.in_top_group) for r in board.networks] == [
-        (r.architecture, r.rank, r.in_top_group) for r in before.rows
+        (r.architecture, r.rank, r.in_top_group) for r in before.networks
     ]
     assert board.differences == before.differences
     words = leaderboard_markdown(board, command="pneumobench run fake")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.training.classifier import LearningRate
@@ -13,8 +14,10 @@ from pneumobench.training.losses import PneumoniaLoss
 from tests.training.tiny_fold import tiny_spec
 
 
-def loss(class_weight: tuple[float, float] = (1.0, 1.0), **changes: object) -> PneumoniaLoss:
-    return PneumoniaLoss(spec=tiny_spec(**changes), class_weight=class_weight)
+def loss(class_weight: tuple[float, ...] = (1.0, 1.0), **changes: object) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of logits (B,) against labels (B,)."""
+    of_outputs = PneumoniaLoss(spec=tiny_spec(**changes), class_weight=class_weight)
+    return lambda logit, label: of_outputs(logit[:, None], torch.stack([1 - label, label], dim=1))
 
 
 LOGIT, LABEL = torch.tensor([0.3, -1.2, 2.0]), torch.tensor([0.0, 1.0, 1.0])
@@ -46,6 +49,32 @@ def test_smoothed_labels_stand_between_the_classes() -> None:
     smooth = loss(label_smoothing=0.2)(LOGIT, LABEL).item()
     expected = functional.binary_cross_entropy_with_logits(LOGIT, torch.tensor([0.1, 0.9, 0.9])).item()
     assert smooth == pytest.approx(expected)
+
+
+THREE_LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 1.5, 1.0]])
+THREE_LABELS = torch.tensor([0, 2, 1])
+
+
+def three_class_loss(class_weight: tuple[float, ...] = (1.0, 1.0, 1.0), **changes: object) -> float:
+    of_outputs = PneumoniaLoss(spec=tiny_spec(**changes), class_weight=class_weight)
+    return of_outputs(THREE_LOGITS, functional.one_hot(THREE_LABELS, 3)).item()
+
+
+def test_the_loss_of_three_classes_equals_that_of_torch() -> None:
+    plain = functional.cross_entropy(THREE_LOGITS, THREE_LABELS).item()
+    assert three_class_loss() == pytest.approx(plain)
+    smooth = functional.cross_entropy(THREE_LOGITS, THREE_LABELS, label_smoothing=0.3).item()
+    assert three_class_loss(label_smoothing=0.3) == pytest.approx(smooth)
+    terms = functional.cross_entropy(THREE_LOGITS, THREE_LABELS, reduction="none")
+    weighted = (terms * torch.tensor([0.5, 3.0, 2.0])).mean().item()
+    assert three_class_loss((0.5, 2.0, 3.0), class_weights="balanced") == pytest.approx(weighted)
+
+
+def test_the_focal_loss_of_three_classes_is_cross_entropy_at_gamma_0_and_spares_what_is_easy() -> None:
+    assert three_class_loss(loss="focal", focal_gamma=0.0) == pytest.approx(three_class_loss())
+    terms = functional.cross_entropy(THREE_LOGITS, THREE_LABELS, reduction="none")
+    expected = ((1 - torch.exp(-terms)) ** 2 * terms).mean().item()
+    assert three_class_loss(loss="focal", focal_gamma=2.0) == pytest.approx(expected)
 
 
 def _rates(schedule: str, *, steps: int, warmup: int) -> list[float]:

@@ -16,7 +16,7 @@ from pneumobench.architectures import Architecture
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.training.fit import fit, load_weights, memory_format, remove_training_files
-from pneumobench.training.predictions import probability_of, score
+from pneumobench.training.predictions import logit_of, probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 
@@ -43,7 +43,7 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
     load_weights(fresh, tmp_path / "weights.safetensors")
     scored = score(fresh, tiny_data(images).scoring_dataloader("tune"), spec)
     assert scored.rows.tolist() == images.positions["tune"].tolist()
-    assert roc_auc_score(images.label[scored.rows], probability_of(scored.logit)) > 0.95
+    assert roc_auc_score(images.label[scored.rows], probability_of(logit_of(scored.class_logits))) > 0.95
     history = pd.read_csv(tmp_path / "history.csv")
     assert history["epoch"].tolist() == list(range(6))
     assert result.best_epoch == int(history["tune_loss"].to_numpy().argmin())

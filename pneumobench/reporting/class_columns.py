@@ -1,0 +1,100 @@
+"""The columns of normal, bacterial and viral, and the words that stand above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pneumobench.metrics.intervals import Interval
+from pneumobench.reporting.columns import Column
+from pneumobench.results.leaderboard import Row
+from pneumobench.results.three_classes import ThreeClassScores
+from pneumobench.suite import CLASSES
+
+THREE_CLASS_WORDS: Final = (
+    "The class with the largest probability is called. Macro = mean over the three classes. The last AUC asks only for "
+    "bacterial against viral, among films with pneumonia."
+)
+Read = Callable[[Row], ThreeClassScores | None]
+
+
+def _value(read: Read, value: Callable[[ThreeClassScores], float]) -> Callable[[Row], float | None]:
+    def of_row(row: Row) -> float | None:
+        found = read(row)
+        return None if found is None else value(found)
+
+    return of_row
+
+
+def _interval(read: Read, interval: Callable[[ThreeClassScores], Interval]) -> Callable[[Row], Interval | None]:
+    def of_row(row: Row) -> Interval | None:
+        found = read(row)
+        return None if found is None else interval(found)
+
+    return of_row
+
+
+def _recall_of(name: str) -> Callable[[ThreeClassScores], float]:
+    return lambda scores: scores.by_class[name].recall
+
+
+def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
+    return (
+        Column(
+            key=f"{prefix}macro_auc",
+            heading="Macro AUC",
+            meaning="mean area under the ROC curve of each class against the others, with its 95 % interval by patient",
+            value=_value(read, lambda s: s.macro_auc),
+            interval=_interval(read, lambda s: s.macro_auc_interval),
+        ),
+        Column(
+            key=f"{prefix}three_class_accuracy",
+            heading="Accuracy",
+            meaning="share of films called the right one of three classes",
+            value=_value(read, lambda s: s.accuracy),
+        ),
+        Column(
+            key=f"{prefix}macro_recall",
+            heading="Macro recall",
+            meaning="mean over the classes of the share of their films that are called so (balanced accuracy)",
+            value=_value(read, lambda s: s.balanced_accuracy),
+        ),
+        Column(
+            key=f"{prefix}macro_precision",
+            heading="Macro precision",
+            meaning="mean over the classes of the share of films called so that are",
+            value=_value(read, lambda s: s.macro_precision),
+        ),
+        Column(
+            key=f"{prefix}macro_f1",
+            heading="Macro F1",
+            meaning="mean F1 of the classes",
+            value=_value(read, lambda s: s.macro_f1),
+        ),
+        Column(
+            key=f"{prefix}three_class_mcc",
+            heading="MCC",
+            meaning="Matthews correlation coefficient of three classes (Gorodkin 2004), 0 = chance",
+            value=_value(read, lambda s: s.mcc),
+        ),
+        *(
+            Column(
+                key=f"{prefix}recall_{name}",
+                heading=f"Recall {name}",
+                meaning=f"share of {name} films that are called {name}",
+                value=_value(read, _recall_of(name)),
+            )
+            for name in CLASSES
+        ),
+        Column(
+            key=f"{prefix}bacterial_auc",
+            heading="Bacterial / viral AUC",
+            meaning="area under the ROC curve of bacterial against viral films, normal ones left out",
+            value=_value(read, lambda s: s.bacterial_auc),
+            interval=_interval(read, lambda s: s.bacterial_auc_interval),
+        ),
+    )
+
+
+THREE_CLASSES: Final = _columns(lambda row: row.three_classes, "")
+OFFICIAL_THREE_CLASSES: Final = _columns(lambda row: row.official_three_classes, "official_")

@@ -131,7 +131,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
 def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], console: Console) -> tuple[int, Leaderboard]:
     folds = folds_asked(options.folds)
     console.print(f"loading PyTorch; suite {suite.name!r}", highlight=False)
-    from pneumobench.reporting.terminal import terminal_table
+    from pneumobench.reporting.terminal import print_leaderboard
     from pneumobench.reporting.wandb_tracking import tracker_for
     from pneumobench.runner import run
 
@@ -144,7 +144,7 @@ def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], conso
         command=_public_command(options, rest),
         retry_failed=options.retry_failed,
     )
-    console.print(terminal_table(outcome.leaderboard.board))
+    print_leaderboard(outcome.leaderboard.board, console)
     console.print(f"page: {outcome.leaderboard.page}", highlight=False, soft_wrap=True)
     failed = [record for record in outcome.records if not record.completed]
     for record in failed:
@@ -235,10 +235,10 @@ def _leaderboard(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.reporting.leaderboard import write_leaderboard
-    from pneumobench.reporting.terminal import terminal_table
+    from pneumobench.reporting.terminal import print_leaderboard
 
     console = Console()
     paths = write_leaderboard(options.run)
-    console.print(terminal_table(paths.board))
+    print_leaderboard(paths.board, console)
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
     return 0

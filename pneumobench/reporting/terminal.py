@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
 from pneumobench.reporting.words import attention_words, controls_words, data_words, leak_notice, marks, weights_notice
 from pneumobench.results.leaderboard import Leaderboard
@@ -13,6 +15,12 @@ from pneumobench.suite import CONTROL_PREFIX
 
 # what fits in 80 characters, with headings short enough for it
 KIND_LETTERS = {"control": "c", "ensemble": "e"}  # in place of the rank
+SHOWN_CLASSES = {
+    "macro_auc": "Macro AUC",
+    "three_class_accuracy": "Acc.",
+    "macro_f1": "Macro F1",
+    "bacterial_auc": "Bact./viral",
+}
 SHOWN = {"auc": "AUC", "recall": "Recall", "specificity": "Spec.", "mcc": "MCC", "lar_adjusted": "LAR adj."}
 
 
@@ -22,8 +30,8 @@ def terminal_table(board: Leaderboard) -> Table:
         title=f"Leaderboard: {escape(board.suite)}",
         caption=escape(
             "\n".join(filter(None, (weights_notice(board), leak_notice(board), data_words(board)))) + "\n"
-            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first.\n"
-            + "\n".join(filter(None, (controls_words(board), attention_words(board))))
+            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first. c control, "
+            "e ensemble.\n" + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),
         caption_justify="left",
         title_justify="left",
@@ -49,3 +57,39 @@ def terminal_table(board: Leaderboard) -> Table:
         style = "dim" if row.is_control or row.state != "complete" else None
         table.add_row(KIND_LETTERS.get(row.kind, str(row.rank or NOTHING)), name, *cells, style=style)
     return table
+
+
+def three_class_table(board: Leaderboard) -> Table | None:
+    """Return the scores of normal, bacterial and viral that fit in a terminal; None for a task of two classes."""
+    rows = [row for row in board.rows if row.three_classes is not None]
+    if not rows:
+        return None
+    table = Table(
+        title="Normal, bacterial, viral",
+        caption=escape(THREE_CLASS_WORDS),
+        caption_justify="left",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    columns = [column for column in THREE_CLASSES if column.key in SHOWN_CLASSES]
+    table.add_column("architecture", overflow="fold")
+    for column in columns:
+        table.add_column(SHOWN_CLASSES[column.key], justify="right", no_wrap=True)
+    for row in rows:
+        cells = []
+        for column in columns:
+            text = number(column.value(row), column.digits)
+            if column.key == "macro_auc" and column.interval:
+                text = f"{text} {interval_text(column.interval(row))}".strip()
+            cells.append(escape(text))
+        name = escape(row.architecture.removeprefix(CONTROL_PREFIX))
+        table.add_row(name, *cells, style="dim" if row.is_control or row.state != "complete" else None)
+    return table
+
+
+def print_leaderboard(board: Leaderboard, console: Console) -> None:
+    """Print the ranking, and for three classes their scores."""
+    console.print(terminal_table(board))
+    if (classes := three_class_table(board)) is not None:
+        console.print(classes)

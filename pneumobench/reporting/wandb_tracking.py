@@ -21,6 +21,7 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 
+from pneumobench.metrics import multiclass
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.metrics.operating_point import confusion_at, confusion_metrics
 from pneumobench.reporting.gallery import FILE_PATTERN, OUTCOME_WORDS
@@ -29,7 +30,8 @@ from pneumobench.results.lung_attention import explained_rows
 from pneumobench.results.record import JobRecord
 from pneumobench.results.scores import DEFAULT_THRESHOLD
 from pneumobench.results.store import RunFolder
-from pneumobench.suite import Suite
+from pneumobench.results.three_classes import class_probabilities
+from pneumobench.suite import CLASSES, Suite
 
 LAST_WAIT_SECONDS: Final = 15.0  # all that a suite ever waits for W&B, once, after its last job
 INTERRUPTED_WAIT_SECONDS: Final = 1.0  # the same after Ctrl-C, which has to end the process within 5 s
@@ -75,6 +77,10 @@ def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
     at_half = confusion_metrics(confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD))
     metrics = {"test_auc": area_under_roc(probability, has_pneumonia)}
     metrics |= {f"test_{name}": at_half[name] for name in REPORTED_AT_HALF}
+    if "class_label" in test and test["class_label"].nunique() == len(CLASSES):
+        number, shares = test["class_label"].to_numpy(), class_probabilities(test)
+        metrics["test_macro_auc"] = float(multiclass.area_by_class(shares, number).mean())
+        metrics["test_macro_f1"] = float(multiclass.f1_by_class(multiclass.confusion_matrix(shares, number)).mean())
     if record.explanation is not None:
         rows = explained_rows(folder.attention(record), test)
         shown = rows[(rows["method"] == record.explanation.method) & (rows["label"] == 1)]

@@ -157,6 +157,7 @@ def data_words(board: Leaderboard) -> str:
         f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of "
         f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
+        + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )
     if board.official_images:
         text += (

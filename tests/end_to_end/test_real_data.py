@@ -76,5 +76,6 @@ def test_controls_score_what_is_known_of_the_data(tmp_path: Path) -> None:
         features = control_features(name, index, films, masks, "manifest.csv")
         probability = np.zeros(len(label))
         for train, test in folds:
-            probability[rows[test]] = probability_of(fit_control(features, label, rows[train], seed=0))[rows[test]]
+            logit = fit_control(features, label, rows[train], seed=0)[:, 0]
+            probability[rows[test]] = probability_of(logit)[rows[test]]
         assert area_under_roc(probability[rows], label[rows] == 1) == pytest.approx(expected, abs=0.01), name

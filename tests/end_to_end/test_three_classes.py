@@ -1,0 +1,134 @@
+"""Normal, bacterial and viral through the whole path: folds, training, predictions, scores, page and heat maps."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from pneumobench.cli import main
+from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_file
+from pneumobench.results.ranking import rank_run
+from pneumobench.results.store import RunFolder
+from tests.end_to_end.commands import pneumobench
+
+CLASSES = ["normal", "bacterial", "viral"]
+COLUMNS = [f"probability_{name}" for name in CLASSES]
+SETTINGS = [
+    "run", "smoke", "--task", "three_class", "--name", "three", "--training.epochs", "6", "--data.phantoms.patients",
+    "36", "--training.class_weights", "balanced", "--data.image_side_px", "48",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
+    """Return the run and what its command printed."""
+    folder = tmp_path_factory.mktemp("three")
+    done = pneumobench(*SETTINGS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return RunFolder(folder / "runs/three"), done.stdout
+
+
+def out_of_fold(run: RunFolder, name: str) -> pd.DataFrame:
+    tables = [pd.read_csv(run.predictions_path(name, fold)) for fold in (0, 1)]
+    return pd.concat(tables).query("split == 'test'")
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "control-majority", "control-thumbnail-without-lungs"])
+def test_predictions_hold_the_class_and_a_softmax(three: tuple[RunFolder, str], name: str) -> None:
+    table = out_of_fold(three[0], name)
+    subtype = pd.read_csv(three[0].index_csv).set_index("image_id")["subtype"].loc[table["image_id"]]
+    known = {"normal": 0, "bacteria": 1, "virus": 2}
+    assert table["class_label"].tolist() == [known[value] for value in subtype]
+    assert ((table["class_label"] > 0) == (table["label"] == 1)).all()
+    assert np.allclose(table[COLUMNS].sum(axis=1), 1)
+    assert np.allclose(table["probability"], 1 - table["probability_normal"], atol=1e-6)
+
+
+def test_the_leaderboard_scores_three_classes_as_scikit_learn_does(three: tuple[RunFolder, str]) -> None:
+    run, printed = three
+    table, row = out_of_fold(run, "test_resnet"), None
+    for found in json.loads((run.leaderboard / "leaderboard.json").read_text())["rows"]:
+        if found["architecture"] == "test_resnet":
+            row = found
+    assert row is not None
+    scores, truth, shares = row["three_classes"], table["class_label"], table[COLUMNS].to_numpy()
+    called = shares.argmax(axis=1)
+    assert scores["confusion"] == metrics.confusion_matrix(truth, called, labels=[0, 1, 2]).tolist()
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, called), abs=1e-6)
+    assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, called, average="macro"), abs=1e-6)
+    assert scores["macro_auc"] == pytest.approx(
+        metrics.roc_auc_score(truth, shares / shares.sum(axis=1, keepdims=True), multi_class="ovr"), abs=1e-6
+    )
+    ill = table[truth > 0]
+    relative = ill["probability_bacterial"] / (ill["probability_bacterial"] + ill["probability_viral"])
+    assert scores["bacterial_auc"] == pytest.approx(metrics.roc_auc_score(ill["class_label"] == 1, relative), abs=1e-6)
+    # the binary scores are those of the sum of both kinds
+    assert row["pooled"]["auc"] == pytest.approx(metrics.roc_auc_score(table["label"], table["probability"]), abs=1e-6)
+    csv = pd.read_csv(run.leaderboard / "leaderboard.csv").set_index("architecture")
+    assert csv["macro_auc"]["test_resnet"] == pytest.approx(scores["macro_auc"], abs=1e-6)
+    assert 0 <= float(csv["official_recall_viral"]["test_resnet"]) <= 1
+    for text in ((run.leaderboard / "README.md").read_text(), (run.leaderboard / "index.html").read_text(), printed):
+        assert "Normal, bacterial, viral" in text
+    assert "ensemble-mean" in printed
+
+
+def test_a_network_learns_the_three_classes(three: tuple[RunFolder, str]) -> None:
+    history = pd.read_csv(three[0].history_path("test_resnet", 0))
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    row = next(row for row in rank_run(three[0].path).rows if row.architecture == "control-majority")
+    assert row.three_classes is not None
+    assert row.three_classes.macro_auc == pytest.approx(0.5, abs=0.06), "shares differ between folds, films do not"
+    assert row.three_classes.bacterial_auc == pytest.approx(0.5, abs=0.06)
+
+
+def test_heat_maps_of_each_class_are_drawn(three: tuple[RunFolder, str]) -> None:
+    run = three[0]
+    arguments = ["gallery", str(run.path), "--architectures", "test_resnet", "--methods", "gradcam"]
+    assert main(arguments) == 0
+    mean = cv2.imread(str(run.gallery / "test_resnet/mean.jpg"))
+    assert mean is not None
+    assert mean.shape[1] == 5 * (256 + 6) + 6, "the film, pneumonia and three classes"
+    assert mean.shape[0] > 3 * 256, "a row for each class"
+    page = (run.gallery / "test_resnet.html").read_text()
+    panels = [cv2.imread(str(run.gallery / name)) for name in re.findall(r'class="panel" src="([^"]+)"', page)]
+    assert panels
+    assert all(panel is not None and panel.shape[1] == 5 * (256 + 6) + 6 for panel in panels)
+
+
+def test_films_without_a_kind_are_refused_before_training(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["image,label,patient"]
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(0, 255, (40, 40), dtype=np.uint8))
+        rows.append(f"{number}.png,{number % 2},{number}")
+    (tmp_path / "index.csv").write_text("\n".join(rows) + "\n")
+    done = pneumobench(
+        "run", "smoke", "--task", "three_class", "--data.source", "csv", "--data", str(tmp_path), cwd=tmp_path
+    )
+    assert done.returncode == 3
+    assert "6 pneumonia films are neither bacterial nor viral" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_class_that_does_not_fit_its_label_is_found(three: tuple[RunFolder, str]) -> None:
+    run = three[0]
+    record = next(found for found in run.records() if found.architecture == "test_vit")
+    path = run.predictions_path("test_vit", record.fold)
+    before = path.read_bytes()
+    table = pd.read_csv(path)
+    table.loc[table["label"] == 0, "class_label"] = 2
+    table.to_csv(path, index=False, lineterminator="\n")
+    changed = {**record.hashes, "predictions": sha256_of_file(path)}
+    try:
+        with pytest.raises(RecordError, match="a class that does not fit its label"):
+            run.predictions(type(record)(**{**vars(record), "hashes": changed}))
+    finally:
+        path.write_bytes(before)

@@ -74,13 +74,15 @@ ENSEMBLE_WORDS: Final = (
 
 
 def ensemble_weights(ensemble: Ensemble) -> str:
-    """Return the weights of an ensemble that are not 0, the largest first.
+    """Return the weights of an ensemble that are not 0, the largest first, or that they are equal.
 
     >>> from pneumobench.metrics.comparison import AucDifference
     >>> none = AucDifference(better="a", worse="b", difference=0, low=0, high=0, p_value=1, p_holm=1)
     >>> ensemble_weights(Ensemble(name="e", weights={"a": 0.75, "b": 0.25, "c": 0.0}, against_best=none, gain=0))
     'a 0.75, b 0.25'
     """
+    if max(ensemble.weights.values()) - min(ensemble.weights.values()) < 1e-9:
+        return f"1 / {len(ensemble.weights)} each"
     return ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items() if weight >= 0.005)
 
 

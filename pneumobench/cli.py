@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumobench import cli_papers, cli_questions
+from pneumobench import cli_data, cli_papers, cli_questions
 from pneumobench.cli_options import command_parser, folds_asked, split_overrides
 from pneumobench.cli_papers import EXIT_CHECK_FAILED
 from pneumobench.errors import PneumobenchError, SettingsError
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rest and options.command not in ("run", "papers"):
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
-            "run": _run, "audit": _audit, "suite": _suite, "architectures": _architectures, "check": _check,
+            "run": _run, "audit": cli_data.audit, "datasets": cli_data.datasets, "download": cli_data.download,
+            "suite": _suite, "architectures": _architectures, "check": _check,
             "explain": cli_questions.explain, "gallery": cli_questions.gallery, "evaluate": cli_questions.evaluate,
             "conformance": _conformance, "claims": cli_papers.claims,
             "papers": cli_papers.papers,
@@ -150,26 +151,6 @@ def _run_suite(suite: Suite, options: argparse.Namespace, rest: list[str], conso
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
     return (EXIT_CHECK_FAILED if failed else 0), outcome.leaderboard.board
-
-
-def _audit(options: argparse.Namespace, rest: list[str]) -> int:
-    del rest
-    from pneumobench.errors import DataError
-    from pneumobench.files import write_json
-    from pneumobench.radiographs.audit import audit, audit_text, read_radiographs
-    from pneumobench.suite import DataSpec, Suite
-
-    data = Path(options.data)
-    if data.suffix == ".csv":
-        spec = DataSpec(source="csv", root=str(data.parent), csv=data.name)
-    else:
-        spec = DataSpec(source="kermany", root=str(data), lung_masks=options.lung_masks)
-    index, problems = read_radiographs(Suite(data=spec), Path())
-    facts = audit(index, problems)
-    write_json(options.output, facts)
-    print(audit_text(facts))
-    print(f"report: {options.output}")
-    return DataError.exit_code if problems else 0
 
 
 def _suite(options: argparse.Namespace, rest: list[str]) -> int:

@@ -43,10 +43,29 @@ def command_parser() -> argparse.ArgumentParser:
     run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
     run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
 
-    audit = commands.add_parser("audit", help="check radiographs before anything is trained", allow_abbrev=False)
+    audit = commands.add_parser(
+        "audit",
+        help="check radiographs before anything is trained",
+        description="Count films, patients and classes, and find whatever is wrong. The layout is recognised by its "
+        "files; `pneumobench datasets NAME` shows it for a published data set.",
+        allow_abbrev=False,
+    )
     audit.add_argument("data", help="data folder, or a CSV table of images")
+    layouts = ("kermany", "rsna", "vindr_pcxr", "csv")
+    audit.add_argument("--source", choices=layouts, help="layout of the folder, instead of the one recognised")
     audit.add_argument("--lung-masks", default="", metavar="FOLDER", help="drawn lung masks, relative to the folder")
     audit.add_argument("--output", type=Path, default=Path("audit.json"), metavar="FILE", help="report (audit.json)")
+
+    known = commands.add_parser("datasets", help="list known data sets, or print the card of one", allow_abbrev=False)
+    known.add_argument("name", nargs="?", help="name of a card, e.g. kermany")
+    fetch = commands.add_parser(
+        "download",
+        help="fetch a published data set, unpack it safely and compare it with its card",
+        description="Uses kagglehub (the extra `data`) and the credentials that it finds, if Kaggle asks for any.",
+        allow_abbrev=False,
+    )
+    fetch.add_argument("name", help="name of a card, e.g. kermany")
+    fetch.add_argument("--to", type=Path, metavar="FOLDER", help="new folder of the data set (data/NAME)")
 
     show = commands.add_parser("suite", help="print a suite with every key and value", allow_abbrev=False)
     show.add_argument("suite", nargs="?", help="name or YAML file; without one: the names of the shipped suites")

@@ -80,7 +80,8 @@ def run(
     with claim_folder(folder.path):
         bench = open_data(suite, folder, cache=output / ".cache", console=console)
         # all that can be wrong with data and settings was found by now
-        facts = {**audit(bench.index), "folds": fold_summary(bench.index, bench.folds), **bench.lung_facts}
+        known = audit(bench.index, source=suite.data.source)
+        facts = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_facts}
         write_run_facts(folder, suite, bench.index, bench.folds, facts, command)
         # fold by fold, so that half a run is a fair comparison already
         jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]

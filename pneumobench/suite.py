@@ -30,6 +30,8 @@ def is_name(text: str) -> bool:
 CONTROL_PREFIX = "control-"  # of the name of a control in records and tables
 MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE = "ensemble-mean", "ensemble-weighted"  # rows that no network can be called
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
+DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
+PatientRule = Literal["number", "folder_subtype_number"]
 ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
 
 
@@ -55,10 +57,13 @@ class DataSpec:
     """Where the radiographs are and how they become pixels.
 
     Args:
-        source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/) or
-            `csv` (a table image,label[,patient,subtype,lung_mask,split]).
+        source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/), `rsna` (DICOM
+            films of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM films of VinDr-PCXR) or
+            `csv` (a table image,label[,patient,subtype,lung_mask,split]); `pneumobench datasets` describes them.
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
+        patient_rule: which films of `source: kermany` count as one child: equal `number` in the file names, whatever
+            folder and subtype (cautious), or equal `folder_subtype_number` (likely; nobody published it).
         lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
         lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
             fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
@@ -75,9 +80,10 @@ class DataSpec:
         phantoms: size of the synthetic set.
     """
 
-    source: Literal["phantoms", "kermany", "csv"] = "phantoms"
+    source: DataSource = "phantoms"
     root: str = ""
     csv: str = "index.csv"
+    patient_rule: PatientRule = "number"
     lung_masks: str = ""
     lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
     crop: Literal["none", "fixed", "adaptive"] = "none"

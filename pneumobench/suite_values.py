@@ -70,6 +70,11 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: training.focal_alpha weighs pneumonia against normal; with task three_class set it to null and "
             "training.class_weights to balanced."
         )
+    if suite.data.patient_rule != "number" and suite.data.source != "kermany":
+        raise SettingsError(
+            f"{where}: data.patient_rule is {suite.data.patient_rule} with data.source {suite.data.source}; it reads "
+            "the file names of source kermany only: leave it out."
+        )
     if suite.training.devices > 1 and suite.training.strategy == "auto":
         raise SettingsError(
             f"{where}: training.devices is {suite.training.devices}: say how they share the work with "

@@ -29,7 +29,7 @@ ORDER = (
     ("job", "control_jobs", "explanation_job", "gallery_job", "film_job", "evaluation_job"),
     ("runner",),
     ("questions",),
-    ("cli", "cli_options", "cli_papers", "cli_questions", "__init__", "__main__"),
+    ("cli", "cli_data", "cli_options", "cli_papers", "cli_questions", "__init__", "__main__"),
 )
 RANK = {stage: rank for rank, stages in enumerate(ORDER) for stage in stages}
 # stages side by side: of those to their left they know the foundation, and nothing but this

@@ -187,7 +187,7 @@ def test_text_is_taken_as_it_is(text: str, write: Write) -> None:
         (["--training", "3"], ["option --training is a group of keys", "e.g. --training.epochs VALUE"]),
         (["--seed", "[1"], ["option --seed: '[1' is not a YAML value"]),
         (["--seed", "2020-13-45"], ["option --seed: '2020-13-45' is not a YAML value"]),
-        (["--data.source", "dicom"], ["one of phantoms, kermany, csv"]),
+        (["--data.source", "dicom"], ["one of phantoms, kermany, rsna, vindr_pcxr, csv"]),
     ],
 )
 def test_a_wrong_override_is_refused(overrides: list[str], words: list[str], write: Write) -> None:
@@ -284,12 +284,29 @@ def test_the_training_hash_ignores_what_leaves_a_job_as_it_is(override: list[str
         ["--training.precision", "32-true"],
         ["--data.lung_mask_tier", "segmented"],
         ["--data.crop", "fixed"],
+        ["--data.source", "rsna"],
     ],
     ids=lambda value: value[0],
 )
 def test_the_training_hash_changes_with_what_decides_a_job(override: list[str], write: Write) -> None:
     path = write("name: a")
     assert load_suite(path, override).training_hash() != load_suite(path).training_hash()
+
+
+def test_the_patient_rule_decides_a_job_and_its_default_leaves_older_hashes_alone(write: Write) -> None:
+    path = write("name: a\ndata:\n  source: kermany")
+    default = load_suite(path).training_hash()
+    assert load_suite(path, ["--data.patient_rule", "number"]).training_hash() == default
+    assert load_suite(path, ["--data.patient_rule", "folder_subtype_number"]).training_hash() != default
+    # as it was before the key existed
+    assert default == "1213f3cf5b93ca266e874db4c1d454d6bc467560f14038c8d699f28ec075aec3"
+
+
+@pytest.mark.parametrize("source", ["phantoms", "rsna", "vindr_pcxr", "csv"])
+def test_a_patient_rule_is_for_the_names_of_kermany_only(source: str, write: Write) -> None:
+    path = write(f"name: a\ndata:\n  source: {source}\n  patient_rule: folder_subtype_number")
+    with pytest.raises(SettingsError, match=f"patient_rule is folder_subtype_number with data.source {source};"):
+        load_suite(path)
 
 
 def test_the_data_folder_comes_from_the_suite_or_the_variable(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:

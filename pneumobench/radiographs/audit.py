@@ -8,46 +8,18 @@ from typing import Any
 import pandas as pd
 
 from pneumobench.errors import DataError, LeakError
-from pneumobench.radiographs.index import (
-    Index,
-    Listing,
-    limit_images,
-    list_csv,
-    list_kermany,
-    open_images,
-    problem_error,
-    subset_images,
-)
-from pneumobench.radiographs.phantoms import make_phantoms
+from pneumobench.radiographs.index import Index, limit_images, open_images, problem_error, subset_images
+from pneumobench.radiographs.patients import patient_rule_counts
+from pneumobench.radiographs.sources import list_radiographs
 from pneumobench.suite import Suite
-from pneumobench.suite_files import data_root
-
-
-def list_radiographs(suite: Suite, cache_folder: Path) -> tuple[Path, Listing]:
-    """Return the root and the listed images of a suite's data; phantoms are drawn first where asked for."""
-    data = suite.data
-    if data.source == "phantoms":
-        phantoms = data.phantoms
-        counts = f"{phantoms.patients}-{phantoms.official_test_patients}"
-        table = make_phantoms(
-            cache_folder / f"phantoms-{counts}-{phantoms.side_px}px-{phantoms.seed}",
-            patients=phantoms.patients,
-            official_test_patients=phantoms.official_test_patients,
-            side_px=phantoms.side_px,
-            seed=phantoms.seed,
-        )
-        return table.parent, list_csv(table.parent, table.name)
-    root = data_root(suite)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such data folder. Name one with --data FOLDER, or download the radiographs.")
-    listing = list_kermany(root, data.lung_masks) if data.source == "kermany" else list_csv(root, data.csv)
-    return root, listing
 
 
 def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str, ...]]:
     """Return the index of a suite's readable images, and one line for every image that cannot be used."""
     root, listing = list_radiographs(suite, cache_folder)
     if listing.rows.empty:
+        if listing.problems:
+            raise problem_error(root, listing.problems)
         raise DataError(f"{root}: no image is listed.")
     index, problems = open_images(root, listing)
     if index.table.empty:
@@ -78,8 +50,14 @@ def _refuse_crossing(index: Index) -> None:
             )
 
 
-def audit(index: Index, problems: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return counts, patients, identical images and patients on both sides of an official split, JSON-ready."""
+def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") -> dict[str, Any]:
+    """Return counts, patients, identical images and patients on both sides of an official split, JSON-ready.
+
+    Args:
+        index: the readable images.
+        problems: one line for every image that cannot be used.
+        source: `data.source` of the suite; for kermany the patients are counted under both rules.
+    """
     table = index.table
     splits: dict[str, Any] = {}
     for split, part in table.groupby("split"):
@@ -97,7 +75,7 @@ def audit(index: Index, problems: tuple[str, ...] = ()) -> dict[str, Any]:
     sides = table.groupby("patient")["split"].nunique()
     content_sides = table.groupby("sha256")["split"].nunique()
     films = table.groupby("patient").size()
-    return {
+    facts = {
         "images": len(table),
         "patients": int(table["patient"].nunique()),
         "groups": int(table["group"].nunique()),
@@ -112,8 +90,13 @@ def audit(index: Index, problems: tuple[str, ...] = ()) -> dict[str, Any]:
         "identical_in_train_and_test": int((content_sides > 1).sum()),
         "width_px": _spread(table["width"]),
         "height_px": _spread(table["height"]),
+        "left_out": list(index.notes),
         "problems": list(problems),
     }
+    if source == "kermany":
+        columns = (table[name].tolist() for name in ("image_id", "split", "sha256"))
+        facts["patient_rules"] = patient_rule_counts(*columns)
+    return facts
 
 
 def _spread(values: pd.Series[int]) -> dict[str, int]:
@@ -138,8 +121,13 @@ def audit_text(facts: dict[str, Any]) -> str:
         f"across train and test: {facts['identical_in_train_and_test']}",
         f"patient names in both train and official test: {len(crossing)}"
         + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
+        *(
+            f"under patient rule {rule}: {counts['patients']} patients, {counts['groups']} groups"
+            for rule, counts in facts.get("patient_rules", {}).items()
+        ),
         f"width {facts['width_px']['smallest']}-{facts['width_px']['largest']} px, "
         f"height {facts['height_px']['smallest']}-{facts['height_px']['largest']} px",
+        *facts["left_out"],
         f"files that cannot be used: {len(facts['problems'])}",
         *(f"    {problem}" for problem in facts["problems"]),
     ]

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pneumobench.errors import DataError, UnreadableImageError, suggestion
+from pneumobench.errors import DataError, UnreadableImageError
 from pneumobench.files import sha256_of_file, sha256_of_text, write_text
-from pneumobench.radiographs.formats import IMAGE_SUFFIXES, read_gray
-from pneumobench.radiographs.patients import group_images, kermany_patient
+from pneumobench.radiographs.formats import read_gray
+from pneumobench.radiographs.listings import Listing
+from pneumobench.radiographs.patients import group_images
 
 INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
 ]  # fmt: skip
 TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask"]  # 001 stays 001
-CSV_COLUMNS = ("image", "label", "patient", "subtype", "lung_mask", "split")
-LABELS = {"NORMAL": 0, "PNEUMONIA": 1, "0": 0, "1": 1}
-KERMANY_TREE = """\
-    train/NORMAL/*.jpeg    train/PNEUMONIA/*.jpeg
-    test/NORMAL/*.jpeg     test/PNEUMONIA/*.jpeg     (optional: the official test folder)"""
 SHOWN_PROBLEMS = 20  # all of them are written to audit.json
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """Image files and what the data set says of them, before any is opened.
-
-    Args:
-        rows: columns image_id (path relative to the root), split, label, subtype, patient, lung_mask.
-        problems: one line for everything that cannot be used.
-    """
-
-    rows: pd.DataFrame
-    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +30,12 @@ class Index:
     Args:
         root: folder that image_id and lung_mask are relative to.
         table: one row an image with the columns INDEX_COLUMNS, sorted by image_id.
+        notes: what the data set holds and this index leaves out on purpose, one line each.
     """
 
     root: Path
     table: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def to_csv(self) -> str:
         """Return the table as CSV text."""
@@ -77,93 +62,6 @@ def read_index_table(path: Path) -> pd.DataFrame:
     if list(table.columns) != INDEX_COLUMNS:
         raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
     return table
-
-
-def list_kermany(root: Path, lung_masks: str) -> Listing:
-    """List the folders of Kermany et al. 2018, under the root or under chest_xray/ in it.
-
-    Raises:
-        DataError: the folder or a class folder is missing; shows the expected tree.
-    """
-    base = next((b for b in (root, root / "chest_xray") if (b / "train").is_dir()), None)
-    if base is None:
-        found = ", ".join(sorted(item.name for item in root.iterdir())[:6]) if root.is_dir() else "no such folder"
-        raise DataError(f"{root}: no train/ folder ({found or 'empty'}). Expected below it:\n{KERMANY_TREE}")
-    if lung_masks and not (root / lung_masks).is_dir():
-        raise DataError(f"{root / lung_masks}: no such folder of lung masks; set data.lung_masks to one, or to ''.")
-    rows, problems = [], []
-    for split in ("train", "test"):
-        if split == "test" and not (base / "test").is_dir():
-            continue
-        for class_name in ("NORMAL", "PNEUMONIA"):
-            folder = base / split / class_name
-            files = sorted(f for f in folder.glob("*") if not f.name.startswith(".")) if folder.is_dir() else []
-            if not files:
-                state = "is empty" if folder.is_dir() else "is missing"
-                raise DataError(f"{folder}: class folder {state}. Expected:\n{KERMANY_TREE}")
-            for file in files:
-                if file.suffix.lower() not in IMAGE_SUFFIXES:
-                    problems.append(f"{file.relative_to(root)}: not an image file of a known kind")
-                    continue
-                patient, subtype = kermany_patient(file.stem) or (file.stem, "unknown")
-                mask = root / lung_masks / file.relative_to(base).with_suffix(".png") if lung_masks else None
-                rows.append(
-                    {
-                        "image_id": file.relative_to(root).as_posix(),
-                        "split": split,
-                        "label": LABELS[class_name],
-                        "subtype": subtype,
-                        "patient": patient,
-                        "lung_mask": mask.relative_to(root).as_posix() if mask and mask.is_file() else "",
-                    }
-                )
-    return Listing(rows=pd.DataFrame(rows), problems=tuple(problems))
-
-
-def list_csv(root: Path, csv: str) -> Listing:
-    """List a table `image,label[,patient,subtype,lung_mask,split]`; label NORMAL/PNEUMONIA or 0/1.
-
-    Without a patient column every image is its own patient. `split` is `train` (default) or `test`.
-
-    Raises:
-        DataError: the table or a needed column is missing, or names an image twice.
-    """
-    path = root / csv
-    if not path.is_file():
-        raise DataError(f"{path}: no such table. Expected columns: image,label[,patient,subtype,lung_mask,split].")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path}: not a readable CSV table: {error}") from error
-    if missing := {"image", "label"} - set(table.columns):
-        raise DataError(f"{path}: column {', '.join(sorted(missing))} is missing; found {', '.join(table.columns)}.")
-    if unknown := [name for name in table.columns if name not in CSV_COLUMNS]:
-        raise DataError(
-            f"{path}: unknown column {unknown[0]!r}; {suggestion(unknown[0], CSV_COLUMNS, count=1)} "
-            f"Known: {', '.join(CSV_COLUMNS)}. Rename or remove it, so that no patient column is overlooked."
-        )
-    if twice := table["image"][table["image"].duplicated()].tolist():
-        raise DataError(f"{path}: {len(twice)} images are listed twice, first {twice[0]}; keep one line each.")
-    problems = []
-    for line, (image, label) in enumerate(zip(table["image"], table["label"], strict=True), start=2):
-        if label.upper() not in LABELS:
-            problems.append(f"{csv} line {line}: label {label!r} of {image}; expected NORMAL or PNEUMONIA, 0 or 1")
-    known = table["label"].str.upper().isin(list(LABELS))
-    label = table["label"].str.upper().map(LABELS).fillna(0).astype(int)
-    column = {name: table[name] if name in table else pd.Series("", index=table.index) for name in table.columns}
-    rows = pd.DataFrame(
-        {
-            "image_id": table["image"],
-            "split": column.get("split", pd.Series("train", index=table.index)).replace("", "train"),
-            "label": label,
-            "subtype": column.get("subtype", label.map({0: "normal", 1: "pneumonia"})).replace("", "unknown"),
-            "patient": column.get("patient", table["image"]).str.strip().where(lambda p: p != "", table["image"]),
-            "lung_mask": column.get("lung_mask", pd.Series("", index=table.index)),
-        }
-    )
-    if strange := set(rows["split"]) - {"train", "test"}:
-        raise DataError(f"{path}: split {', '.join(sorted(strange))} is not known; expected train or test.")
-    return Listing(rows=rows[known].reset_index(drop=True), problems=tuple(problems))
 
 
 def _is_below(path: Path, root: Path) -> bool:
@@ -204,7 +102,7 @@ def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
     table["height"] = [fact[2] for fact in facts]
     table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
     table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
-    return Index(root=root, table=table[INDEX_COLUMNS]), tuple(problems)
+    return Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes), tuple(problems)
 
 
 def limit_images(index: Index, limit: int, seed: int) -> Index:
@@ -227,7 +125,7 @@ def limit_images(index: Index, limit: int, seed: int) -> Index:
                     images += int(size[taken[-1]])
         kept.append(part[part["group"].isin(taken)])
     limited = pd.concat(kept).sort_values("image_id", kind="stable").reset_index(drop=True)
-    return Index(root=index.root, table=limited)
+    return replace(index, table=limited)
 
 
 def subset_images(index: Index, count: int, seed: int) -> Index:
@@ -248,7 +146,7 @@ def subset_images(index: Index, count: int, seed: int) -> Index:
     too_few = min(count, len(table) - count) < common.nunique() or (common.value_counts() < 2).any()
     stratify = None if too_few else common
     kept, _ = train_test_split(np.arange(len(table)), train_size=count, random_state=seed, stratify=stratify)
-    return Index(root=index.root, table=table.iloc[np.sort(kept)].reset_index(drop=True))
+    return replace(index, table=table.iloc[np.sort(kept)].reset_index(drop=True))
 
 
 def problem_error(root: Path, problems: tuple[str, ...]) -> DataError:

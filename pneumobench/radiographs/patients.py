@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from pneumobench.suite import PatientRule
 
 # person447_virus_921_1.jpeg exists besides person447_virus_921.jpeg
 _PNEUMONIA_NAME = re.compile(r"(?P<patient>person\d+)_(?P<subtype>bacteria|virus)_\d+(_\d+)?")
@@ -16,10 +20,7 @@ _NORMAL_NAME = re.compile(r"(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?")
 
 
 def kermany_patient(file_stem: str) -> tuple[str, str] | None:
-    """Return (patient, subtype) of a Kermany file name without its suffix, or None for a foreign name.
-
-    The number alone is the patient, whatever the subtype and folder: the cautious reading, since nobody
-    published whether `person12` of a bacterial and of a viral film is one child.
+    """Return (number, subtype) of a Kermany file name without its suffix, or None for a foreign name.
 
     >>> kermany_patient("person447_virus_921_1")
     ('person447', 'virus')
@@ -31,6 +32,40 @@ def kermany_patient(file_stem: str) -> tuple[str, str] | None:
     if match := _NORMAL_NAME.fullmatch(file_stem):
         return match["patient"], "normal"
     return None
+
+
+def kermany_film(file_stem: str, split: str, rule: PatientRule) -> tuple[str, str]:
+    """Return (patient, subtype) of a Kermany film; a foreign name is its own patient of unknown subtype.
+
+    Nobody published what a number of a file name counts. `number` is the cautious reading: `person12` is one child
+    in every folder and of every subtype. `folder_subtype_number` is the likely one: numbers restart in each folder
+    and for each subtype.
+
+    Args:
+        file_stem: file name without its suffix.
+        split: official folder, train or test.
+        rule: reading of the number.
+
+    >>> kermany_film("person12_virus_48", "train", "number")
+    ('person12', 'virus')
+    >>> kermany_film("person12_virus_48", "train", "folder_subtype_number")
+    ('train/virus/person12', 'virus')
+    """
+    number, subtype = kermany_patient(file_stem) or (file_stem, "unknown")
+    return (number if rule == "number" else f"{split}/{subtype}/{number}"), subtype
+
+
+def patient_rule_counts(
+    image_id: Sequence[str], split: Sequence[str], content_hash: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Return how many patients and groups (patient or content) films of Kermany et al. have under each rule."""
+    counts: dict[str, dict[str, int]] = {}
+    for rule in typing.get_args(PatientRule):
+        films = zip(image_id, split, strict=True)
+        patient = [kermany_film(PurePosixPath(image).stem, side, rule)[0] for image, side in films]
+        groups = len(set(group_images(patient, content_hash).tolist()))
+        counts[rule] = {"patients": len(set(patient)), "groups": groups}
+    return counts
 
 
 def group_images(patient: Sequence[str], content_hash: Sequence[str]) -> NDArray[np.int64]:

@@ -146,7 +146,7 @@ class Leaderboard:
     Args:
         suite: name of the suite.
         task: binary or three_class.
-        source: where the radiographs come from: phantoms, kermany or csv.
+        source: where the radiographs come from, `data.source` of the suite.
         seed: seed of the suite.
         protocol: how films were split, see FoldSpec.
         folds: number of folds.

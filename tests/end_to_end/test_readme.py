@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli import main
+from pneumobench.cli_options import command_parser
+from pneumobench.radiographs.cards import card_names, card_path, read_card
 from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.suite_files import suite_names, suite_path
 from pneumobench.suite_reader import load_suite
 from tests.end_to_end.commands import REPOSITORY
 
+NEEDS_NETWORK = {"download"}  # parsed only; tests/radiographs/test_download.py runs it against a local server
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
     "--data.image_side_px", "32", "--folds.count", "2", "--folds.tune_fraction", "0.3",
@@ -22,10 +25,9 @@ SHORTER = [
 
 
 def readme_commands() -> list[str]:
-    """Return every `pneumobench ...` command of the README's shell blocks, without `uv run`."""
+    """Return every `pneumobench ...` command of the README's shell blocks, without `uv run` and the extra it names."""
     blocks = re.findall(r"```bash\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [line.split("uv run ", 1)[1] for line in lines if "uv run pneumobench" in line]
+    return re.findall(r"uv run (?:--extra \w+ )?(pneumobench\b.*)", "\n".join(blocks))
 
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
@@ -33,6 +35,8 @@ def test_the_readme_shows_the_commands_that_matter() -> None:
     assert shown == {
         "run",
         "audit",
+        "datasets",
+        "download",
         "leaderboard",
         "suite",
         "architectures",
@@ -69,6 +73,10 @@ def test_a_command_of_the_readme_runs(
     monkeypatch.chdir(checkout)
     names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent)}
     words = [names.get(word, word) for word in shlex.split(command)[1:]]
+    if words[0] in NEEDS_NETWORK:
+        options = command_parser().parse_args(words)
+        assert read_card(card_path(options.name)).kaggle, "a data set that can be downloaded"
+        return
     if "DATA" in words:
         if words[0] == "run":  # the overrides are right; training needs the radiographs
             rest = words[words.index("DATA") + 1 :]
@@ -94,6 +102,13 @@ def test_a_command_of_the_readme_runs(
 def test_the_readme_lists_the_shipped_suites() -> None:
     text = (REPOSITORY / "README.md").read_text()
     assert all(f"| `{name}` |" in text for name in suite_names())
+
+
+def test_the_readme_lists_the_layouts_and_cards() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    for card in (read_card(card_path(name)) for name in card_names()):
+        assert f"| `{card.source}` |" in text
+        assert f"`{card.name}`" in text
 
 
 def test_the_plugin_of_the_readme_is_the_one_in_the_repository() -> None:

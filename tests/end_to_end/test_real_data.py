@@ -35,6 +35,18 @@ def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytes
     assert "patients: 225 normal, 202 pneumonia" in output
     assert "byte-identical groups: 30, across patients: 1, with two labels: 0, across train and test: 0" in output
     assert "patient names in both train and official test: 170" in output
+    # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
+    assert "under patient rule number: 3103 patients, 3102 groups" in output
+    assert "under patient rule folder_subtype_number: 4082 patients, 4081 groups" in output
+    assert "films as published (card kermany): yes" in output
+
+
+def test_the_likely_patient_rule_tells_subtypes_and_folders_apart(tmp_path: Path) -> None:
+    data = DataSpec(source="kermany", root=DATA, patient_rule="folder_subtype_number")
+    table = read_radiographs(Suite(data=data), tmp_path)[0].table
+    train = table[(table["split"] == "train") & (table["label"] == 1)]
+    assert train["patient"].nunique() == 1635 + 808, "808 numbers of train have a bacterial and a viral film"
+    assert table.groupby("patient")["split"].nunique().max() == 1
 
 
 def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:

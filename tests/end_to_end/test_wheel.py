@@ -25,6 +25,8 @@ def test_the_wheel_holds_suites_as_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for suite in ("quickstart", "smoke", "kermany", "kermany-cpu"):
         assert f"pneumobench/declared_files/suites/{suite}.yaml" in names
+    for card in ("kermany", "nih", "rsna", "vindr-pcxr"):
+        assert f"pneumobench/declared_files/datasets/{card}.md" in names
     assert "pneumobench/reporting/templates/page.html.j2" in names
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"pneumobench"}

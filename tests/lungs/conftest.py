@@ -11,7 +11,8 @@ import pytest
 from pneumobench.lungs.quality import bounds_of
 from pneumobench.lungs.segmenter import LungUNet, save_network
 from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
-from pneumobench.radiographs.index import Index, list_csv, open_images
+from pneumobench.radiographs.index import Index, open_images
+from pneumobench.radiographs.listings import list_csv
 from pneumobench.radiographs.phantoms import make_phantoms
 
 TRAINING_EPOCHS = 8

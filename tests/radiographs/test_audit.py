@@ -8,8 +8,9 @@ import pytest
 
 from pneumobench.errors import DataError
 from pneumobench.files import canonical_json
-from pneumobench.radiographs.audit import audit, audit_text, list_radiographs, read_radiographs
+from pneumobench.radiographs.audit import audit, audit_text, read_radiographs
 from pneumobench.radiographs.index import Index
+from pneumobench.radiographs.sources import list_radiographs
 from pneumobench.suite import DATA_VARIABLE, DataSpec, PhantomSpec, Suite
 from tests.radiographs.tiny_sets import index_of, write_film, write_kermany
 
@@ -67,6 +68,22 @@ def test_the_text_says_what_to_be_careful_about(kermany: Path) -> None:
     assert "byte-identical groups: 2, across patients: 2, with two labels: 1, across train and test: 1" in text
     assert "in both train and official test: 1 (e.g. person1): read official test scores with care" in text
     assert "files that cannot be used: 1\n    train/NORMAL/Thumbs.db: not an image file of a known kind" in text
+
+
+def test_both_patient_rules_are_counted_and_one_is_used(kermany: Path) -> None:
+    counts = {
+        # person1 in train (bacteria, virus) and test; the two byte-identical pairs join two groups each
+        "number": {"patients": 8, "groups": 6},
+        "folder_subtype_number": {"patients": 10, "groups": 8},
+    }
+    for rule in ("number", "folder_subtype_number"):
+        index, _ = read_radiographs(kermany_suite(kermany, patient_rule=rule), Path())
+        facts = audit(index, source="kermany")
+        assert facts["patient_rules"] == counts, "whichever rule is used"
+        assert {"patients": facts["patients"], "groups": facts["groups"]} == counts[rule]
+        assert facts["patients_in_train_and_test"] == (["person1"] if rule == "number" else [])
+        assert "under patient rule folder_subtype_number: 10 patients, 8 groups" in audit_text(facts)
+    assert "patient_rules" not in audit(index)
 
 
 def test_a_clean_set_has_no_warnings() -> None:

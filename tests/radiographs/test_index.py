@@ -11,14 +11,12 @@ from pneumobench.radiographs.index import (
     INDEX_COLUMNS,
     SHOWN_PROBLEMS,
     Index,
-    Listing,
     limit_images,
-    list_csv,
-    list_kermany,
     open_images,
     problem_error,
     read_index_table,
 )
+from pneumobench.radiographs.listings import Listing, list_csv, list_kermany
 from tests.radiographs.tiny_sets import index_of, synthetic_index, write_film, write_kermany
 
 # folders of Kermany et al.

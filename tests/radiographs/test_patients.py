@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumobench.radiographs.patients import group_images, kermany_patient
+from pneumobench.radiographs.patients import group_images, kermany_film, kermany_patient, patient_rule_counts
 
 FILMS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("12345678")), max_size=24)
 
@@ -35,6 +35,39 @@ def test_one_patient_number_is_one_patient_whatever_the_subtype() -> None:
     assert bacterial is not None
     assert viral is not None
     assert bacterial[0] == viral[0]
+
+
+@pytest.mark.parametrize(
+    ("stem", "split", "expected"),
+    [
+        ("person12_bacteria_1", "train", ("train/bacteria/person12", "bacteria")),
+        ("person12_virus_7", "train", ("train/virus/person12", "virus")),
+        ("person12_virus_7", "test", ("test/virus/person12", "virus")),
+        ("person447_virus_921_1", "train", ("train/virus/person447", "virus")),
+        ("NORMAL2-IM-0095-0001", "test", ("test/normal/NORMAL2-IM-0095", "normal")),
+        ("covid 7", "train", ("train/unknown/covid 7", "unknown")),
+    ],
+)
+def test_a_number_may_restart_in_each_folder_and_subtype(stem: str, split: str, expected: tuple[str, str]) -> None:
+    assert kermany_film(stem, split, "folder_subtype_number") == expected
+    number = kermany_film(stem, split, "number")[0]
+    assert expected[0].endswith(f"/{number}")
+
+
+def test_both_rules_are_counted() -> None:
+    films = [
+        ("train/PNEUMONIA/person1_bacteria_1.jpeg", "train", "a"),
+        ("train/PNEUMONIA/person1_bacteria_2.jpeg", "train", "b"),
+        ("train/PNEUMONIA/person1_virus_6.jpeg", "train", "c"),
+        ("test/PNEUMONIA/person1_virus_9.jpeg", "test", "d"),
+        ("train/NORMAL/IM-0001-0001.jpeg", "train", "e"),
+        ("train/NORMAL/NORMAL2-IM-0001-0001.jpeg", "train", "e"),
+    ]
+    image_id, split, content = zip(*films, strict=True)
+    assert patient_rule_counts(image_id, split, content) == {
+        "number": {"patients": 3, "groups": 2},
+        "folder_subtype_number": {"patients": 5, "groups": 4},
+    }
 
 
 def test_im_and_normal2_im_are_two_patients() -> None:

@@ -9,7 +9,8 @@ import pytest
 from pneumobench.errors import UnreadableImageError
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import film_to_square
-from pneumobench.radiographs.index import Index, list_csv, open_images
+from pneumobench.radiographs.index import Index, open_images
+from pneumobench.radiographs.listings import list_csv
 from pneumobench.radiographs.pixel_cache import DECODE_CHUNK, cached_films, cached_squares, content_key
 from tests.radiographs.tiny_sets import write_film
 

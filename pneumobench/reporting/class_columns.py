@@ -12,8 +12,8 @@ from pneumobench.results.three_classes import ThreeClassScores
 from pneumobench.suite import CLASSES
 
 THREE_CLASS_WORDS: Final = (
-    "The class with the largest probability is called. Macro = mean over the three classes. The last AUC asks only for "
-    "bacterial against viral, among films with pneumonia."
+    "The class with the largest probability is called. Macro = mean over the three classes. The second AUC asks "
+    "only for bacterial against viral, among films with pneumonia."
 )
 Read = Callable[[Row], ThreeClassScores | None]
 
@@ -48,6 +48,13 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
             interval=_interval(read, lambda s: s.macro_auc_interval),
         ),
         Column(
+            key=f"{prefix}bacterial_auc",
+            heading="AUC bact./viral",
+            meaning="area under the ROC curve of bacterial against viral films, normal ones left out",
+            value=_value(read, lambda s: s.bacterial_auc),
+            interval=_interval(read, lambda s: s.bacterial_auc_interval),
+        ),
+        Column(
             key=f"{prefix}three_class_accuracy",
             heading="Accuracy",
             meaning="share of films called the right one of three classes",
@@ -55,13 +62,13 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         ),
         Column(
             key=f"{prefix}macro_recall",
-            heading="Macro recall",
+            heading="Macro rec.",
             meaning="mean over the classes of the share of their films that are called so (balanced accuracy)",
             value=_value(read, lambda s: s.balanced_accuracy),
         ),
         Column(
             key=f"{prefix}macro_precision",
-            heading="Macro precision",
+            heading="Macro prec.",
             meaning="mean over the classes of the share of films called so that are",
             value=_value(read, lambda s: s.macro_precision),
         ),
@@ -80,18 +87,11 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         *(
             Column(
                 key=f"{prefix}recall_{name}",
-                heading=f"Recall {name}",
+                heading=f"Rec. {name}",
                 meaning=f"share of {name} films that are called {name}",
                 value=_value(read, _recall_of(name)),
             )
             for name in CLASSES
-        ),
-        Column(
-            key=f"{prefix}bacterial_auc",
-            heading="Bacterial / viral AUC",
-            meaning="area under the ROC curve of bacterial against viral films, normal ones left out",
-            value=_value(read, lambda s: s.bacterial_auc),
-            interval=_interval(read, lambda s: s.bacterial_auc_interval),
         ),
     )
 

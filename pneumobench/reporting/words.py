@@ -20,6 +20,7 @@ METHODS_WORDS: Final = (
     "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
     "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
 )
+PATIENTS_NOT_PUBLISHED: Final = ("rsna", "vindr_pcxr")  # sources without patient identifiers
 RULE_WORDS: Final = {
     "youden": "largest recall + specificity",
     "f1": "largest F1",
@@ -149,6 +150,14 @@ def leak_notice(board: Leaderboard) -> str:
     )
 
 
+def _patients(board: Leaderboard, count: int) -> str:
+    """Say how many patients there are, and what is counted where that is not certain."""
+    if board.source in PATIENTS_NOT_PUBLISHED:
+        return "patients whose identity is not published: each film counts as one"
+    rule = " (counted by folder, subtype and number)" if board.patient_rule == "folder_subtype_number" else ""
+    return f"{count:,} patients{rule}"
+
+
 def data_words(board: Leaderboard) -> str:
     """Say how many films of how many patients were cross-validated and tested, at what size."""
     colour = "gray" if board.channels == 1 else "three channels"
@@ -157,14 +166,14 @@ def data_words(board: Leaderboard) -> str:
     split = protocol_words(board.protocol, board.folds)
     text = (
         f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of "
-        f"{board.patients:,} patients ({board.pneumonia_images:,} with pneumonia), "
+        f"{_patients(board, board.patients)} ({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
         + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )
     if board.official_images:
         text += (
-            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of {board.official_patients:,} "
-            f"patients ({board.official_pneumonia_images:,} with pneumonia)"
+            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of "
+            f"{_patients(board, board.official_patients)} ({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."
 

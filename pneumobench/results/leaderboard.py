@@ -147,6 +147,7 @@ class Leaderboard:
         suite: name of the suite.
         task: binary or three_class.
         source: where the radiographs come from, `data.source` of the suite.
+        patient_rule: which films of Kermany et al. count as one child, see DataSpec.
         seed: seed of the suite.
         protocol: how films were split, see FoldSpec.
         folds: number of folds.
@@ -167,6 +168,7 @@ class Leaderboard:
     suite: str
     task: str
     source: str
+    patient_rule: str
     seed: int
     protocol: str
     folds: int

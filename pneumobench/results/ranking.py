@@ -56,6 +56,7 @@ def rank_run(path: Path) -> Leaderboard:
         suite=run.records[0].suite,
         task=run.suite.task,
         source=run.suite.data.source,
+        patient_rule=run.suite.data.patient_rule,
         seed=run.records[0].seed,
         protocol=run.folds.protocol,
         folds=run.folds.count,

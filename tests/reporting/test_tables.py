@@ -14,7 +14,7 @@ from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
-from pneumobench.reporting.words import weights_notice, weights_words
+from pneumobench.reporting.words import data_words, weights_notice, weights_words
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.ranking import rank_run
 
@@ -132,3 +132,10 @@ def test_numbers_for_people() -> None:
     assert number(-0.5) == "−0.500"
     assert interval_text(Interval(low=0.9, high=1.0)) == "[0.900, 1.000]"
     assert interval_text(None) == ""
+
+
+def test_what_counts_as_a_patient_is_said(board: Leaderboard) -> None:
+    assert "120 films of 40 patients (78 with" in data_words(board)
+    likely = dataclasses.replace(board, source="kermany", patient_rule="folder_subtype_number")
+    assert "40 patients (counted by folder, subtype and number)" in data_words(likely)
+    assert "not published: each film counts as one" in data_words(dataclasses.replace(board, source="vindr_pcxr"))

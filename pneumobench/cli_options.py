@@ -94,8 +94,14 @@ def command_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     external.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
-    external.add_argument("table", type=Path, help="CSV table image,label[,patient]; paths are relative to it")
-    external.add_argument("--name", help="what the data are called (default: the folder of the table)")
+    external.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="TABLE",
+        help="CSV table image,label[,patient], paths relative to it; or a folder of a layout that `audit` recognises",
+    )
+    external.add_argument("--name", help="what the data are called (default: the name of their folder)")
     _choice_options(external)
     proof = commands.add_parser(
         "conformance",

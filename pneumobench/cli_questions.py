@@ -58,13 +58,15 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     from pneumobench import questions
     from pneumobench.reporting.external_table import external_table, write_external_table
 
-    console, name = Console(), options.name or options.table.resolve().parent.name.lower()
-    found = questions.evaluate(options.run, options.table, _questions(options), name=name, console=console)
+    data = options.data.resolve()
+    console, name = Console(), options.name or (data if data.is_dir() else data.parent).name.lower()
+    found = questions.evaluate(options.run, options.data, _questions(options), name=name, console=console)
     table = found.index.table
     patients, pneumonia = table["patient"].nunique(), int(table["label"].sum())
     what = f"{len(table):,} films of {patients:,} patients ({pneumonia:,} with pneumonia)."
     console.print(external_table(name, found.scores))
-    command = f"pneumobench evaluate {Path(*options.run.parts[-2:])} DATA/{options.table.name} --name {name}"
+    shown = "DATA" if data.is_dir() else f"DATA/{data.name}"
+    command = f"pneumobench evaluate {Path(*options.run.parts[-2:])} --data {shown} --name {name}"
     page = write_external_table(found.folder, name, what, found.scores, command)
     console.print(f"table: {page}", highlight=False, soft_wrap=True)
     return 0

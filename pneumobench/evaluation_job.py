@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ from pneumobench.networks import trained_network
 from pneumobench.radiographs.audit import read_radiographs
 from pneumobench.radiographs.index import Index, problem_error
 from pneumobench.radiographs.pixel_cache import cached_films
+from pneumobench.radiographs.sources import recognised_data
 from pneumobench.results.external import EXTERNAL_COLUMNS, ExternalScore, external_score
 from pneumobench.results.provenance import software_versions
 from pneumobench.results.record import JobRecord
 from pneumobench.results.scores import FoldModel, fold_model
 from pneumobench.results.store import FLOAT_FORMAT, RunFolder
-from pneumobench.suite import DataSpec, Suite, is_name
+from pneumobench.suite import Suite, is_name
 from pneumobench.training.predictions import logit_of, probability_of, score_films
 
 
@@ -50,19 +52,19 @@ def evaluate_networks(
     folder: RunFolder,
     suite: Suite,
     jobs: Sequence[JobRecord],
-    table: Path,
+    data: Path,
     *,
     name: str,
     cache: Path,
     console: Console,
 ) -> ExternalEvaluation:
-    """Score completed networks of a run on the films of a table, prepared as the run's own were.
+    """Score completed networks of a run on other films, prepared as the run's own were.
 
     Args:
         folder: the run.
         suite: its settings.
         jobs: completed networks.
-        table: CSV `image,label[,patient,...]`; paths are relative to it.
+        data: CSV `image,label[,patient,...]`, paths relative to it, or a folder of a known layout.
         name: what the data are called: a folder under `external/`.
         cache: where decoded films are kept.
         console: where progress is shown.
@@ -74,16 +76,16 @@ def evaluate_networks(
     """
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
-    data = DataSpec(source="csv", root=str(table.parent), csv=table.name, image_side_px=suite.data.image_side_px)
-    index, problems = read_radiographs(Suite(data=data), cache)
+    spec = dataclasses.replace(recognised_data(data), image_side_px=suite.data.image_side_px)
+    index, problems = read_radiographs(Suite(data=spec), cache)
     if problems:
         raise problem_error(index.root, problems)
     if index.table["label"].nunique() < 2:
-        raise DataError(f"{table}: all films have one label; expected NORMAL and PNEUMONIA.")
+        raise DataError(f"{data}: all films have one label; expected NORMAL and PNEUMONIA.")
     own, _ = folder.index_and_folds()
     if shared := sorted(set(own.table["sha256"]) & set(index.table["sha256"])):
         raise SettingsError(
-            f"{table}: {len(shared)} of its films are films of the run itself, which networks may have learnt from; "
+            f"{data}: {len(shared)} of its films are films of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
     segmented = segmented_lungs(index, cache) if suite.data.crop == "adaptive" else None

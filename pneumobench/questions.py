@@ -86,8 +86,8 @@ def draw_gallery(path: Path, asked: Questions, *, console: Console) -> Path:
     return page
 
 
-def evaluate(path: Path, table: Path, asked: Questions, *, name: str, console: Console) -> ExternalEvaluation:
-    """Score the trained networks of a run folder on the films of a table; see `evaluate_networks`.
+def evaluate(path: Path, data: Path, asked: Questions, *, name: str, console: Console) -> ExternalEvaluation:
+    """Score the trained networks of a run folder on other films, of a table or a folder; see `evaluate_networks`.
 
     The run's own films are not needed.
 
@@ -102,7 +102,7 @@ def evaluate(path: Path, table: Path, asked: Questions, *, name: str, console: C
         folder,
         suite,
         _completed_networks(folder, jobs),
-        table,
+        data,
         name=name,
         cache=path.parent / ".cache",
         console=console,

@@ -11,6 +11,7 @@ import pytest
 from pneumobench.cli import main
 from pneumobench.radiographs.phantoms import make_phantoms
 from pneumobench.results.store import RunFolder
+from tests.radiographs.published_sets import write_rsna
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def others(tmp_path: Path) -> Path:
 def test_networks_are_scored_on_films_of_another_source(
     run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", "runs/smoke", str(others), "--name", "elsewhere"]) == 0
+    assert main(["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere"]) == 0
     shown = capsys.readouterr().out
     assert "External data: elsewhere" in shown
     folder = run.external / "elsewhere"
@@ -47,7 +48,7 @@ def test_networks_are_scored_on_films_of_another_source(
     )
     assert str(others.parent) not in (folder / "README.md").read_text() + (folder / "environment.json").read_text()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert main(["evaluate", "runs/smoke", str(others), "--name", "elsewhere"]) == 0
+    assert main(["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere"]) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -57,7 +58,7 @@ def test_films_of_the_run_are_no_external_data(
     own = next(Path("runs/.cache").rglob("images/*.png"))
     rows = pd.read_csv(others, dtype=str)
     shutil.copy(own, others.parent / rows["image"][0])
-    assert main(["evaluate", "runs/smoke", str(others)]) == 2
+    assert main(["evaluate", "runs/smoke", "--data", str(others)]) == 2
     assert "1 of its films are films of the run itself" in capsys.readouterr().err
     assert not run.external.exists()
 
@@ -74,12 +75,22 @@ def test_a_table_that_cannot_be_used_is_refused(
 ) -> None:
     assert callable(change)
     change(pd.read_csv(others, dtype=str)).to_csv(others, index=False)
-    assert main(["evaluate", "runs/smoke", str(others)]) == code
+    assert main(["evaluate", "runs/smoke", "--data", str(others)]) == code
     assert words in capsys.readouterr().err
 
 
 def test_names_are_checked(run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "runs/smoke", str(others), "--name", "../up"]) == 2
+    assert main(["evaluate", "runs/smoke", "--data", str(others), "--name", "../up"]) == 2
     assert "expected a plain name" in capsys.readouterr().err
-    assert main(["evaluate", "runs/nothing", str(others)]) == 2
+    assert main(["evaluate", "runs/nothing", "--data", str(others)]) == 2
     assert "found no suite.yaml" in capsys.readouterr().err
+
+
+def test_a_folder_of_a_known_layout_is_external_data(run: RunFolder, tmp_path: Path) -> None:
+    films = write_rsna(tmp_path / "rsna", films_per_kind=3)
+    assert main(["evaluate", "runs/smoke", "--data", str(films), "--architectures", "test_resnet"]) == 0
+    scores = pd.read_csv(run.external / "rsna/scores.csv")
+    assert scores[["architecture", "images"]].to_numpy().tolist() == [["test_resnet", 9]]
+    text = (run.external / "rsna/README.md").read_text()
+    assert "pneumobench evaluate runs/smoke --data DATA --name rsna" in text
+    assert str(tmp_path) not in text

@@ -37,7 +37,7 @@ from pneumobench.results.explanations import (
 from pneumobench.results.provenance import machine, software_versions
 from pneumobench.results.record import JobRecord, read_record
 from pneumobench.training.cost import device_of, hardware
-from pneumobench.training.predictions import logit_of, probability_of, score_films
+from pneumobench.training.predictions import logit_of, score_films
 
 
 def explain_jobs(
@@ -125,20 +125,8 @@ def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.Da
             for some in (rows[start : start + step] for start in range(0, len(rows), step))
         )
         logits[name] = logit_of(score_films(architecture, batches, bench.suite.training)).astype(np.float64)
-    parts = [
-        pd.DataFrame(
-            {
-                "image_id": table["image_id"].to_numpy(dtype=object),
-                "fold": job.fold,
-                "label": table["label"].to_numpy(np.int64),
-                "blanking": name,
-                "logit": logit,
-                "probability": probability_of(logit),
-            }
-        )
-        for name, logit in logits.items()
-    ]
-    return pd.concat(parts)
+    images = {"image_id": table["image_id"], "fold": job.fold, "label": table["label"]}
+    return pd.DataFrame({**images, **{f"logit_{name}": logit for name, logit in logits.items()}})
 
 
 def _checked_maps(

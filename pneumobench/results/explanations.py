@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pandas as pd
+from scipy.special import expit
 
 from pneumobench.errors import RecordError
 from pneumobench.files import write_json
+from pneumobench.lungs.blanking import BLANKINGS
 from pneumobench.results.record import JobRecord
 from pneumobench.results.store import RunFolder, read_table, write_table
 
-EXPLANATION_FORMAT: Final = 1
+EXPLANATION_FORMAT: Final = 2
 EXPLANATION_FILE: Final = "explanation.json"
 RELIANCE: Final = "reliance"
-NOT_BLANKED: Final = "none"  # in the column `blanking`: the film as it is
-RELIANCE_COLUMNS: Final = ("image_id", "fold", "label", "blanking", "logit", "probability")
+NOT_BLANKED: Final = "none"  # the film as it is
+RELIANCE_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_BLANKED, *BLANKINGS)))
 CHECK_COLUMNS: Final = (
     "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
     "randomised_similarity",
@@ -62,7 +64,10 @@ class ExplanationRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanations:
-    """Tables of one job. `reliance` may be empty; `methods` has a table for each method that was available."""
+    """Tables of one job; `methods` has one for each method that was available.
+
+    `reliance` may be empty: image_id, fold, label, blanking, logit, probability, a row for each film and blanking.
+    """
 
     record: ExplanationRecord
     reliance: pd.DataFrame
@@ -117,15 +122,22 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
     if record is None:
         return None
     home = folder.explanations_folder(job.architecture, job.fold)
-    reliance = pd.DataFrame(columns=list(RELIANCE_COLUMNS))
+    reliance = pd.DataFrame(columns=["image_id", "fold", "label", "blanking", "logit", "probability"])
     methods = {}
     for name, sha256 in sorted(record.hashes.items()):
         if name == RELIANCE:
-            reliance = _numbers(read_table(home / "reliance.csv", RELIANCE_COLUMNS, sha256), ("logit", "probability"))
+            reliance = _by_blanking(read_table(home / "reliance.csv", RELIANCE_COLUMNS, sha256))
         else:
             table = read_table(home / f"{name}.csv", METHOD_COLUMNS, sha256)
             methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
     return Explanations(record=record, reliance=reliance, methods=methods)
+
+
+def _by_blanking(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each film and blanking of a table with one column a blanking."""
+    wide = _numbers(table, RELIANCE_COLUMNS[3:]).rename(columns=lambda name: name.removeprefix("logit_"))
+    long = wide.melt(["image_id", "fold", "label"], var_name="blanking", value_name="logit")
+    return long.assign(probability=expit(long["logit"].to_numpy()))
 
 
 def _numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

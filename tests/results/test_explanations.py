@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pneumobench.errors import RecordError
+from pneumobench.lungs.blanking import BLANKINGS
 from pneumobench.results.explained import blanked_scores, method_summaries
 from pneumobench.results.explanations import (
     CHECK_COLUMNS,
@@ -31,17 +32,8 @@ RNG = np.random.default_rng(0)
 
 
 def _reliance() -> pd.DataFrame:
-    logit = {"none": 6.0 * LABEL - 3, "without_lungs": RNG.normal(size=COUNT)}
-    parts = [
-        pd.DataFrame(
-            {
-                "image_id": IMAGE, "fold": 0, "label": LABEL, "blanking": name,
-                "logit": value, "probability": 1 / (1 + np.exp(-value)),
-            }
-        )
-        for name, value in logit.items()
-    ]  # fmt: skip
-    return pd.concat(parts)
+    logit = {f"logit_{name}": RNG.normal(size=COUNT) for name in BLANKINGS}
+    return pd.DataFrame({"image_id": IMAGE, "fold": 0, "label": LABEL, "logit_none": 6.0 * LABEL - 3, **logit})
 
 
 def _maps(method: str, *, gain: float, similarity: float) -> pd.DataFrame:
@@ -83,7 +75,9 @@ def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
     found = read_explanations(folder, JOB)
     assert found is not None
     scores = blanked_scores([found], GROUP)
-    assert list(scores) == ["none", "without_lungs"]
+    assert list(scores) == ["none", *sorted(BLANKINGS)]
+    first = found.reliance[found.reliance["image_id"] == "01.png"].set_index("blanking")
+    assert first.loc["none", "probability"] == pytest.approx(1 / (1 + np.exp(-3)))
     assert scores["none"].auc == 1.0
     assert scores["without_lungs"].interval.low < scores["without_lungs"].auc < 0.75
     pooled = pd.DataFrame({"image_id": IMAGE, "label": LABEL, "probability": LABEL * 0.9})

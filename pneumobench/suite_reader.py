@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite import Suite
+from pneumobench.suite_types import known_keys, type_name, typed_suite
 from pneumobench.suite_values import check_values
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
@@ -33,10 +33,10 @@ def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None
         _check_key(key, f"option --{key}")
         if dataclasses.is_dataclass(kind := known_keys()[key]):
             first = dataclasses.fields(kind)[0].name
-            raise SettingsError(f"option --{key} is {_type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
+            raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
         _put(values, key, text if kind is str else _value(text, key))
         lines[key] = f"option --{key}"
-    suite = _typed(values, lines, str(path))
+    suite = typed_suite(values, lines, str(path))
     check_values(suite, str(path) if not overrides else f"{path} with options")
     return suite
 
@@ -88,19 +88,6 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str
             yield from _walk(value_node, f"{prefix}{key}.", path)
 
 
-def known_keys() -> dict[str, Any]:
-    """Return every dotted key of a suite, leaves and groups, with its type."""
-    return dict(_keys_of(Suite, ""))
-
-
-def _keys_of(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    hints = typing.get_type_hints(kind)
-    for item in dataclasses.fields(kind):
-        yield prefix + item.name, hints[item.name]
-        if dataclasses.is_dataclass(hints[item.name]):
-            yield from _keys_of(hints[item.name], f"{prefix}{item.name}.")
-
-
 def _check_key(key: str, where: str) -> None:
     keys = known_keys()
     if key not in keys:
@@ -143,57 +130,3 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
             return  # of a wrong type, which is reported with its line
         values = values[group]
     values[leaf] = value
-
-
-def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
-    from jsonargparse import ArgumentParser
-
-    for key, kind in known_keys().items():  # jsonargparse takes some plain values for groups
-        found = _found(values, key)
-        if dataclasses.is_dataclass(kind) and found is not dataclasses.MISSING and not isinstance(found, dict | None):
-            raise SettingsError(f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--suite", type=Suite)
-    try:
-        config = parser.parse_object({"suite": values})
-        suite: Suite = parser.instantiate(config).suite
-    except Exception as error:
-        raise SettingsError(_type_message(values, lines, origin, error)) from error
-    return suite
-
-
-def _found(values: dict[str, Any], key: str) -> Any:
-    """Return what a file or an option gives for a dotted key, or MISSING."""
-    found: Any = values
-    for part in key.split("."):
-        found = found.get(part, dataclasses.MISSING) if isinstance(found, dict) else dataclasses.MISSING
-    return found
-
-
-def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
-    """Name the first key whose value does not fit its type, with its line."""
-    from jsonargparse import ArgumentParser
-
-    for key, kind in known_keys().items():
-        found = _found(values, key)
-        if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
-            continue
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--value", type=kind if not dataclasses.is_dataclass(kind) else dict | None)
-        try:
-            parser.parse_object({"value": found})
-        except Exception:  # noqa: BLE001 - see above
-            return f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}."
-    return f"{origin}: {str(error).splitlines()[-1].strip()}"
-
-
-def _type_name(kind: Any) -> str:
-    if dataclasses.is_dataclass(kind):
-        return "a group of keys: " + ", ".join(item.name for item in dataclasses.fields(kind))
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(str(value) for value in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return f"a list of {_type_name(typing.get_args(kind)[0])}"
-    if isinstance(kind, type):
-        return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
-    return " or ".join("null" if part is type(None) else _type_name(part) for part in typing.get_args(kind))

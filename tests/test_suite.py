@@ -14,7 +14,8 @@ import pneumobench
 from pneumobench.errors import SettingsError
 from pneumobench.suite import DATA_VARIABLE, Suite
 from pneumobench.suite_files import data_root, suite_names, suite_path
-from pneumobench.suite_reader import MAX_SUITE_BYTES, known_keys, load_suite
+from pneumobench.suite_reader import MAX_SUITE_BYTES, load_suite
+from pneumobench.suite_types import known_keys
 from pneumobench.suite_values import check_values
 
 Write = Callable[[str | bytes], Path]

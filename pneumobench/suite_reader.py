@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite import Suite
 from pneumobench.suite_types import known_keys, type_name, typed_suite
 from pneumobench.suite_values import check_values
@@ -31,13 +32,20 @@ def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None
     values, lines = read_strict_yaml(path, section)
     for key, text in _pairs(overrides):
         _check_key(key, f"option --{key}")
-        if dataclasses.is_dataclass(kind := known_keys()[key]):
+        kind = known_keys().get(key)  # None below search.space
+        if key.removeprefix(SPACE_PREFIX).endswith(tuple(f".{name}" for name in RANGE_KEYS)):
+            raise SettingsError(f"option --{key}: give the whole range, e.g. {{low: 1, high: 2}}.")
+        if dataclasses.is_dataclass(kind):
             first = dataclasses.fields(kind)[0].name
             raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
         _put(values, key, text if kind is str else _value(text, key))
         lines[key] = f"option --{key}"
+    space = _taken_space(values, lines, str(path))
     suite = typed_suite(values, lines, str(path))
-    check_values(suite, str(path) if not overrides else f"{path} with options")
+    suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
+    origin = str(path) if not overrides else f"{path} with options"
+    check_values(suite, origin)
+    read_space(suite, lines, origin)
     return suite
 
 
@@ -88,7 +96,20 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str
             yield from _walk(value_node, f"{prefix}{key}.", path)
 
 
+def _taken_space(values: dict[str, Any], lines: dict[str, str], origin: str) -> dict[str, Any]:
+    """Take the space of a search out of the values: its keys are dotted ones, and its values are of many types."""
+    search = values.get("search")
+    space = search.pop("space", None) if isinstance(search, dict) else None
+    if not isinstance(space, dict | None):
+        where = lines.get("search.space", origin)
+        raise SettingsError(f"{where}: search.space is {space!r}; expected settings, each with its choices or range.")
+    return space or {}
+
+
 def _check_key(key: str, where: str) -> None:
+    if key.startswith(SPACE_PREFIX):
+        check_space_key(key, where)
+        return
     keys = known_keys()
     if key not in keys:
         hint = suggestion(key, keys, count=1)
@@ -123,6 +144,8 @@ def _value(text: str, key: str) -> Any:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *groups, leaf = key.split(".")
+    if key.startswith(SPACE_PREFIX):  # a key of the space is one word with dots
+        groups, leaf = ["search", "space"], key.removeprefix(SPACE_PREFIX)
     for group in groups:
         if values.get(group) is None:  # absent, or a group without keys
             values[group] = {}

@@ -59,20 +59,33 @@ def found_value(values: dict[str, Any], key: str) -> Any:
     return found
 
 
-def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
-    """Name the first key whose value does not fit its type, with its line."""
+def typed_value(key: str, value: Any, where: str) -> Any:
+    """Return the value of one dotted key as its type has it, e.g. a list as a tuple.
+
+    Raises:
+        SettingsError: it does not fit the type of the key.
+    """
     from jsonargparse import ArgumentParser
 
+    kind = known_keys()[key]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind if not dataclasses.is_dataclass(kind) else dict | None)
+    try:
+        return parser.parse_object({"value": value}).value
+    except Exception as error:  # jsonargparse lets other exceptions through too
+        raise SettingsError(f"{where}: {key} is {value!r}; expected {type_name(kind)}.") from error
+
+
+def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
+    """Name the first key whose value does not fit its type, with its line."""
     for key, kind in known_keys().items():
         found = found_value(values, key)
         if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
             continue
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--value", type=kind if not dataclasses.is_dataclass(kind) else dict | None)
         try:
-            parser.parse_object({"value": found})
-        except Exception:  # noqa: BLE001 - see above
-            return f"{lines.get(key, origin)}: {key} is {found!r}; expected {type_name(kind)}."
+            typed_value(key, found, lines.get(key, origin))
+        except SettingsError as misfit:
+            return str(misfit)
     return f"{origin}: {str(error).splitlines()[-1].strip()}"
 
 
@@ -84,6 +97,8 @@ def type_name(kind: Any) -> str:
         return "one of " + ", ".join(str(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return f"a list of {type_name(typing.get_args(kind)[0])}"
+    if typing.get_origin(kind) is dict:
+        return "a group of keys"
     if isinstance(kind, type):
         return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
     return " or ".join("null" if part is type(None) else type_name(part) for part in typing.get_args(kind))

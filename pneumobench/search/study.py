@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -195,7 +196,7 @@ def suggested(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 
 def sampler_for(spec: SearchSpec, *, seed: int, number: int) -> optuna.samplers.BaseSampler:
     """Return the sampler of one trial, seeded by its number, so that a search that went on draws as one in one go."""
-    own_seed = (seed * 1_000_003 + number) % 2**32
+    own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if spec.sampler == "random":
         return optuna.samplers.RandomSampler(seed=own_seed)
     return optuna.samplers.TPESampler(seed=own_seed)

@@ -93,10 +93,10 @@ def tune(suite: Suite, *, output: Path, console: Console, storage: str | None = 
         SettingsError: the suite asks for what is not there, or the study holds another search.
         DataError: radiographs are missing or unreadable, or a split leaks. Nothing is trained then.
     """
-    space = read_space(suite, {}, suite.name)
-    check_search(suite, space)
     quiet_lightning()
     studies.quiet_optuna()
+    space = read_space(suite, {}, suite.name)
+    check_search(suite, space)
     folder = SearchFolder(output / f"{suite.name}-search")
     url = storage or f"sqlite:///{folder.database}"
     with waited_for(folder.path):  # a second process finds the data prepared and the study made

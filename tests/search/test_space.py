@@ -113,7 +113,7 @@ def test_a_wrong_search_is_refused_in_one_message(search: str, words: list[str],
 def test_trials_with_different_losses_are_not_compared_by_the_loss(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SUITE.replace("tune_auc", "tune_loss") + "search: {space: {training.loss: [bce, focal]}}")
-    with pytest.raises(SettingsError, match="line 7: training.loss changes what the number tune_loss means"):
+    with pytest.raises(SettingsError, match=r"line 7: training.loss changes what the number tune_loss means"):
         load_suite(path)
     assert load_suite(path, ["--training.monitor", "tune_accuracy"]).search.space
 
@@ -121,7 +121,7 @@ def test_trials_with_different_losses_are_not_compared_by_the_loss(tmp_path: Pat
 def test_pruning_needs_one_device(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SUITE + "search: {pruner: median, space: {training.epochs: [1, 2]}}")
-    with pytest.raises(SettingsError, match="search.pruner median works on one device only"):
+    with pytest.raises(SettingsError, match=r"search.pruner median works on one device only"):
         load_suite(path, ["--training.devices", "2", "--training.strategy", "ddp_fork"])
 
 
@@ -134,7 +134,7 @@ def test_an_option_for_half_a_range_is_refused(tmp_path: Path) -> None:
 
 def test_values_that_do_not_go_together_are_refused() -> None:
     together = {"training.fine_tuning.trained": "all", "training.fine_tuning.unfreeze_every_epochs": 2}
-    with pytest.raises(SettingsError, match="these values: training.fine_tuning.unfreeze_every_epochs"):
+    with pytest.raises(SettingsError, match=r"these values: training.fine_tuning.unfreeze_every_epochs"):
         with_values(Suite(), together, "these values")
     changed = with_values(Suite(), {"training.head": ("relu",), "augmentation.shift": 0.2}, "here")
     assert (changed.training.head, changed.augmentation.shift) == (("relu",), 0.2)

@@ -55,7 +55,7 @@ def draw(study: optuna.Study, sampler: str, numbers: range, *, seed: int = 5) ->
 def test_a_study_is_gone_on_with_only_for_the_same_search(tmp_path: Path) -> None:
     draw(open_study(tmp_path), "random", range(2))
     assert len(open_study(tmp_path).trials) == 2
-    with pytest.raises(SettingsError, match="holds a search with another space. Give this one another --name or"):
+    with pytest.raises(SettingsError, match=r"holds a search with another space. Give this one another --name or"):
         open_study(tmp_path, identity={**IDENTITY, "space": "b"})
     with pytest.raises(SettingsError, match="another space, another sampler"):
         open_study(tmp_path, identity={"space": "b", "sampler": "random"})

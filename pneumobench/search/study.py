@@ -127,7 +127,10 @@ def queue_broken_off(study: optuna.Study, folder: Path, trial_folder: Callable[[
         else:
             dead = place == place_of(folder) and not is_claimed(trial_folder(numbers[trial.number]))
         if dead:
-            study.tell(trial.number, state=TrialState.FAIL)
+            try:
+                study.tell(trial.number, state=TrialState.FAIL)
+            except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+                continue  # a process elsewhere was faster
             _run_again(study, trial)
     optuna.storages.fail_stale_trials(study)
 

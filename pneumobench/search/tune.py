@@ -206,19 +206,22 @@ class _Search:
     def _one_trial(self, progress: SearchProgress, turn: ExitStack, *, number: int) -> None:
         """Run the next trial: one that was broken off, or a new one with the next number."""
         self.study.sampler = studies.sampler_for(self.suite.search, seed=self.suite.seed, number=number)
-        numbers: list[int] = []
+        begun: list[optuna.Trial] = []
 
         def objective(trial: optuna.Trial) -> float:
-            optunas = self.study.get_trials(deepcopy=False)
-            numbers.append(studies.numbers_in_search(optunas)[trial.number])
-            return self._value(trial, numbers[0], progress, turn)
+            begun.append(trial)
+            return self._value(trial, self._number(trial), progress, turn)
 
         try:
             self.study.optimize(objective, n_trials=1, catch=(Exception,))
         except _BrokenOff as broken_off:
             raise KeyboardInterrupt from broken_off
-        except optuna.exceptions.UpdateFinishedTrialError:
-            pass  # this process was taken for dead, and another one runs the trial again
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            # this process was taken for dead, e.g. after a long sleep, and another one runs the trial again
+            if not begun or not self.study.get_trials(deepcopy=False)[begun[0].number].state.is_finished():
+                raise
+        finally:
+            turn.close()
         with waited_for(self.folder.path):
             trials = self.trials()
             best = self.best(trials)
@@ -226,7 +229,12 @@ class _Search:
                 if trial.finished:
                     tidy(self.folder.trial(trial.number), keep_weights=trial == best)
         finished = sum(trial.finished for trial in trials)
-        progress.trial_done(trials[numbers[0]], finished=finished, best=best)
+        if (done := trials[self._number(begun[0])]).finished:
+            progress.trial_done(done, finished=finished, best=best)
+
+    def _number(self, trial: optuna.Trial) -> int:
+        """Return the number in the search of one of Optuna's trials."""
+        return studies.numbers_in_search(self.study.get_trials(deepcopy=False))[trial.number]
 
     def _value(self, trial: optuna.Trial, number: int, progress: SearchProgress, turn: ExitStack) -> float:
         """Run one trial to its value; what comes of it otherwise is written beside it."""
@@ -250,8 +258,7 @@ class _Search:
                     report=progress.epoch_done,
                 )
         except optuna.TrialPruned:
-            told = next(one for one in self.study.get_trials() if one.number == trial.number).intermediate_values
-            note(epochs=max(told) + 1)
+            note(epochs=max(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values) + 1)
             raise
         except DivergedError as error:
             note(status="diverged", reason=str(error))

@@ -162,18 +162,18 @@ def test_a_search_that_never_ends_a_trial_says_so(folder: Path, capsys: pytest.C
 
 
 def test_hopeless_trials_are_pruned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rates = ["--search.space.training.learning_rate", "[0.03, 1.0e-12]", "--search.pruner", "median"]
+    rates = ["--search.space.training.learning_rate", "[1.0e-12, 0.5]", "--search.pruner", "median"]
     space = ["--search.space.training.optimizer", "[adamw]", "--search.space.training.head", "[[]]"]
     words = ["--search.trials", "6", "--search.sampler", "random", "--training.epochs", "4"]
-    more = ["--training.monitor", "tune_loss", "--seed", "2"]  # draws the hopeless rate once early, and last
+    more = ["--training.monitor", "tune_loss", "--seed", "2"]  # draws the hopeless rate, 0.5, once early and last
     assert main(["tune", "sought.yaml", *SMALL, *rates, *space, *words, *more]) == 0
     table = pd.read_csv("runs/sought-search/trials.csv")
     pruned = table[table["state"] == "pruned"]
     assert len(pruned) >= 1
-    assert set(pruned["training.learning_rate"]) == {1e-12}
+    assert set(pruned["training.learning_rate"]) == {0.5}
     assert (pruned["epochs"] < 4).all()
     assert set(table.loc[:4, "state"]) == {"completed"}, "the first five show what is usual"
-    assert set(table["training.learning_rate"][:5]) == {0.03, 1e-12}
+    assert set(table["training.learning_rate"][:5]) == {1e-12, 0.5}
     assert f"{len(pruned)} pruned" in capsys.readouterr().out
     assert len(list(Path("runs").rglob("weights.safetensors"))) == 1
 

@@ -17,8 +17,10 @@ from pneumobench.bench import Bench, open_data
 from pneumobench.errors import SettingsError
 from pneumobench.job import fold_data
 from pneumobench.radiographs.index import Index
+from pneumobench.results.run_state import claim_folder
 from pneumobench.results.store import RunFolder
-from pneumobench.search.trial import search_images, train_trial
+from pneumobench.search import study as studies
+from pneumobench.search.trial import Judged, search_images, train_trial
 from pneumobench.search.tune import tune
 from pneumobench.search_space import with_values
 from pneumobench.suite import Suite
@@ -148,6 +150,48 @@ def test_values_that_do_not_go_together_fail_their_trial(tmp_path: Path) -> None
         assert trial.state == ("failed" if wrong else "completed"), trial
         assert ("SettingsError: these values together: training.fine_tuning" in trial.reason) == wrong
     assert {trial.state for trial in outcome.trials} == {"failed", "completed"}
+
+
+SHORT = "  trials: 2\n  space: {training.learning_rate: [0.01, 0.02]}\n"
+
+
+def test_ctrl_c_leaves_its_trial_to_the_next_start(
+    suite_with: SuiteWith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any, **settings: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pneumobench.search.tune.train_trial", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(suite_with(SHORT), tmp_path)
+    outcome = run(suite_with(SHORT), tmp_path)
+    assert [(trial.number, trial.state) for trial in outcome.trials] == [(0, "completed"), (1, "completed")]
+
+
+def test_a_trial_in_a_folder_that_is_in_use_fails_and_holds_nobody_up(suite_with: SuiteWith, tmp_path: Path) -> None:
+    with claim_folder(tmp_path / "tiny-search/trials/0000"):
+        outcome = run(suite_with(SHORT), tmp_path)
+    assert [trial.state for trial in outcome.trials] == ["failed", "completed"]
+    assert "is in use by another run" in outcome.trials[0].reason
+
+
+def test_a_trial_that_was_taken_for_dead_is_left_to_the_one_who_runs_it_again(
+    suite_with: SuiteWith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def slept(*arguments: Any, **settings: Any) -> Judged:
+        if not taken:
+            study = optuna.load_study(study_name="tiny-search", storage=f"sqlite:///{tmp_path}/tiny-search/study.db")
+            taken.append(study.trials[0])
+            study.tell(0, state=optuna.trial.TrialState.FAIL)
+            studies._run_again(study, study.trials[0])
+        return Judged(value=0.5 + len(taken), epochs=1, seconds=1.0)
+
+    monkeypatch.setattr("pneumobench.search.tune.train_trial", slept)
+    outcome = run(suite_with(SHORT), tmp_path)
+    assert [(trial.number, trial.state) for trial in outcome.trials] == [(0, "completed"), (1, "completed")]
 
 
 @pytest.mark.parametrize(

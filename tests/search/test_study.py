@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_a_trial_that_lives_or_is_elsewhere_is_let_alone(tmp_path: Path) -> None
 
 
 def test_a_trial_that_ends_its_process_every_time_fails_at_last(tmp_path: Path) -> None:
+    warnings.filterwarnings("ignore", message=".*already reported.*")
     study = open_study(tmp_path)
     for _ in range(studies.MAX_RETRIES + 1):
         broken_off(study, studies.place_of(tmp_path))
@@ -162,7 +164,7 @@ def test_a_trial_that_ends_its_process_every_time_fails_at_last(tmp_path: Path) 
 
 def test_each_pruner_is_what_it_is_called() -> None:
     kinds = {
-        name: type(studies.pruner_for(SearchSpec(pruner=name), epochs=8)).__name__  # type: ignore[arg-type]
+        name: type(studies.pruner_for(SearchSpec(pruner=name), epochs=8)).__name__
         for name in ("none", "median", "hyperband")
     }
     assert kinds == {"none": "NopPruner", "median": "MedianPruner", "hyperband": "HyperbandPruner"}

@@ -179,12 +179,12 @@ def test_a_trial_in_a_folder_that_is_in_use_fails_and_holds_nobody_up(suite_with
 def test_a_trial_that_was_taken_for_dead_is_left_to_the_one_who_runs_it_again(
     suite_with: SuiteWith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    taken: list[int] = []
 
     def slept(*arguments: Any, **settings: Any) -> Judged:
         if not taken:
             study = optuna.load_study(study_name="tiny-search", storage=f"sqlite:///{tmp_path}/tiny-search/study.db")
-            taken.append(study.trials[0])
+            taken.append(0)
             study.tell(0, state=optuna.trial.TrialState.FAIL)
             studies._run_again(study, study.trials[0])
         return Judged(value=0.5 + len(taken), epochs=1, seconds=1.0)

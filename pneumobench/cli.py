@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumobench import cli_data, cli_papers, cli_questions
+from pneumobench import cli_data, cli_papers, cli_questions, cli_search
 from pneumobench.cli_options import command_parser, folds_asked, split_overrides
 from pneumobench.cli_papers import EXIT_CHECK_FAILED
 from pneumobench.errors import PneumobenchError, SettingsError
@@ -32,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(plain)
     rest += overrides
     try:
-        if rest and options.command not in ("run", "papers"):
+        if rest and options.command not in ("run", "papers", "tune"):
             raise SettingsError(f"{rest[0]!r} is not understood; see `pneumobench {options.command} --help`.")
         commands = {
             "run": _run, "audit": cli_data.audit, "datasets": cli_data.datasets, "download": cli_data.download,
             "suite": _suite, "architectures": _architectures, "check": _check,
             "explain": cli_questions.explain, "gallery": cli_questions.gallery, "evaluate": cli_questions.evaluate,
             "conformance": _conformance, "claims": cli_papers.claims,
-            "papers": cli_papers.papers,
+            "papers": cli_papers.papers, "tune": cli_search.tune,
             "leaderboard": _leaderboard,
         }  # fmt: skip
         return commands[options.command](options, rest)

@@ -43,6 +43,22 @@ def command_parser() -> argparse.ArgumentParser:
     run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
     run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
 
+    tune = commands.add_parser(
+        "tune",
+        help="search for the best settings of one architecture, on tune parts alone",
+        description="Run trials with values from the suite's search.space until search.trials are finished, and write "
+        "the winner as a suite. Start the command again to go on, or several times at once to share the work. Any "
+        "setting can be overridden, e.g. --search.trials 50.",
+        allow_abbrev=False,
+    )
+    tune.add_argument("suite", help="name of a shipped suite, a YAML file, or the file of a paper")
+    tune.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
+    tune.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where searches go (runs)")
+    tune.add_argument("--name", help="name of the search and its folder, instead of the suite's")
+    tune.add_argument("--architectures", metavar="A", help="the architecture, if the suite names several")
+    tune.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
+    tune.add_argument("--storage", metavar="URL", help="database of the trials (sqlite:///RUNS/NAME-search/study.db)")
+
     audit = commands.add_parser(
         "audit",
         help="check radiographs before anything is trained",

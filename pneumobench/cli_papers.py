@@ -104,6 +104,7 @@ def read_paper(path: Path) -> dict[str, Any]:
 
 def _differences(original: Suite, suite: Suite) -> list[str]:
     """Say in words which settings of the recipe were changed for this run."""
+    from pneumobench.suite import SearchSpec
 
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         leaves: dict[str, Any] = {}
@@ -111,7 +112,8 @@ def _differences(original: Suite, suite: Suite) -> list[str]:
             leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
         return leaves
 
-    before, after = flat(original.plain()), flat(suite.plain())
+    # a search is not part of what is run
+    before, after = (flat(dataclasses.replace(one, search=SearchSpec()).plain()) for one in (original, suite))
     changed = [
         f"`{key}` is {after[key]} instead of {before[key]}"
         for key in after

@@ -25,6 +25,7 @@ from pneumobench.radiographs.folds import Part
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.results.record import JobCost, JobExplanation, JobRecord, write_record
 from pneumobench.results.store import write_attention, write_predictions
+from pneumobench.suite import Suite
 from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
 from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
 from pneumobench.training.predictions import score
@@ -59,18 +60,32 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
             record, status="failed", reason=f"the architecture's code ended the process: {error!r}"
         )
     except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
-        record = dataclasses.replace(record, status="failed", reason=_reason(error, bench.suite.training.batch_size))
+        record = dataclasses.replace(record, status="failed", reason=reason_of(error, bench.suite.training.batch_size))
     write_record(bench.folder.record_path(name, fold), record)
     if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
         remove_training_files(bench.folder.job_folder(name, fold))
     return record
 
 
-def _reason(error: Exception, batch_size: int) -> str:
+def reason_of(error: Exception, batch_size: int) -> str:
+    """Say in a line why a training failed."""
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return f"out of memory, batch {batch_size}"
     return f"{type(error).__name__}: {text}"[:500]
+
+
+def fold_data(suite: Suite, images: FoldImages) -> FoldDataModule:
+    """Return the batches of a fold as the suite wants them."""
+    spec = suite.training
+    return FoldDataModule(
+        images,
+        augmentation=Augmentation(suite.augmentation, suite.seed),
+        batch_size=spec.batch_size,
+        seed=suite.seed,
+        workers=spec.loader_workers,
+        balanced=spec.balanced_sampler,
+    )
 
 
 def _completed(
@@ -87,14 +102,7 @@ def _completed(
     architecture = build_network(suite, name)
     if architecture.heatmap_layers:  # a wrong layer is found now, not after the training
         choose_layer(architecture, suite.data.image_side_px)
-    data = FoldDataModule(
-        images,
-        augmentation=Augmentation(suite.augmentation, suite.seed),
-        batch_size=spec.batch_size,
-        seed=suite.seed,
-        workers=spec.loader_workers,
-        balanced=spec.balanced_sampler,
-    )
+    data = fold_data(suite, images)
     fitted = fit(
         architecture, data, spec, folder=job_folder, seed=suite.seed,
         epoch_report=report, loggers=loggers, callbacks=callbacks,

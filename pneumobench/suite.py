@@ -185,6 +185,29 @@ class LoggingSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """How `pneumobench tune` looks for settings. What it maximises (or minimises) is `training.monitor`.
+
+    Args:
+        space: dotted keys of training and augmentation, each with a list of choices, or with `low`, `high` and, if
+            wanted, `log: true` or `step`.
+        sampler: `tpe` (tree-structured Parzen estimator, Bergstra et al. 2011; its first ten trials are random) or
+            `random`.
+        trials: finished trials in all, over all starts and processes; failed and pruned ones count.
+        folds: folds whose tune parts a trial is judged by, with the mean of their best epochs.
+        pruner: what ends a hopeless trial early, by its epochs in the first of the folds: `none`, `median` (worse than
+            the median of earlier trials at the same epoch, after a quarter of the epochs and five trials) or
+            `hyperband` (Li et al. 2018, arXiv:1603.06560).
+    """
+
+    space: dict[str, Any] = field(default_factory=dict)
+    sampler: Literal["tpe", "random"] = "tpe"
+    trials: int = 20
+    folds: tuple[int, ...] = (0,)
+    pruner: Literal["none", "median", "hyperband"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suite:
     """Everything that decides the outcome of a benchmark run.
 
@@ -201,6 +224,7 @@ class Suite:
         training: the settings of every job.
         explanation: the heat maps.
         logging: experiment tracking.
+        search: the search for settings, for `pneumobench tune` alone.
     """
 
     name: str = "unnamed"
@@ -214,15 +238,22 @@ class Suite:
     training: TrainingSpec = field(default_factory=TrainingSpec)
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
     logging: LoggingSpec = field(default_factory=LoggingSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
 
     def plain(self) -> dict[str, Any]:
-        """Return the resolved suite as dictionaries and lists, every key in the order of the classes above."""
+        """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
+
+        The group `search` stands there only in a suite that has one.
+        """
         plain = dataclasses.asdict(self)
         for key in ("names", "plugins"):
             plain["architectures"][key] = list(plain["architectures"][key])
         plain["training"]["head"] = list(plain["training"]["head"])
         plain["controls"]["names"] = list(plain["controls"]["names"])
         plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
+        plain["search"]["folds"] = list(plain["search"]["folds"])
+        if self.search == SearchSpec():
+            del plain["search"]
         return plain
 
     def to_yaml(self) -> str:
@@ -233,12 +264,12 @@ class Suite:
         """Return the SHA-256 of what decides the job of a network.
 
         Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
-        index hash covers the images themselves), devices to log to, and worker processes. Values that stand at their
-        default are left out too, so that a key added in a later version leaves the hash of older suites alone.
+        index hash covers the images themselves), devices to log to, worker processes, and the search. Values that stand
+        at their default are left out too, so that a key added in a later version leaves the hash of older suites alone.
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
         for settings in (plain, default):
-            del settings["logging"], settings["controls"], settings["data"]["root"]
+            del settings["logging"], settings["controls"], settings["search"], settings["data"]["root"]
             del settings["training"]["loader_workers"]
             del settings["architectures"]["names"], settings["architectures"]["plugins"]
             del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite import Suite
+from pneumobench.suite_types import known_keys, type_name, typed_suite
 from pneumobench.suite_values import check_values
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
@@ -31,13 +32,20 @@ def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None
     values, lines = read_strict_yaml(path, section)
     for key, text in _pairs(overrides):
         _check_key(key, f"option --{key}")
-        if dataclasses.is_dataclass(kind := known_keys()[key]):
+        kind = known_keys().get(key)  # None below search.space
+        if key.removeprefix(SPACE_PREFIX).endswith(tuple(f".{name}" for name in RANGE_KEYS)):
+            raise SettingsError(f"option --{key}: give the whole range, e.g. {{low: 1, high: 2}}.")
+        if dataclasses.is_dataclass(kind):
             first = dataclasses.fields(kind)[0].name
-            raise SettingsError(f"option --{key} is {_type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
+            raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
         _put(values, key, text if kind is str else _value(text, key))
         lines[key] = f"option --{key}"
-    suite = _typed(values, lines, str(path))
-    check_values(suite, str(path) if not overrides else f"{path} with options")
+    space = _taken_space(values, lines, str(path))
+    suite = typed_suite(values, lines, str(path))
+    suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
+    origin = str(path) if not overrides else f"{path} with options"
+    check_values(suite, origin)
+    read_space(suite, lines, origin)
     return suite
 
 
@@ -88,20 +96,20 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str
             yield from _walk(value_node, f"{prefix}{key}.", path)
 
 
-def known_keys() -> dict[str, Any]:
-    """Return every dotted key of a suite, leaves and groups, with its type."""
-    return dict(_keys_of(Suite, ""))
-
-
-def _keys_of(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    hints = typing.get_type_hints(kind)
-    for item in dataclasses.fields(kind):
-        yield prefix + item.name, hints[item.name]
-        if dataclasses.is_dataclass(hints[item.name]):
-            yield from _keys_of(hints[item.name], f"{prefix}{item.name}.")
+def _taken_space(values: dict[str, Any], lines: dict[str, str], origin: str) -> dict[str, Any]:
+    """Take the space of a search out of the values: its keys are dotted ones, and its values are of many types."""
+    search = values.get("search")
+    space = search.pop("space", None) if isinstance(search, dict) else None
+    if not isinstance(space, dict | None):
+        where = lines.get("search.space", origin)
+        raise SettingsError(f"{where}: search.space is {space!r}; expected settings, each with its choices or range.")
+    return space or {}
 
 
 def _check_key(key: str, where: str) -> None:
+    if key.startswith(SPACE_PREFIX):
+        check_space_key(key, where)
+        return
     keys = known_keys()
     if key not in keys:
         hint = suggestion(key, keys, count=1)
@@ -136,6 +144,8 @@ def _value(text: str, key: str) -> Any:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *groups, leaf = key.split(".")
+    if key.startswith(SPACE_PREFIX):  # a key of the space is one word with dots
+        groups, leaf = ["search", "space"], key.removeprefix(SPACE_PREFIX)
     for group in groups:
         if values.get(group) is None:  # absent, or a group without keys
             values[group] = {}
@@ -143,57 +153,3 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
             return  # of a wrong type, which is reported with its line
         values = values[group]
     values[leaf] = value
-
-
-def _typed(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
-    from jsonargparse import ArgumentParser
-
-    for key, kind in known_keys().items():  # jsonargparse takes some plain values for groups
-        found = _found(values, key)
-        if dataclasses.is_dataclass(kind) and found is not dataclasses.MISSING and not isinstance(found, dict | None):
-            raise SettingsError(f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--suite", type=Suite)
-    try:
-        config = parser.parse_object({"suite": values})
-        suite: Suite = parser.instantiate(config).suite
-    except Exception as error:
-        raise SettingsError(_type_message(values, lines, origin, error)) from error
-    return suite
-
-
-def _found(values: dict[str, Any], key: str) -> Any:
-    """Return what a file or an option gives for a dotted key, or MISSING."""
-    found: Any = values
-    for part in key.split("."):
-        found = found.get(part, dataclasses.MISSING) if isinstance(found, dict) else dataclasses.MISSING
-    return found
-
-
-def _type_message(values: dict[str, Any], lines: dict[str, str], origin: str, error: Exception) -> str:
-    """Name the first key whose value does not fit its type, with its line."""
-    from jsonargparse import ArgumentParser
-
-    for key, kind in known_keys().items():
-        found = _found(values, key)
-        if found is dataclasses.MISSING or (dataclasses.is_dataclass(kind) and isinstance(found, dict)):
-            continue
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--value", type=kind if not dataclasses.is_dataclass(kind) else dict | None)
-        try:
-            parser.parse_object({"value": found})
-        except Exception:  # noqa: BLE001 - see above
-            return f"{lines.get(key, origin)}: {key} is {found!r}; expected {_type_name(kind)}."
-    return f"{origin}: {str(error).splitlines()[-1].strip()}"
-
-
-def _type_name(kind: Any) -> str:
-    if dataclasses.is_dataclass(kind):
-        return "a group of keys: " + ", ".join(item.name for item in dataclasses.fields(kind))
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(str(value) for value in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return f"a list of {_type_name(typing.get_args(kind)[0])}"
-    if isinstance(kind, type):
-        return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
-    return " or ".join("null" if part is type(None) else _type_name(part) for part in typing.get_args(kind))

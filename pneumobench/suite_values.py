@@ -44,6 +44,8 @@ def check_values(suite: Suite, where: str) -> None:
         ("training.fine_tuning.unfreeze_every_epochs", lambda count: count is None or count >= 1,
          "at least 1, or null"),
         ("training.early_stopping_patience", lambda epochs: epochs is None or epochs >= 1, "at least 1, or null"),
+        ("search.trials", lambda count: count >= 1, "at least 1"),
+        ("search.folds", lambda folds: folds and len(set(folds)) == len(folds), "at least one fold, each once"),
         ("explanation.images_per_fold", lambda count: count is None or count >= 0, "0 or more, or null"),
         ("augmentation.rotation_deg", lambda angle: 0 <= angle <= 180, "0 to 180"),
         ("augmentation.shear_deg", lambda angle: 0 <= angle < 90, "0 to below 90"),
@@ -74,6 +76,10 @@ def check_values(suite: Suite, where: str) -> None:
         raise SettingsError(
             f"{where}: data.patient_rule is {suite.data.patient_rule} with data.source {suite.data.source}; it reads "
             "the file names of source kermany only: leave it out."
+        )
+    if wrong := [fold for fold in suite.search.folds if not 0 <= fold < suite.folds.count]:
+        raise SettingsError(
+            f"{where}: search.folds has {wrong[0]}; suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}."
         )
     if suite.training.devices > 1 and suite.training.strategy == "auto":
         raise SettingsError(

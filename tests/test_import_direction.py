@@ -14,7 +14,7 @@ PACKAGE = Path(pneumobench.__file__).parent
 # from left to right: a module imports from its own stage and from stages to its left
 ORDER = (
     ("errors", "files", "declared"),
-    ("training_spec", "suite", "suite_files", "suite_reader", "suite_values"),
+    ("training_spec", "suite", "search_space", "suite_files", "suite_reader", "suite_types", "suite_values"),
     ("radiographs",),
     ("lungs",),
     ("architectures",),
@@ -27,13 +27,13 @@ ORDER = (
     ("networks",),
     ("bench",),
     ("job", "control_jobs", "explanation_job", "gallery_job", "film_job", "evaluation_job"),
-    ("runner",),
+    ("runner", "search"),
     ("questions",),
-    ("cli", "cli_data", "cli_options", "cli_papers", "cli_questions", "__init__", "__main__"),
+    ("cli", "cli_data", "cli_options", "cli_papers", "cli_questions", "cli_search", "__init__", "__main__"),
 )
 RANK = {stage: rank for rank, stages in enumerate(ORDER) for stage in stages}
 # stages side by side: of those to their left they know the foundation, and nothing but this
-FOUNDATION = {"errors", "files", "declared", "training_spec", "suite", "suite_files", "suite_reader", "suite_values"}
+FOUNDATION = {stage for stages in ORDER[:2] for stage in stages}
 SIDE_BY_SIDE = {
     "radiographs": FOUNDATION,
     "lungs": FOUNDATION | {"radiographs"},

@@ -14,7 +14,8 @@ import pneumobench
 from pneumobench.errors import SettingsError
 from pneumobench.suite import DATA_VARIABLE, Suite
 from pneumobench.suite_files import data_root, suite_names, suite_path
-from pneumobench.suite_reader import MAX_SUITE_BYTES, known_keys, load_suite
+from pneumobench.suite_reader import MAX_SUITE_BYTES, load_suite
+from pneumobench.suite_types import known_keys
 from pneumobench.suite_values import check_values
 
 Write = Callable[[str | bytes], Path]
@@ -57,9 +58,11 @@ def test_a_written_suite_holds_every_key(write: Write) -> None:
         inner = (leaves(v, f"{prefix}{k}.") if isinstance(v, dict) else {prefix + k} for k, v in values.items())
         return set().union(*inner)
 
-    assert leaves(yaml.safe_load(suite.to_yaml())) == {
-        key for key, kind in known_keys().items() if not dataclasses.is_dataclass(kind)
-    }
+    keys = {key for key, kind in known_keys().items() if not dataclasses.is_dataclass(kind)}
+    searched = {key for key in keys if key.startswith("search.")}
+    assert leaves(yaml.safe_load(suite.to_yaml())) == keys - searched, "a search is written where there is one"
+    with_search = load_suite(write("search: {space: {training.epochs: [1, 2]}}"))
+    assert set(yaml.safe_load(with_search.to_yaml())["search"]) == {key.partition(".")[2] for key in searched}
 
 
 def test_every_default_is_an_allowed_value() -> None:
@@ -330,7 +333,20 @@ def modules_after(*arguments: str) -> set[str]:
     return {line.rsplit("|", 1)[-1].strip() for line in lines}
 
 
-HEAVY = {"torch", "timm", "lightning", "albumentations", "matplotlib", "wandb", "captum", "sklearn", "scipy", "pandas"}
+HEAVY = {
+    "torch",
+    "optuna",
+    "sqlalchemy",
+    "timm",
+    "lightning",
+    "albumentations",
+    "matplotlib",
+    "wandb",
+    "captum",
+    "sklearn",
+    "scipy",
+    "pandas",
+}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,37 @@ def claim_folder(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waited_for(folder: Path) -> Iterator[None]:
+    """Hold a folder for a short while; other processes that ask for it wait instead of being refused.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".turn").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_claimed(folder: Path) -> bool:
+    """Tell whether a living process of this machine holds a folder; the claim of a killed one is gone with it."""
+    try:
+        with (folder / ".lock").open("r", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed: bool) -> list[tuple[str, int]]:
     """Return the jobs (architecture, fold) without a record; with `retry_failed` records of failures are forgotten."""
     for job in jobs:

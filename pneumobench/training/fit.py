@@ -40,12 +40,14 @@ class FitResult:
     Args:
         epochs_run: epochs trained.
         best_epoch: epoch (from 0) with the best monitored value, whose weights are kept.
+        best_value: the monitored value of that epoch.
         seconds: wall time of the training, over all its starts.
         stopped_early: whether early stopping ended it.
     """
 
     epochs_run: int
     best_epoch: int
+    best_value: float
     seconds: float
     stopped_early: bool
 
@@ -201,9 +203,11 @@ def fit(
             temporary,
         )
     write_text(folder / "history.csv", _history_csv(seen["rows"]))
+    best_value = min(values) if mode == "min" else max(values)
     return FitResult(
         epochs_run=len(values),
-        best_epoch=values.index(min(values) if mode == "min" else max(values)),
+        best_epoch=values.index(best_value),
+        best_value=best_value,
         seconds=seen["seconds"],
         stopped_early=len(values) < spec.epochs,
     )

@@ -12,7 +12,8 @@ from pneumobench.claims.reader import read_claims
 from pneumobench.cli import main
 from pneumobench.cli_papers import read_paper
 from pneumobench.errors import SettingsError
-from pneumobench.suite_reader import known_keys, load_suite
+from pneumobench.suite_reader import load_suite
+from pneumobench.suite_types import known_keys
 from tests.end_to_end.commands import REPOSITORY
 
 PAPERS = sorted((REPOSITORY / "benchmark" / "papers").glob("*.yaml"))

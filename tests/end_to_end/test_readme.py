@@ -20,8 +20,9 @@ from tests.end_to_end.commands import REPOSITORY
 NEEDS_NETWORK = {"download"}  # parsed only; tests/radiographs/test_download.py runs it against a local server
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
-    "--data.image_side_px", "32", "--folds.count", "2", "--folds.tune_fraction", "0.3",
+    "--data.image_side_px", "32", "--folds.tune_fraction", "0.3",
 ]  # fmt: skip
+TWO_FOLDS, TWO_TRIALS = ["--folds.count", "2"], ["--search.trials", "2"]
 
 
 def readme_commands() -> list[str]:
@@ -46,6 +47,7 @@ def test_the_readme_shows_the_commands_that_matter() -> None:
         "claims",
         "papers",
         "evaluate",
+        "tune",
     }
     assert "uv run pytest" in (REPOSITORY / "README.md").read_text()
 
@@ -95,7 +97,9 @@ def test_a_command_of_the_readme_runs(
             return
         if "--architectures" not in words:  # seven networks are trained by the quickstart itself
             words += ["--architectures", ",".join(suite.architectures.names[-2:])]
-        words += SHORTER
+        words += SHORTER + (TWO_FOLDS if suite.folds.count > 1 else [])
+    if words[0] == "tune":
+        words += SHORTER + TWO_TRIALS
     assert main(words) == 0
 
 

@@ -1,0 +1,292 @@
+"""The main path of a search: trials one after the other until enough are finished, then the winner as a suite."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import optuna
+import sqlalchemy
+from rich.console import Console
+
+from pneumobench.architectures.head import check_head
+from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.bench import Bench, open_data
+from pneumobench.errors import DivergedError, SettingsError
+from pneumobench.files import canonical_json, sha256_of_text, write_text
+from pneumobench.job import reason_of
+from pneumobench.reporting.search import SearchProgress
+from pneumobench.results.run_state import claim_folder, waited_for
+from pneumobench.results.search_trials import SearchTrial, best_first, write_trials
+from pneumobench.results.store import RunFolder
+from pneumobench.search import study as studies
+from pneumobench.search.trial import tidy, train_trial
+from pneumobench.search_space import Choices, Space, read_space, with_values
+from pneumobench.suite import NAME_RULE, SearchSpec, Suite, is_name
+from pneumobench.training.cost import check_device
+from pneumobench.training.fit import TERMINATED, quiet_lightning
+
+WAIT_S: Final = 0.5  # between looks at trials of other processes
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """The folder of one search, `runs/SUITE-search`: the only place that knows its layout."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The study, unless another storage is named."""
+        return self.path / "study.db"
+
+    @property
+    def best_suite(self) -> Path:
+        """The suite with the winning values."""
+        return self.path / "best.yaml"
+
+    @property
+    def trials_csv(self) -> Path:
+        """One row a finished trial."""
+        return self.path / "trials.csv"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one trial: a folder for each fold, with its curves."""
+        return self.path / "trials" / f"{number:04d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOutcome:
+    """What a search found.
+
+    Args:
+        trials: all trials by number.
+        best: the winner, None if no trial was completed.
+        importance: share of each setting, empty if too few trials were completed.
+        folder: where its files are.
+    """
+
+    trials: tuple[SearchTrial, ...]
+    best: SearchTrial | None
+    importance: dict[str, float]
+    folder: SearchFolder
+
+
+class _BrokenOff(BaseException):
+    """Ctrl-C, in a shape that Optuna lets through: the trial is not failed and is run again at the next start."""
+
+
+def tune(suite: Suite, *, output: Path, console: Console, storage: str | None = None) -> SearchOutcome:
+    """Run trials until the suite's number is finished, over all starts and processes, and write the winner.
+
+    Args:
+        suite: a suite with a space and one architecture.
+        output: folder of runs; the search goes to output/SUITE-search.
+        console: where progress is shown.
+        storage: SQLAlchemy URL of Optuna's database; None = a file in the folder of the search.
+
+    Raises:
+        SettingsError: the suite asks for what is not there, or the study holds another search.
+        DataError: radiographs are missing or unreadable, or a split leaks. Nothing is trained then.
+    """
+    quiet_lightning()
+    studies.quiet_optuna()
+    space = read_space(suite, {}, suite.name)
+    check_search(suite, space)
+    folder = SearchFolder(output / f"{suite.name}-search")
+    url = storage or f"sqlite:///{folder.database}"
+    with waited_for(folder.path):  # a second process finds the data prepared and the study made
+        bench = open_data(suite, RunFolder(folder.path), cache=output / ".cache", console=console)
+        study = studies.open_study(url, folder.path.name, minimise=_minimises(suite), identity=_identity(bench, space))
+    search = _Search(bench, space, study, folder)
+    try:
+        search.run(console)
+        with waited_for(folder.path):
+            return search.conclude()
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise studies.storage_error(url, error) from error
+
+
+def check_search(suite: Suite, space: Space) -> None:
+    """Check what a search needs beyond a suite that can be run; plugins are loaded.
+
+    Raises:
+        SettingsError: there is no space, not exactly one architecture, or a head is not understood.
+    """
+    if not space:
+        raise SettingsError(
+            f"suite {suite.name!r} has no search.space; add settings to it with their choices, e.g. "
+            "--search.space.training.learning_rate '{low: 1.0e-5, high: 1.0e-2, log: true}'."
+        )
+    names = suite.architectures.names
+    if len(names) != 1:
+        raise SettingsError(
+            f"suite {suite.name!r} names {len(names)} architectures, and a search is about one: choose with "
+            f"--architectures {names[0]}."
+        )
+    if not is_name(f"{suite.name}-search"):
+        raise SettingsError(f"name {suite.name!r} with -search is no name; expected {NAME_RULE}: give another --name.")
+    for plugin in suite.architectures.plugins:
+        load_plugin_file(Path(plugin))
+    check_names(names, suite.architectures.weights)
+    check_device(suite.training)
+    heads = space.get("training.head")
+    for head in (suite.training.head, *(heads.values if isinstance(heads, Choices) else ())):
+        check_head(head)
+
+
+def tuned_suite(suite: Suite, best: SearchTrial) -> Suite:
+    """Return the suite with the winning values, named NAME-tuned, without the search and the folder of the data."""
+    tuned = with_values(suite, best.values, f"trial {best.number}")
+    data = dataclasses.replace(tuned.data, root="")
+    return dataclasses.replace(tuned, name=f"{suite.name}-tuned", data=data, search=SearchSpec())
+
+
+def _minimises(suite: Suite) -> bool:
+    return suite.training.monitor == "tune_loss"
+
+
+def _identity(bench: Bench, space: Space) -> dict[str, str]:
+    """Return what has to be the same at every start; the number of trials may grow."""
+    suite, spec = bench.suite, bench.suite.search
+    return {
+        "architecture": suite.architectures.names[0],
+        "space": canonical_json({key: dataclasses.asdict(kind) for key, kind in space.items()}),
+        "sampler": spec.sampler,
+        "pruner": spec.pruner,
+        "list of folds": canonical_json(spec.folds),
+        "suite (settings)": sha256_of_text(suite.training_hash()),
+        "data set": bench.index.hash(),
+        "split": bench.folds.hash(),
+    }
+
+
+class _Search:
+    """A search in this process; others may work on the same study."""
+
+    def __init__(self, bench: Bench, space: Space, study: optuna.Study, folder: SearchFolder) -> None:
+        self.bench, self.space, self.study, self.folder = bench, space, study, folder
+        self.suite, self.wanted = bench.suite, bench.suite.search.trials
+        longest = space.get("training.epochs")
+        epochs = [self.suite.training.epochs]
+        if longest is not None:
+            epochs = list(longest.values) if isinstance(longest, Choices) else [int(longest.high)]
+        self.study.pruner = studies.pruner_for(self.suite.search, epochs=max(epochs))
+
+    def run(self, console: Console) -> None:
+        """Run trials until enough are finished."""
+        before = sum(trial.finished for trial in self.trials())
+        console.print(f"{self.wanted} trials, {before} of them finished before", highlight=False)
+        with SearchProgress(console, trials=self.wanted, monitor=self.suite.training.monitor) as progress:
+            while True:
+                with ExitStack() as turn:  # ends as soon as the trial is marked as this process's
+                    turn.enter_context(waited_for(self.folder.path))
+                    studies.queue_broken_off(self.study, self.folder.path, self.folder.trial)
+                    trials = self.trials()
+                    if sum(trial.finished for trial in trials) >= self.wanted:
+                        return
+                    if sum(trial.finished or trial.state == "running" for trial in trials) < self.wanted:
+                        self._one_trial(progress, turn, number=len(trials))
+                        continue
+                progress.waiting()
+                time.sleep(WAIT_S)
+
+    def trials(self) -> list[SearchTrial]:
+        """Return the trials by number."""
+        return studies.read_trials(self.study, self.space)
+
+    def best(self, trials: list[SearchTrial]) -> SearchTrial | None:
+        """Return the winner so far."""
+        return next(iter(best_first(trials, minimise=_minimises(self.suite))), None)
+
+    def _one_trial(self, progress: SearchProgress, turn: ExitStack, *, number: int) -> None:
+        """Run the next trial: one that was broken off, or a new one with the next number."""
+        self.study.sampler = studies.sampler_for(self.suite.search, seed=self.suite.seed, number=number)
+        begun: list[optuna.Trial] = []
+
+        def objective(trial: optuna.Trial) -> float:
+            begun.append(trial)
+            return self._value(trial, self._number(trial), progress, turn)
+
+        try:
+            self.study.optimize(objective, n_trials=1, catch=(Exception,))
+        except _BrokenOff as broken_off:
+            raise KeyboardInterrupt from broken_off
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            # this process was taken for dead, e.g. after a long sleep, and another one runs the trial again
+            if not begun or not self.study.get_trials(deepcopy=False)[begun[0].number].state.is_finished():
+                raise
+        finally:
+            turn.close()
+        with waited_for(self.folder.path):
+            trials = self.trials()
+            best = self.best(trials)
+            for trial in trials:
+                if trial.finished:
+                    tidy(self.folder.trial(trial.number), keep_weights=trial == best)
+        finished = sum(trial.finished for trial in trials)
+        if (done := trials[self._number(begun[0])]).finished:
+            progress.trial_done(done, finished=finished, best=best)
+
+    def _number(self, trial: optuna.Trial) -> int:
+        """Return the number in the search of one of Optuna's trials."""
+        return studies.numbers_in_search(self.study.get_trials(deepcopy=False))[trial.number]
+
+    def _value(self, trial: optuna.Trial, number: int, progress: SearchProgress, turn: ExitStack) -> float:
+        """Run one trial to its value; what comes of it otherwise is written beside it."""
+        started, folder = time.perf_counter(), self.folder.trial(number)
+
+        def note(**facts: float | str | None) -> None:
+            for key, value in {studies.SECONDS: time.perf_counter() - started, **facts}.items():
+                trial.set_user_attr(key, value)
+
+        try:
+            with claim_folder(folder):
+                trial.set_user_attr(studies.PLACE, studies.place_of(self.folder.path))
+                values = studies.suggested(trial, self.space)
+                turn.close()
+                judged = train_trial(
+                    self.bench,
+                    with_values(self.suite, values, "these values together"),
+                    folder=folder,
+                    trial=None if self.suite.search.pruner == "none" else trial,
+                    fold_started=lambda fold: progress.trial_started(number, fold),
+                    report=progress.epoch_done,
+                )
+        except optuna.TrialPruned:
+            note(epochs=max(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values) + 1)
+            raise
+        except DivergedError as error:
+            note(status="diverged", reason=str(error))
+            raise
+        except KeyboardInterrupt as error:
+            raise _BrokenOff from error
+        except SystemExit as error:
+            if error.code == TERMINATED:
+                raise
+            note(status="failed", reason=f"the architecture's code ended the process: {error!r}")
+            raise RuntimeError("ended the process") from error
+        except Exception as error:
+            note(status="failed", reason=reason_of(error, self.suite.training.batch_size))
+            raise
+        note(epochs=judged.epochs, seconds=judged.seconds)
+        return judged.value
+
+    def conclude(self) -> SearchOutcome:
+        """Write the table of trials and the winner's suite."""
+        trials = self.trials()
+        write_trials(self.folder.trials_csv, trials, list(self.space))
+        best = self.best(trials)
+        if best is not None:
+            head = (
+                f"# Written by `pneumobench tune`: trial {best.number} of {len(trials)}, "
+                f"{self.suite.training.monitor} {best.value:.4f}. Chosen on tune parts alone.\n"
+            )
+            write_text(self.folder.best_suite, head + tuned_suite(self.suite, best).to_yaml())
+        return SearchOutcome(
+            trials=tuple(trials), best=best, importance=studies.importances(self.study), folder=self.folder
+        )

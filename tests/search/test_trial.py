@@ -77,6 +77,10 @@ def test_a_search_has_no_test_part_to_score(bench: Bench) -> None:
             data.scoring_dataloader(part)
     hidden = bench.fold_images(0).positions["test"]
     assert set(data.images.label[hidden]) == {-1}
+    three = dataclasses.replace(bench, suite=dataclasses.replace(bench.suite, task="three_class"))
+    images = search_images(three, 0)
+    assert set(images.target[hidden]) == {-1}
+    assert set(images.target[images.positions["train"]]) == {0, 1, 2}
 
 
 def test_a_trial_on_two_folds_has_the_mean_of_their_best_epochs(bench: Bench, tmp_path: Path) -> None:

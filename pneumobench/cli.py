@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     if options.protocols is None:
         return _run_suite(suite, options, rest, console)[0]
     from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
-    from pneumobench.results.protocol_effect import protocol_effects
+    from pneumobench.results.protocol_effect import REFERENCE, protocol_effects
     from pneumobench.results.store import RunFolder
 
     boards: dict[str, Leaderboard] = {}
@@ -124,7 +124,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     index, _ = RunFolder(options.output / one.name).index_and_folds()
     effects = protocol_effects(boards, index.table.set_index("image_id")["group"])
     console.print(protocol_table(effects))
-    page = write_protocol_table(options.output / f"{suite.name}-protocols", effects, _public_command(options, rest))
+    folder, command = options.output / f"{suite.name}-protocols", _public_command(options, rest)
+    page = write_protocol_table(folder, effects, boards[REFERENCE], command)
     console.print(f"table: {page}", highlight=False, soft_wrap=True)
     return max(codes)
 

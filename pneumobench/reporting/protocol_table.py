@@ -13,6 +13,8 @@ from rich.table import Table
 
 from pneumobench.files import write_text
 from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.reporting.words import data_words, weights_notice
+from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.protocol_effect import REFERENCE, ProtocolEffect
 from pneumobench.suite import CONTROL_PREFIX
 
@@ -45,8 +47,15 @@ def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
     return table
 
 
-def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], command: str) -> Path:
-    """Write README.md and leak_effect.csv into a folder and return the first."""
+def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], reference: Leaderboard, command: str) -> Path:
+    """Write README.md and leak_effect.csv into a folder and return the first.
+
+    Args:
+        folder: where the files go.
+        effects: rows of the table.
+        reference: leaderboard of the protocol that the others are compared with.
+        command: the literal command that made the runs.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     ends = ("low", "high")
@@ -73,7 +82,8 @@ def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], comman
             ]
         )
     write_text(folder / "leak_effect.csv", buffer.getvalue())
-    lines = ["# Effect of the split", "", MEANING, "", f"`{command}`", ""]
+    lines = ["# Effect of the split", "", f"> **{weights_notice(reference)}**", "", MEANING, ""]
+    lines += [f"Protocol `{reference.protocol}`: {data_words(reference)}", "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | ---: |"]
     lines += ["| " + " | ".join(_cells(effect)) + " |" for effect in effects]
     write_text(folder / "README.md", "\n".join(lines) + "\n")

@@ -19,7 +19,7 @@ from pneumobench.lungs.crop import film_crop
 from pneumobench.lungs.masks import LungMasks, lung_masks
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.radiographs.audit import read_radiographs
-from pneumobench.radiographs.classes import three_classes
+from pneumobench.radiographs.classes import check_class_folds, three_classes
 from pneumobench.radiographs.datamodule import FoldImages
 from pneumobench.radiographs.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.radiographs.index import Index, problem_error
@@ -145,6 +145,8 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
+    if suite.task == "three_class":
+        check_class_folds(index, folds)
     side_px = suite.data.image_side_px
     console.print(
         f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "

@@ -31,7 +31,16 @@ def audit(options: argparse.Namespace, rest: list[str]) -> int:
         if card.source == spec.source:
             differences = _published_differences(card, facts["splits"])
             facts["published"] = {"card": card.name, "differences": differences}
-            lines.append(f"films as published (card {card.name}): {'no' if differences else 'yes'}")
+            unknown = [
+                f"{part} {name}"
+                for part, counts in card.counts.items()
+                for name in ("normal", "pneumonia")
+                if getattr(counts, name) is None
+            ]
+            lines.append(
+                f"numbers of films by part and class as published (card {card.name}): {'no' if differences else 'yes'}"
+                + (f"; not known to the card: {', '.join(unknown)}" if unknown else "")
+            )
             lines += [f"    {line}" for line in differences]
     write_json(options.output, facts)
     print("\n".join(lines))

@@ -32,7 +32,7 @@ def explain(options: argparse.Namespace, rest: list[str]) -> int:
 
     from pneumobench import questions
     from pneumobench.reporting.film_answers import film_table
-    from pneumobench.reporting.terminal import terminal_table
+    from pneumobench.reporting.terminal import print_leaderboard
 
     if options.images is not None and options.images < 1:
         raise SettingsError(f"--images {options.images}: expected 1 or more.")
@@ -45,7 +45,7 @@ def explain(options: argparse.Namespace, rest: list[str]) -> int:
         console.print(f"picture: {film.picture}", highlight=False, soft_wrap=True)
         return 0
     paths = questions.explain(options.run, _questions(options), images=options.images, console=console)
-    console.print(terminal_table(paths.board))
+    print_leaderboard(paths.board, console)
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
     return 0
 
@@ -57,13 +57,16 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
 
     from pneumobench import questions
     from pneumobench.reporting.external_table import external_table, write_external_table
+    from pneumobench.reporting.words import patients_words
 
     data = options.data.resolve()
     console, name = Console(), options.name or (data if data.is_dir() else data.parent).name.lower()
     found = questions.evaluate(options.run, options.data, _questions(options), name=name, console=console)
     table = found.index.table
-    patients, pneumonia = table["patient"].nunique(), int(table["label"].sum())
-    what = f"{len(table):,} films of {patients:,} patients ({pneumonia:,} with pneumonia)."
+    what = f"{len(table):,} films of {patients_words(found.source, table['patient'].nunique())} "
+    what += f"({int(table['label'].sum()):,} with pneumonia)."
+    if found.three_classes:
+        what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."
     console.print(external_table(name, found.scores))
     shown = "DATA" if data.is_dir() else f"DATA/{data.name}"
     command = f"pneumobench evaluate {Path(*options.run.parts[-2:])} --data {shown} --name {name}"

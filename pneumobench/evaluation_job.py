@@ -40,12 +40,16 @@ class ExternalEvaluation:
         folder: where predictions and tables lie.
         index: the external films.
         scores: one for each architecture, best first.
+        source: layout of the external data.
+        three_classes: whether the networks tell bacterial from viral, which is not scored here.
     """
 
     name: str
     folder: Path
     index: Index
     scores: tuple[ExternalScore, ...]
+    source: str
+    three_classes: bool
 
 
 def evaluate_networks(
@@ -115,4 +119,11 @@ def evaluate_networks(
     facts = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
     write_json(output / "environment.json", facts)
     best_first = tuple(sorted(scores, key=lambda score: (-score.auc, score.architecture)))
-    return ExternalEvaluation(name=name, folder=output, index=index, scores=best_first)
+    return ExternalEvaluation(
+        name=name,
+        folder=output,
+        index=index,
+        scores=best_first,
+        source=spec.source,
+        three_classes=suite.task == "three_class",
+    )

@@ -26,7 +26,8 @@ from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import CropBox, cropped, film_to_square, mask_to_square
 from pneumobench.reporting.film_answers import FilmAnswer, FilmExplanation
 from pneumobench.results.record import JobRecord
-from pneumobench.training.predictions import logit_of, probability_of, score_films
+from pneumobench.suite import CLASSES
+from pneumobench.training.predictions import class_probabilities, logit_of, probability_of, score_films
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,11 +117,14 @@ def explain_film(
     answers, rows = [], []
     for name in dict.fromkeys(job.architecture for job in asked):
         probabilities: dict[int, float] = {}
+        shares: list[NDArray[np.float64]] = []
         heat: dict[str, list[NDArray[np.float32]]] = {}
         for job in (job for job in asked if job.architecture == name):
             architecture = trained_network(bench.suite, bench.folder, job)
-            logit = logit_of(score_films(architecture, [films], bench.suite.training))
-            probabilities[job.fold] = float(probability_of(logit)[0])
+            outputs = score_films(architecture, [films], bench.suite.training)
+            probabilities[job.fold] = float(probability_of(logit_of(outputs))[0])
+            if architecture.outputs > 1:
+                shares.append(class_probabilities(outputs)[0])
             for method, (one,) in maps_of(architecture, methods, prepared.film[None]).items():
                 positive = np.maximum(one, 0)
                 heat.setdefault(method, []).append(positive / max(float(positive.sum()), 1e-12))
@@ -133,7 +137,12 @@ def explain_film(
                 probability=probability,
                 lowest=min(probabilities.values()),
                 highest=max(probabilities.values()),
-                lar={method: lung_share(one, prepared.lungs) for method, one in mean.items()},
+                classes=dict(zip(CLASSES, np.mean(shares, axis=0).tolist(), strict=True)) if shares else {},
+                lar={
+                    method.name: lung_share(mean[method.name], prepared.lungs)
+                    for method in methods
+                    if method.name in mean
+                },
             )
         )
         first, *others = film_tiles(prepared.film, mean, prepared.lungs)

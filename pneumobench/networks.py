@@ -8,7 +8,8 @@ from typing import Final
 import torch
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.architectures.head import attach_head, with_outputs
+from pneumobench.architectures.head import attach_head
+from pneumobench.architectures.registry import registered
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.results.record import JobRecord
@@ -29,14 +30,25 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         image_side_px=suite.data.image_side_px,
         weights=suite.architectures.weights if weights is None else weights,
         seed=suite.seed,
+        outputs=len(CLASSES) if suite.task == "three_class" else 1,
     )
     torch.manual_seed(suite.seed)
-    architecture = with_outputs(architecture, len(CLASSES) if suite.task == "three_class" else 1)
     attach_head(architecture, suite.training.head)
     if suite.data.pixel_statistics == "auto":
         return architecture
     mean, std = PIXEL_STATISTICS[suite.data.pixel_statistics]
     return dataclasses.replace(architecture, pixel_mean=mean, pixel_std=std)
+
+
+def check_plugins(suite: Suite) -> None:
+    """Build the plugins of a task of three classes once, before data are read: not every module can have three outputs.
+
+    Raises:
+        NotAvailableError: a plugin does not end with a linear layer.
+    """
+    for name in suite.architectures.names if suite.task == "three_class" else ():
+        if name in registered():
+            build_network(suite, name, weights="none")
 
 
 def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architecture:

@@ -16,6 +16,7 @@ from pneumobench.control_jobs import run_controls
 from pneumobench.errors import SettingsError
 from pneumobench.explanation_job import explain_jobs
 from pneumobench.job import run_job
+from pneumobench.networks import check_plugins
 from pneumobench.radiographs.audit import audit
 from pneumobench.radiographs.folds import fold_summary
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
@@ -68,6 +69,7 @@ def run(
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
     check_head(suite.training.head)
+    check_plugins(suite)
     if suite.training.corrects_twice():
         console.print(
             "warning: the imbalance of the classes is corrected twice (balanced sampler, class weights, focal alpha)",

@@ -72,6 +72,11 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: training.focal_alpha weighs pneumonia against normal; with task three_class set it to null and "
             "training.class_weights to balanced."
         )
+    if suite.data.lung_masks and suite.data.source != "kermany":
+        raise SettingsError(
+            f"{where}: data.lung_masks is {suite.data.lung_masks!r} with data.source {suite.data.source}; a folder of "
+            "masks goes with source kermany, a table names masks in its column lung_mask: set data.lung_masks to ''."
+        )
     if suite.data.patient_rule != "number" and suite.data.source != "kermany":
         raise SettingsError(
             f"{where}: data.patient_rule is {suite.data.patient_rule} with data.source {suite.data.source}; it reads "

@@ -33,6 +33,7 @@ class Architecture:
     Args:
         module: the network.
         outputs: 1 = the pneumonia logit; 3 = logits of the softmax over normal, bacterial and viral.
+        output_layers: names of the layers that give the outputs; empty = the module's last linear layer.
         in_channels: 1 (gray) or 3 (the gray film three times).
         heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
         pixel_mean: mean subtracted from pixels in [0, 1].
@@ -42,6 +43,7 @@ class Architecture:
 
     module: nn.Module
     outputs: int = 1
+    output_layers: tuple[str, ...] = ()
     in_channels: int = 1
     heatmap_layers: tuple[HeatMapLayer, ...] = ()
     pixel_mean: float = 0.5

@@ -59,14 +59,15 @@ def output_layers(architecture: Architecture) -> list[str]:
     Raises:
         NotAvailableError: the module has none.
     """
-    parts = architecture.module.named_modules()
-    names = [name for name, part in parts if isinstance(part, nn.Linear) and part.out_features == architecture.outputs]
-    if not names:
+    linear = [name for name, part in architecture.module.named_modules() if isinstance(part, nn.Linear)]
+    names = [name for name in architecture.output_layers or linear[-1:] if name in linear]
+    widths = {architecture.module.get_submodule(name).out_features for name in names}
+    if widths != {architecture.outputs}:
         wanted = "one output" if architecture.outputs == 1 else f"{architecture.outputs} outputs"
         raise NotAvailableError(
-            f"the network has no linear layer with {wanted}, so its head can be neither replaced "
-            "nor trained alone: leave task binary, training.head empty and training.fine_tuning.trained at all, or end "
-            "it with nn.Linear(n, 1)."
+            f"the network has no linear layer with {wanted} at its end, so its head can be neither replaced nor "
+            "trained alone: leave training.head empty and training.fine_tuning.trained at all; a plugin also needs "
+            "task binary, or nn.Linear(n, 1) at its end."
         )
     return names
 

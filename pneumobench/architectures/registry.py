@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 
 from pneumobench.architectures.architecture import Architecture
+from pneumobench.architectures.head import with_outputs
 from pneumobench.errors import SettingsError, nearest_names, suggestion
 from pneumobench.suite import NAME_RULE, is_name
 
@@ -156,7 +157,7 @@ def check_names(names: tuple[str, ...], weights: str = "none") -> None:
 
 
 def build_architecture(
-    name: str, *, in_channels: int, image_side_px: int, weights: str = "none", seed: int = 0
+    name: str, *, in_channels: int, image_side_px: int, weights: str = "none", seed: int = 0, outputs: int = 1
 ) -> Architecture:
     """Build an architecture with random weights drawn from the seed, or pretrained ones.
 
@@ -166,16 +167,20 @@ def build_architecture(
         image_side_px: side of the square input.
         weights: `none`, `imagenet`, or a folder of NAME.safetensors.
         seed: seed of the initial weights.
+        outputs: logits for each film; the last linear layer of a plugin is replaced where it is not 1.
 
     Raises:
         SettingsError: the name is unknown, weights are not to be had, or a plugin breaks its contract.
+        NotAvailableError: a plugin without a last linear layer is asked for more than one output.
     """
     from pneumobench.architectures.timm_backbone import build_timm_backbone, load_local_weights
 
     check_names((name,), weights)
     torch.manual_seed(seed)
     if name not in _registrations:
-        return build_timm_backbone(name, in_channels=in_channels, image_side_px=image_side_px, weights=weights)
+        return build_timm_backbone(
+            name, in_channels=in_channels, image_side_px=image_side_px, weights=weights, outputs=outputs
+        )
     registration = _registrations[name]
     wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
     accepted = inspect.signature(registration.build).parameters
@@ -188,4 +193,6 @@ def build_architecture(
         raise SettingsError(
             f"architecture {name!r} ({registration.origin}) has no ImageNet weights: use weights: none, or a folder."
         )
-    return architecture if weights == "none" else load_local_weights(architecture, name, Path(weights))
+    if weights != "none":
+        architecture = load_local_weights(architecture, name, Path(weights))
+    return with_outputs(architecture, outputs)

@@ -19,20 +19,23 @@ from pneumobench.architectures.architecture import Architecture, HeatMapLayer
 from pneumobench.errors import SettingsError
 
 
-def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weights: str) -> Architecture:
-    """Build a timm model with one output.
+def build_timm_backbone(
+    name: str, *, in_channels: int, image_side_px: int, weights: str, outputs: int = 1
+) -> Architecture:
+    """Build a timm model with one output, or several.
 
     Args:
         name: timm name, with or without a weight tag.
         in_channels: 1 or 3; pretrained first convolutions are adapted by timm.
         image_side_px: side of the input; transformers with a fixed grid are built for it.
         weights: `none`, `imagenet` or a folder of NAME.safetensors.
+        outputs: logits for each film.
 
     Raises:
         SettingsError: pretrained weights are not to be had.
     """
     config = timm.get_pretrained_cfg(name)
-    options: dict[str, Any] = {"num_classes": 1, "in_chans": in_channels}
+    options: dict[str, Any] = {"num_classes": outputs, "in_chans": in_channels}
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_side_px
     origin, head = "random", _classifier_names(config)
@@ -58,13 +61,15 @@ def build_timm_backbone(name: str, *, in_channels: int, image_side_px: int, weig
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
         _check_all_loaded(module, twin, head, Path(weights) / f"{name}.safetensors")
-    if options.get("pretrained_cfg_overlay", {}).get("num_classes") != 1:  # the head was drawn anew
+    if options.get("pretrained_cfg_overlay", {}).get("num_classes") != outputs:  # the head was drawn anew
         _tame_head(module)
     mean, std = 0.5, 0.25
     if origin != "random" and config is not None:  # gray films: one mean and deviation for all channels
         mean, std = sum(config.mean) / 3, sum(config.std) / 3
     return Architecture(
         module=module,
+        outputs=outputs,
+        output_layers=head,
         in_channels=in_channels,
         heatmap_layers=layers,
         pixel_mean=mean,

@@ -69,7 +69,7 @@ def multiclass_accuracy(confusion: Integers) -> float:
 
 
 def multiclass_mcc(confusion: Integers) -> float:
-    """Return the Matthews correlation coefficient of K classes, -1 to 1; NaN with one class seen or called.
+    """Return the Matthews correlation coefficient of K classes, -1 to 1; 0 with one class seen or called.
 
     Source: Gorodkin 2004, doi 10.1016/j.compbiolchem.2004.09.006.
 
@@ -79,7 +79,7 @@ def multiclass_mcc(confusion: Integers) -> float:
     of_class, called, images = confusion.sum(axis=1), confusion.sum(axis=0), int(confusion.sum())
     covariance = int(confusion.trace()) * images - int(of_class @ called)
     spread = (images**2 - int(called @ called)) * (images**2 - int(of_class @ of_class))
-    return covariance / math.sqrt(spread) if spread else math.nan
+    return covariance / math.sqrt(spread) if spread else 0.0
 
 
 def area_by_class(probability: ArrayLike, class_number: ArrayLike) -> Floats:

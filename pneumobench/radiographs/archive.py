@@ -121,6 +121,7 @@ def unpack(archive: Path, folder: Path, *, limits: ArchiveLimits | None = None) 
             folder.mkdir()
             for path, member in kept.items():
                 place = folder / path
+                assert place.resolve().is_relative_to(folder.resolve())  # what was judged is what is written
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(member) as packed, place.open("xb") as written:
                     shutil.copyfileobj(packed, written, CHUNK_BYTES)  # reads at most the declared size
@@ -165,12 +166,20 @@ def _reason_to_refuse(info: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
     name = info.orig_filename  # as it is stored; `filename` ends at a zero byte
     mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
     parts = name.rstrip("/").split("/")
+    if info.filename != name:  # newer Pythons take another name from an extra field
+        return f"is called {info.filename!r} as well"
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or ":" in parts[0]:
         return "has a path that may lead out of the folder"
-    if any(ord(letter) < 32 for letter in name) or len(name.encode()) > 1000 or any(len(p) > 200 for p in parts):
+    if (
+        any(ord(letter) < 32 for letter in name)
+        or len(name.encode()) > 1000
+        or any(len(p.encode()) > 200 for p in parts)
+    ):
         return "has a name with control characters or of absurd length"
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if mode == stat.S_IFLNK else "is neither a file nor a folder"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is packed in an unusual way"
     if info.flag_bits & ENCRYPTED_FLAG:
         return "is encrypted"
     if info.file_size > limits.file_bytes:

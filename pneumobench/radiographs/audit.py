@@ -24,7 +24,7 @@ def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str
     index, problems = open_images(root, listing)
     if index.table.empty:
         raise problem_error(root, problems)
-    if suite.data.source == "csv":
+    if suite.data.source != "kermany":
         _refuse_crossing(index)
     if suite.data.subset_images is not None:
         index = subset_images(index, suite.data.subset_images, suite.seed)
@@ -34,7 +34,7 @@ def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str
 
 
 def _refuse_crossing(index: Index) -> None:
-    """Refuse a table's own train/test split that a patient or an image crosses.
+    """Refuse an own train/test split of the data that a patient or an image crosses.
 
     The official split of Kermany et al. is let through: its numbers may or may not be the same children.
 
@@ -45,8 +45,8 @@ def _refuse_crossing(index: Index) -> None:
         sides = index.table.groupby(column)["split"].nunique()
         if crossing := sorted(sides[sides > 1].index):
             raise LeakError(
-                f"{what} {crossing[0]} is in train and in test of the table ({len(crossing)} such in all): give all "
-                "images of a patient the same split."
+                f"{what} {crossing[0]} is in train and in test of the data ({len(crossing)} such in all): give all "
+                "images of a patient the same split, and remove copies of an image."
             )
 
 

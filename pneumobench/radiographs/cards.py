@@ -122,8 +122,9 @@ def count_differences(counts: Mapping[str, FilmCounts], found: Mapping[str, Mapp
     """
     lines = []
     for part, published in counts.items():
+        here_by_class = found.get(part, {})
         for name in ("normal", "pneumonia"):
-            expected, here = getattr(published, name), found.get(part, {}).get(name, 0)
+            expected, here = getattr(published, name), here_by_class.get(name, 0)
             if expected is not None and expected != here:
                 lines.append(f"{part} {name}: {here} films, {expected} are published")
     lines += [f"{part}: {sum(found[part].values())} films, none are published" for part in found if part not in counts]

@@ -9,10 +9,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumobench.errors import DataError
+from pneumobench.radiographs.folds import Folds, Part
+from pneumobench.radiographs.index import Index
 from pneumobench.suite import CLASSES
 
 CLASS_OF_SUBTYPE: Final = {"normal": 0, "bacteria": 1, "bacterial": 1, "virus": 2, "viral": 2}
 SHOWN_IMAGES: Final = 3
+
+
+def check_class_folds(index: Index, folds: Folds) -> None:
+    """Check that a network can learn and be tuned on all three classes in every fold.
+
+    Raises:
+        DataError: naming the fold, the part and the class that is not there.
+    """
+    classes = three_classes(index.table)
+    parts: tuple[Part, ...] = ("train", "tune")
+    for fold in range(folds.count):
+        positions = folds.positions(index, fold)
+        for part in parts:
+            for number, name in enumerate(CLASSES):
+                if not (classes[positions[part]] == number).any():
+                    raise DataError(
+                        f"fold {fold}: the {part} part has no {name} film; task three_class needs all three classes in "
+                        "each. Lower folds.count, raise folds.tune_fraction, or add patients."
+                    )
 
 
 def three_classes(table: pd.DataFrame) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from pneumobench.radiographs.listings import LABELS, kermany_base
 
 INSTALL = 'pip install "pneumobench[data]" (in a clone: uv run --extra data pneumobench ...)'
 BY_HAND = "get it by hand as the card says"
+MAX_ARCHIVE_BYTES = 8 * 2**30  # that of Kermany et al. has 2.3 GiB
 SPARE_BYTES = 64 * 2**20  # what a disk keeps free besides the archive
 
 
@@ -85,12 +86,17 @@ def fetch_archive(handle: str, archive: Path) -> None:
             response: Any = handle_call(lambda: client.datasets.dataset_api_client.download_dataset(request), dataset)
             with response:
                 size_bytes = int(response.headers.get("Content-Length", 0))
+                if not 0 < size_bytes <= MAX_ARCHIVE_BYTES:
+                    raise DataError(
+                        f"{handle}: the server announces {size_bytes:,} bytes; expected 1 to {MAX_ARCHIVE_BYTES:,}, so "
+                        f"nothing was fetched. Try again, or {BY_HAND}."
+                    )
                 require_space(archive.parent, size_bytes + SPARE_BYTES, "the archive")
                 download_file(response, str(archive), dataset)
     except (RequestException, DataCorruptionError, ValueError) as error:  # the last: a credentials file of no use
         words = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{handle} could not be downloaded from Kaggle: {words}. Try again, or {BY_HAND}.") from error
-    if size_bytes and archive.stat().st_size != size_bytes:
+    if archive.stat().st_size != size_bytes:
         raise DataError(
             f"{handle}: {archive.stat().st_size:,} of {size_bytes:,} bytes arrived, the connection broke; try again."
         )

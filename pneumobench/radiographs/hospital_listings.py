@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
@@ -132,6 +133,9 @@ def _vindr_verdicts(table: pd.DataFrame, name: str) -> dict[str, str]:
     for row in table.index[strange.any(axis=1)]:
         column = strange.columns[strange.loc[row]][0]
         verdict[row] = f"{column!r} is {marked.loc[row, column]!r} in {name} line {row + 2}; expected 0 or 1"
+    if VINDR_READER in table:
+        again = table.duplicated(["image_id", VINDR_READER])  # one reader is one vote
+        verdict = verdict.mask(table["image_id"].isin(table.loc[again, "image_id"]), f"a reader has two rows in {name}")
     readings = verdict.groupby(table["image_id"]).agg(list)
     return {str(film): _majority(list(said), name) for film, said in readings.items()}
 
@@ -161,10 +165,14 @@ def _read_table(root: Path, name: str, columns: Iterable[str], tree: str) -> pd.
     if not path.is_file():
         raise DataError(f"{path}: no such table (found {found_in(root)}). Expected:\n{tree}")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more cells than headings
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: not a readable CSV table: {error}; download it again.") from error
     table.columns = table.columns.str.strip()
+    if twice := table.columns[table.columns.duplicated()].tolist():
+        raise DataError(f"{path}: column {twice[0]!r} stands twice; download it again.")
     for column in columns:
         if column not in table.columns:
             hint = suggestion(column, table.columns, count=1)

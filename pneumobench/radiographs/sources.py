@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, SettingsError
 from pneumobench.radiographs.hospital_listings import (
     RSNA_CLASSES,
     RSNA_FILMS,
@@ -59,21 +59,43 @@ def recognised_data(path: Path, *, source: DataSource | None = None, lung_masks:
 
     Raises:
         DataError: nothing is there, or no known layout is; shows them all.
+        SettingsError: an option does not go with what is there.
     """
     if path.suffix == ".csv" and not path.is_dir():
+        if source not in (None, "csv"):
+            raise SettingsError(f"--source {source} is a layout of folders, and {path} is a table; give the folder.")
+        if lung_masks:
+            raise SettingsError(_masks_message(lung_masks, "csv"))
         return DataSpec(source="csv", root=str(path.parent), csv=path.name)
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder. Name a folder of radiographs, or a CSV table of images.")
-    if source is not None:
-        return DataSpec(source=source, root=str(path), lung_masks=lung_masks)
+    found = source or _layout(path)
+    if lung_masks and found != "kermany":
+        raise SettingsError(_masks_message(lung_masks, found))
+    return DataSpec(source=found, root=str(path), lung_masks=lung_masks)
+
+
+def _masks_message(lung_masks: str, source: str) -> str:
+    return (
+        f"a folder of lung masks ({lung_masks}) goes with source kermany only, not with {source}; a table names masks "
+        "in its column lung_mask: leave --lung-masks out."
+    )
+
+
+def _layout(path: Path) -> DataSource:
+    """Return the layout of a folder by the files that only one has.
+
+    Raises:
+        DataError: no known layout is there; shows them all.
+    """
     if any((path / name).exists() for name in (RSNA_FILMS, RSNA_LABELS, RSNA_CLASSES)):
-        return DataSpec(source="rsna", root=str(path))
+        return "rsna"
     if any((path / f"image_labels_{split}.csv").exists() for split in VINDR_SPLITS):
-        return DataSpec(source="vindr_pcxr", root=str(path))
+        return "vindr_pcxr"
     if kermany_base(path) is not None:
-        return DataSpec(source="kermany", root=str(path), lung_masks=lung_masks)
+        return "kermany"
     if (path / "index.csv").is_file():
-        return DataSpec(source="csv", root=str(path))
+        return "csv"
     trees = "\n".join(f"  {source}:\n{tree}" for source, tree in TREES.items())
     raise DataError(
         f"{path}: not a folder of a known layout ({found_in(path)}). Expected one of:\n{trees}\n"

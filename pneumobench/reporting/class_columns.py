@@ -56,7 +56,7 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         ),
         Column(
             key=f"{prefix}three_class_accuracy",
-            heading="Accuracy",
+            heading="Acc. of 3",
             meaning="share of films called the right one of three classes",
             value=_value(read, lambda s: s.accuracy),
         ),
@@ -69,7 +69,7 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         Column(
             key=f"{prefix}macro_precision",
             heading="Macro prec.",
-            meaning="mean over the classes of the share of films called so that are",
+            meaning="mean over the classes of the share of films called so that are; 0 for a class never called",
             value=_value(read, lambda s: s.macro_precision),
         ),
         Column(
@@ -80,7 +80,7 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         ),
         Column(
             key=f"{prefix}three_class_mcc",
-            heading="MCC",
+            heading="MCC of 3",
             meaning="Matthews correlation coefficient of three classes (Gorodkin 2004), 0 = chance",
             value=_value(read, lambda s: s.mcc),
         ),

@@ -23,7 +23,8 @@ class FilmAnswer:
         probability: mean probability of pneumonia over them.
         lowest: the lowest of them.
         highest: the highest of them.
-        lar: lung attention ratio of the mean map by method; None where there is none.
+        classes: mean probability of normal, bacterial and viral; empty for a task of two classes.
+        lar: lung attention ratio of the mean map of pneumonia by method; None where there is none.
     """
 
     architecture: str
@@ -31,6 +32,7 @@ class FilmAnswer:
     probability: float
     lowest: float
     highest: float
+    classes: dict[str, float]
     lar: dict[str, float | None]
 
 
@@ -51,6 +53,13 @@ class FilmExplanation:
     known: bool
 
 
+def _said(answer: FilmAnswer) -> str:
+    """Return the most probable class; of two classes, pneumonia from a probability of 0.5 on."""
+    if answer.classes:
+        return max(answer.classes, key=lambda name: answer.classes[name])
+    return "pneumonia" if answer.probability >= DEFAULT_THRESHOLD else "normal"
+
+
 def film_table(film: FilmExplanation) -> Table:
     """Return a row for each architecture: probability of pneumonia, and the LAR of its maps."""
     asked = "of the folds that have not seen it" if film.known else "of all folds asked"
@@ -67,14 +76,18 @@ def film_table(film: FilmExplanation) -> Table:
     table.add_column("architecture", no_wrap=True)
     table.add_column("says")
     table.add_column("probability", justify="right", no_wrap=True)
+    classes = list(film.answers[0].classes) if film.answers else []
+    for name in classes:
+        table.add_column(f"p {name}", justify="right", no_wrap=True)
     for method in methods:
         table.add_column(f"LAR {method.replace('_', ' ')}", justify="right")
     for answer in film.answers:
         spread = f" [{number(answer.lowest)}, {number(answer.highest)}]" if len(answer.folds) > 1 else ""
         table.add_row(
             escape(answer.architecture),
-            "pneumonia" if answer.probability >= DEFAULT_THRESHOLD else "normal",
+            _said(answer),
             escape(f"{number(answer.probability)}{spread}"),
+            *(number(answer.classes[name], 2) for name in classes),
             *(number(answer.lar.get(method), 2) for method in methods),
         )
     return table

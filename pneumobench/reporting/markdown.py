@@ -19,7 +19,6 @@ from pneumobench.reporting.columns import (
 )
 from pneumobench.reporting.words import (
     BLANKED_WORDS,
-    ENSEMBLE_WORDS,
     KIND_WORDS,
     METHOD_HEADINGS,
     METHODS_WORDS,
@@ -28,6 +27,7 @@ from pneumobench.reporting.words import (
     data_words,
     ensemble_gain,
     ensemble_weights,
+    ensemble_words,
     leak_notice,
     marks,
     separate_test,
@@ -69,7 +69,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _official(board),
         ]
     if board.ensembles:
-        parts += ["## Ensembles", ENSEMBLE_WORDS, _ensembles(board)]
+        parts += ["## Ensembles", ensemble_words(board), _ensembles(board)]
     if any(row.three_classes for row in board.rows):
         parts += ["## Normal, bacterial, viral", THREE_CLASS_WORDS, _three_classes(board.rows, THREE_CLASSES)]
         if any(row.official_three_classes for row in board.rows):

@@ -67,11 +67,16 @@ def marks(row: Row) -> str:
 
 
 KIND_WORDS: Final = {"control": "control", "ensemble": "ensemble"}  # in place of the rank
-ENSEMBLE_WORDS: Final = (
-    "All networks together: the mean of their probabilities, and a weighted mean whose weights, for each fold, are "
-    "fitted on the out-of-fold predictions of the other folds. The gain is over the best single network, chosen after "
-    "the fact, on the same resampled patients. Ensembles are not ranked; their cost is that of all networks."
-)
+
+
+def ensemble_words(board: Leaderboard) -> str:
+    """Say what the ensembles are and what their weights were fitted on."""
+    fitted = "the fold's tune part" if board.folds == 1 else "the out-of-fold predictions of the other folds"
+    return (
+        "All networks together: the mean of their probabilities, and a weighted mean whose weights are fitted on "
+        f"{fitted}. The gain is over the best single network, chosen after the fact, on the same resampled patients. "
+        "Ensembles are not ranked; their cost is that of all networks."
+    )
 
 
 def ensemble_weights(ensemble: Ensemble) -> str:
@@ -142,6 +147,11 @@ def protocol_words(protocol: str, folds: int) -> str:
 
 def leak_notice(board: Leaderboard) -> str:
     """Warn of a split that lets patients onto both sides; nothing for others."""
+    if board.source in PATIENTS_NOT_PUBLISHED:
+        return (
+            "Patients are not published with these films: those of one patient may stand on both sides of a fold, and "
+            "intervals take each film for a patient of its own."
+        )
     if board.protocol != "image_random":
         return ""
     return (
@@ -150,11 +160,15 @@ def leak_notice(board: Leaderboard) -> str:
     )
 
 
-def _patients(board: Leaderboard, count: int) -> str:
-    """Say how many patients there are, and what is counted where that is not certain."""
-    if board.source in PATIENTS_NOT_PUBLISHED:
+def patients_words(source: str, count: int, patient_rule: str = "number") -> str:
+    """Say how many patients there are, and what is counted where that is not certain.
+
+    >>> patients_words("kermany", 3103), patients_words("kermany", 4082, "folder_subtype_number")
+    ('3,103 patients', '4,082 patients (counted by folder, subtype and number)')
+    """
+    if source in PATIENTS_NOT_PUBLISHED:
         return "patients whose identity is not published: each film counts as one"
-    rule = " (counted by folder, subtype and number)" if board.patient_rule == "folder_subtype_number" else ""
+    rule = " (counted by folder, subtype and number)" if patient_rule == "folder_subtype_number" else ""
     return f"{count:,} patients{rule}"
 
 
@@ -164,16 +178,19 @@ def data_words(board: Leaderboard) -> str:
     side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = "synthetic phantom films" if board.source == "phantoms" else "films"
     split = protocol_words(board.protocol, board.folds)
+    patients, official = (
+        patients_words(board.source, count, board.patient_rule) for count in (board.patients, board.official_patients)
+    )
     text = (
-        f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of "
-        f"{_patients(board, board.patients)} ({board.pneumonia_images:,} with pneumonia), "
+        f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of {patients} "
+        f"({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
         + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )
     if board.official_images:
         text += (
-            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of "
-            f"{_patients(board, board.official_patients)} ({board.official_pneumonia_images:,} with pneumonia)"
+            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of {official} "
+            f"({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."
 
@@ -187,6 +204,8 @@ def tested_words(board: Leaderboard) -> str:
     """Say which network scores a film of the main table."""
     if board.protocol == "image_random":
         return "Every film is scored once, by the model of the fold that was not trained on it."
+    if board.source in PATIENTS_NOT_PUBLISHED:
+        return "Every film is scored by a model that was not trained on it."
     if board.protocol == "official":
         return (
             f"Every film of the official test folder is scored by one model.{_shared_patients(board, board.patients)}"

@@ -1,8 +1,8 @@
 """Ensembles of the networks of a run: the mean of their probabilities, and a weighted mean.
 
-The weights of a fold are fitted on the out-of-fold predictions of the other folds, so no film has a say in the weights
-that it is scored with. Source: Breiman 1996, Stacked regressions, doi 10.1007/BF00117832 (weights that are not
-negative), here with a sum of 1 and the log loss.
+The weights of a fold are fitted on the out-of-fold predictions of the other folds, so no prediction of a film has a say
+in the weights that it is scored with. Source: Breiman 1996, Stacked regressions, doi 10.1007/BF00117832 (weights that
+are not negative), here with a sum of 1 and the log loss.
 """
 
 from __future__ import annotations

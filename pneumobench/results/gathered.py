@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from pneumobench.errors import RecordError
+from pneumobench.radiographs.classes import three_classes
 from pneumobench.radiographs.folds import Folds
 from pneumobench.results.explanations import Explanations, read_explanations
 from pneumobench.results.record import SHARED_HASH_KEYS, JobRecord
@@ -81,6 +82,9 @@ def gather(path: Path) -> GatheredRun:
                 f"({key} in this folder). Bring back the {key} file that the jobs were run with."
             )
     table = index.table.assign(image_id=index.table["image_id"].astype(str)).set_index("image_id")
+    classes = None
+    if suite.task == "three_class":
+        classes = pd.Series(three_classes(index.table), index=table.index)
     predictions, attention, explanations = {}, {}, {}
     for record in records:
         if record.fold >= folds.count:
@@ -91,6 +95,7 @@ def gather(path: Path) -> GatheredRun:
         if record.completed:
             key_of_job = (record.architecture, record.fold)
             predictions[key_of_job] = folder.predictions(record)
+            _require_classes(folder, record, predictions[key_of_job], classes)
             _require_images_of_fold(folder, record, predictions[key_of_job], table, folds)
             attention[key_of_job] = folder.attention(record)
             _require_known_images(folder, record, attention[key_of_job], predictions[key_of_job])
@@ -164,6 +169,23 @@ def _require_images_of_fold(
         raise RecordError(
             f"{path}: found {len(wrong)} labels (e.g. of {wrong.iloc[0]}) that differ from index.csv, "
             "expected the same. Delete the job's folder and run the suite again."
+        )
+
+
+def _require_classes(
+    folder: RunFolder, record: JobRecord, predictions: pd.DataFrame, classes: pd.Series[int] | None
+) -> None:
+    """Refuse predictions of another task, and classes that are not those of the index."""
+    path, found = folder.predictions_path(record.architecture, record.fold), ""
+    if ("class_label" in predictions) != (classes is not None):
+        found = "three classes" if classes is None else "two classes"
+    elif classes is not None:
+        known = classes.reindex(predictions["image_id"]).to_numpy()
+        found = "classes that differ from index.csv" if (known != predictions["class_label"]).any() else ""
+    if found:
+        raise RecordError(
+            f"{path}: found {found}, expected those of the suite's task and of the index. Delete the job's folder and "
+            "run the suite again."
         )
 
 

@@ -34,7 +34,7 @@ class ThreeClassScores:
         images: number of images.
         accuracy: share of images that are called right.
         balanced_accuracy: mean of the classes' recalls (macro recall).
-        macro_precision: mean of the classes' precisions.
+        macro_precision: mean of the classes' precisions, that of a class that is never called counted as 0.
         macro_f1: mean of the classes' F1.
         mcc: Matthews correlation coefficient of three classes.
         macro_auc: mean of the areas of each class against the others.
@@ -81,7 +81,7 @@ def three_class_scores(table: pd.DataFrame, group: pd.Series[int]) -> ThreeClass
         images=len(table),
         accuracy=multiclass.multiclass_accuracy(confusion),
         balanced_accuracy=float(recall.mean()),
-        macro_precision=float(precision.mean()),
+        macro_precision=float(np.nan_to_num(precision).mean()),
         macro_f1=float(f1.mean()),
         mcc=multiclass.multiclass_mcc(confusion),
         macro_auc=float(area.mean()),

@@ -41,7 +41,7 @@ class PneumoniaLoss:
         spec = self.spec
         target = shares * (1 - spec.label_smoothing) + spec.label_smoothing / shares.shape[1]
         log_probability = class_logits.float().log_softmax(1)
-        modulation = (1 - log_probability.exp()) ** spec.focal_gamma if spec.loss == "focal" else 1.0
+        modulation = (1 - log_probability.exp()).clamp(min=1e-8) ** spec.focal_gamma if spec.loss == "focal" else 1.0
         terms = -(target * modulation * log_probability).sum(1)
         if spec.class_weights == "balanced":
             terms = terms * (shares @ torch.tensor(self.class_weight, device=shares.device))

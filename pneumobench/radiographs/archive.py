@@ -166,8 +166,6 @@ def _reason_to_refuse(info: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
     name = info.orig_filename  # as it is stored; `filename` ends at a zero byte
     mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
     parts = name.rstrip("/").split("/")
-    if info.filename != name:  # newer Pythons take another name from an extra field
-        return f"is called {info.filename!r} as well"
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or ":" in parts[0]:
         return "has a path that may lead out of the folder"
     if (
@@ -176,6 +174,8 @@ def _reason_to_refuse(info: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
         or any(len(p.encode()) > 200 for p in parts)
     ):
         return "has a name with control characters or of absurd length"
+    if info.filename != name:  # newer Pythons take another name from an extra field
+        return f"is called {info.filename!r} as well"
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if mode == stat.S_IFLNK else "is neither a file nor a folder"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

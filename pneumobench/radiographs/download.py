@@ -14,7 +14,7 @@ from pneumobench.radiographs.listings import LABELS, kermany_base
 
 INSTALL = 'pip install "pneumobench[data]" (in a clone: uv run --extra data pneumobench ...)'
 BY_HAND = "get it by hand as the card says"
-MAX_ARCHIVE_BYTES = 8 * 2**30  # that of Kermany et al. has 2.3 GiB
+MAX_ARCHIVE_BYTES = 8 * 2**30  # a server that announces more sends something else
 SPARE_BYTES = 64 * 2**20  # what a disk keeps free besides the archive
 
 

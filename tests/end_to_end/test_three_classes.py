@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,8 +17,10 @@ from pneumobench.cli import main
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.results.ranking import rank_run
+from pneumobench.results.record import write_record
 from pneumobench.results.store import RunFolder
 from tests.end_to_end.commands import pneumobench
+from tests.radiographs.published_sets import write_rsna
 
 CLASSES = ["normal", "bacterial", "viral"]
 COLUMNS = [f"probability_{name}" for name in CLASSES]
@@ -132,3 +135,73 @@ def test_a_class_that_does_not_fit_its_label_is_found(three: tuple[RunFolder, st
             run.predictions(type(record)(**{**vars(record), "hashes": changed}))
     finally:
         path.write_bytes(before)
+
+
+def test_classes_that_are_not_those_of_the_index_are_found(three: tuple[RunFolder, str]) -> None:
+    run = three[0]
+    record = next(found for found in run.records() if found.architecture == "test_vit")
+    paths = (run.predictions_path("test_vit", record.fold), run.record_path("test_vit", record.fold))
+    before = [path.read_bytes() for path in paths]
+    table = pd.read_csv(paths[0])
+    try:
+        for change, words in (
+            (
+                table.assign(class_label=table["class_label"].replace({1: 2, 2: 1})),
+                "classes that differ from index.csv",
+            ),
+            (table.drop(columns=[*COLUMNS, "class_label"]), "found two classes"),
+        ):
+            change.to_csv(paths[0], index=False, lineterminator="\n")
+            hashes = {**record.hashes, "predictions": sha256_of_file(paths[0])}
+            write_record(paths[1], dataclasses.replace(record, hashes=hashes))
+            with pytest.raises(RecordError, match=words):
+                rank_run(run.path)
+    finally:
+        for path, content in zip(paths, before, strict=True):
+            path.write_bytes(content)
+
+
+def test_one_film_is_called_one_of_three(three: tuple[RunFolder, str], capsys: pytest.CaptureFixture[str]) -> None:
+    run = three[0]
+    film = next((run.path.parent / ".cache").rglob("images/*.png"))
+    arguments = ["explain", str(run.path), "--image", str(film), "--methods", "gradcam,occlusion"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert all(heading in shown for heading in ("p normal", "p bacterial", "p viral", "LAR"))
+    line = next(line for line in shown.splitlines() if line.strip().startswith("test_resnet"))
+    assert sum(map(float, re.findall(r" (\d\.\d\d)(?= )", line)[:3])) == pytest.approx(1, abs=0.02)
+
+
+def test_networks_of_three_classes_are_scored_elsewhere_on_pneumonia(
+    three: tuple[RunFolder, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = write_rsna(tmp_path / "rsna", films_per_kind=3)
+    monkeypatch.chdir(three[0].path.parent.parent)
+    assert main(["evaluate", "runs/three", "--data", str(films), "--architectures", "test_resnet"]) == 0
+    text = (three[0].external / "rsna/README.md").read_text()
+    assert "trained on three classes; here bacterial and viral are one, pneumonia" in text
+    assert "patients whose identity is not published" in text
+
+
+def test_more_questions_show_the_three_classes_too(
+    three: tuple[RunFolder, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = three[0]
+    arguments = ["explain", str(run.path), "--methods", "hirescam", "--images", "3", "--architectures", "test_resnet"]
+    assert main(arguments) == 0
+    assert "Normal, bacterial, viral" in capsys.readouterr().out
+
+
+def test_a_plugin_that_cannot_have_three_outputs_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\nfrom pneumobench import Architecture, register_architecture\n\n"
+        "@register_architecture('bare', source='a test')\ndef bare(*, in_channels: int) -> Architecture:\n"
+        "    layers = [nn.Conv2d(in_channels, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()]\n"
+        "    return Architecture(module=nn.Sequential(*layers), in_channels=in_channels)\n"
+    )
+    done = pneumobench(
+        "run", "smoke", "--task", "three_class", "--plugin", "own.py", "--architectures", "bare", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "no linear layer with one output at its end" in done.stderr
+    assert not (tmp_path / "runs/smoke").exists()

@@ -39,6 +39,7 @@ def write_vindr(root: Path, rows: dict[str, list[str]]) -> Path:
         header = ",".join(["image_id", "rad_ID", *VINDR_DIAGNOSES])
         (root / f"image_labels_{part}.csv").write_text("\n".join([header, *lines]) + "\n")
         for number, film in enumerate(sorted({line.split(",")[0] for line in lines})):
-            dataset = radiograph(ramp(number, 500 + number), stored_bits=12)
+            level = 500 if part == "train" else 700  # no film stands in both parts
+            dataset = radiograph(ramp(number, level + number), stored_bits=12)
             written(root / part, dataset, f"{film}.dicom")
     return root

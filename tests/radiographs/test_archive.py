@@ -55,6 +55,7 @@ def test_a_good_archive_is_unpacked_with_its_bytes(tmp_path: Path) -> None:
         (member("C:evil"), "may lead out of the folder"),
         (member("evil\n.png"), "control characters"),
         (member("x" * 201), "absurd length"),
+        (member("é" * 150), "absurd length"),
         (member("link", mode=stat.S_IFLNK | 0o777), "is a link"),
         (member("pipe", mode=stat.S_IFIFO | 0o644), "is neither a file nor a folder"),
         (member("device", mode=stat.S_IFBLK | 0o644), "is neither a file nor a folder"),
@@ -78,6 +79,31 @@ def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes().replace(b"evilX.png", b"evil\0.png"))
     with pytest.raises(DataError, match="control characters"):
         unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("second", ["../../escaped.txt", "/escaped.txt", "other.png"])
+def test_a_second_name_of_a_member_is_refused(second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 3.12 on, zipfile takes `filename` from the Unicode path of an extra field, and checks it against nothing."""
+    archive = archive_of(tmp_path, ("film.png", b"1"))
+    plain = zipfile.ZipFile.infolist
+
+    def renamed(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        infos = plain(self)
+        infos[0].filename = second
+        return infos
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", renamed)
+    with pytest.raises(DataError, match=r"member 'film\.png' is called .* as well; nothing was unpacked"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_unusual_packing_is_refused(kind: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w", kind) as archive:
+        archive.writestr("film.png", b"1" * 100)
+    with pytest.raises(DataError, match="is packed in an unusual way"):
+        unpack(tmp_path / "archive.zip", tmp_path / "out")
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class Kaggle:
     status: int = 200
     broken_after: int | None = None
     md5: str = ""
+    announced: int = -1  # bytes that the server says will come; -1 = the truth, 0 = it says nothing
     asked: list[tuple[str, object]] = field(default_factory=list)
 
 
@@ -67,7 +68,8 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
             state.asked.append((self.path, body))
             self.send_response(state.status)
             self.send_header("Content-Type", "application/zip")
-            self.send_header("Content-Length", str(len(state.content)))
+            if state.announced:
+                self.send_header("Content-Length", str(state.announced if state.announced > 0 else len(state.content)))
             if state.md5:
                 self.send_header("X-Goog-Hash", f"md5={state.md5}")
             self.end_headers()
@@ -153,6 +155,8 @@ def test_the_command_says_so_where_all_is_as_published(
         ("status", 404, "404 Client Error"),
         ("status", 500, "500 Server Error"),
         ("broken_after", 900, "could not be downloaded from Kaggle"),
+        ("announced", 0, "the server announces 0 bytes"),
+        ("announced", 2**40, "the server announces 1,099,511,627,776 bytes"),
         ("broken_after", 0, "could not be downloaded from Kaggle"),
         ("content", b"<html>sign in</html>", "damaged or no zip archive"),
         ("md5", base64.b64encode(hashlib.md5(b"other").digest()).decode(), "MD5 checksum"),

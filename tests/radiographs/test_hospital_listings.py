@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli import main
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, LeakError
 from pneumobench.radiographs.audit import read_radiographs
 from pneumobench.radiographs.folds import check_folds, make_folds
 from pneumobench.radiographs.formats import read_gray
@@ -225,6 +225,33 @@ def test_what_a_vindr_table_gets_wrong_is_a_problem_of_one_film(row: str, proble
         assert listing.problems[1] == "image_labels_test.csv: film z has no file in test/"
 
 
+def test_one_reader_is_one_vote(vindr: Path) -> None:
+    with (vindr / "image_labels_test.csv").open("a") as table:
+        table.write(vindr_row("h", "Pneumonia") + "\n")
+    (problem,) = list_vindr_pcxr(vindr).problems
+    assert problem == "test/h.dicom: a reader has two rows in image_labels_test.csv"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("Pneumonia,Pleuro", "Pneumonia, Pneumonia,Pleuro", "column 'Pneumonia' stands twice"),
+        (vindr_row("g", "No finding"), vindr_row("g", "No finding") + ",1", "not a readable CSV table"),
+    ],
+)
+def test_a_table_whose_cells_do_not_fit_its_headings_is_refused(old: str, new: str, words: str, vindr: Path) -> None:
+    edit(vindr / "image_labels_test.csv", old, new)
+    with pytest.raises(DataError, match=words):
+        list_vindr_pcxr(vindr)
+
+
+def test_a_film_in_both_official_parts_is_refused(vindr: Path, tmp_path: Path) -> None:
+    shutil.copy(vindr / "train/a.dicom", vindr / "test/g.dicom")
+    suite = Suite(data=DataSpec(source="vindr_pcxr", root=str(vindr)))
+    with pytest.raises(LeakError, match="is in train and in test of the data"):
+        read_radiographs(suite, tmp_path)
+
+
 def test_a_table_of_fewer_diseases_is_read(vindr: Path) -> None:
     (vindr / "image_labels_test.csv").write_text("image_id,No finding,Pneumonia\ng,1,0\nh,0,1\n")
     rows = list_vindr_pcxr(vindr).rows.set_index("patient")
@@ -247,7 +274,7 @@ def test_the_audit_recognises_both(rsna: Path, vindr: Path, tmp_path: Path, caps
     shown = capsys.readouterr().out
     assert "read as: rsna" in shown
     assert "train: 6 images (4 normal, 2 pneumonia; 2 normal, 2 not_normal, 2 opacity)" in shown
-    assert "films as published (card rsna): no\n    train normal: 4 films, 20672 are published" in shown
+    assert "numbers of films by part and class as published (card rsna): no\n    train normal: 4 films, 20672 are published" in shown
     assert main(["audit", str(vindr), "--output", str(report)]) == 0
     shown = capsys.readouterr().out
     assert "read as: vindr_pcxr" in shown

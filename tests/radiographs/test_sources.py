@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, SettingsError
 from pneumobench.radiographs.sources import TREES, recognised_data
-from pneumobench.suite import DataSpec
+from pneumobench.suite import DataSource, DataSpec
 from tests.radiographs.published_sets import vindr_row, write_rsna, write_vindr
 from tests.radiographs.tiny_sets import write_kermany
 
@@ -45,3 +45,19 @@ def test_an_unknown_folder_shows_every_layout(tmp_path: Path) -> None:
         assert tree in str(caught.value)
     with pytest.raises(DataError, match="gone: no such data folder"):
         recognised_data(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "lung_masks", "words"),
+    [
+        ("films.csv", "rsna", "", "--source rsna is a layout of folders"),
+        ("films.csv", None, "masks", "goes with source kermany only, not with csv"),
+        ("rsna", None, "masks", "goes with source kermany only, not with rsna"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    path: str, source: DataSource | None, lung_masks: str, words: str, tmp_path: Path
+) -> None:
+    write_rsna(tmp_path / "rsna")
+    with pytest.raises(SettingsError, match=words):
+        recognised_data(tmp_path / path, source=source, lung_masks=lung_masks)

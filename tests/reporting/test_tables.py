@@ -14,7 +14,7 @@ from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
-from pneumobench.reporting.words import data_words, weights_notice, weights_words
+from pneumobench.reporting.words import data_words, ensemble_words, leak_notice, weights_notice, weights_words
 from pneumobench.results.leaderboard import Leaderboard
 from pneumobench.results.ranking import rank_run
 
@@ -138,4 +138,12 @@ def test_what_counts_as_a_patient_is_said(board: Leaderboard) -> None:
     assert "120 films of 40 patients (78 with" in data_words(board)
     likely = dataclasses.replace(board, source="kermany", patient_rule="folder_subtype_number")
     assert "40 patients (counted by folder, subtype and number)" in data_words(likely)
-    assert "not published: each film counts as one" in data_words(dataclasses.replace(board, source="vindr_pcxr"))
+    unknown = dataclasses.replace(board, source="vindr_pcxr")
+    assert "not published: each film counts as one" in data_words(unknown)
+    assert "may stand on both sides" in leak_notice(unknown)
+    assert "never seen its patient" not in leaderboard_markdown(unknown, command="x")
+
+
+def test_what_the_weights_of_an_ensemble_were_fitted_on_is_said(board: Leaderboard) -> None:
+    assert "the out-of-fold predictions of the other folds" in ensemble_words(board)
+    assert "the fold's tune part" in ensemble_words(dataclasses.replace(board, folds=1))

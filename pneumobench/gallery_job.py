@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,12 @@ def lung_share(heat: NDArray[np.float32], lungs: NDArray[np.bool_] | None) -> fl
     return None if np.isnan(ratio) else ratio
 
 
+def _map_title(name: str, names: Collection[str]) -> str:
+    """Return what stands above a map: its method, and what it explains where that is not always the same."""
+    words = name.replace("_", " ")
+    return f"{words} pneumonia" if f"{name} {CLASSES[0]}" in names else words
+
+
 def film_tiles(
     film: NDArray[np.uint8], heat: dict[str, NDArray[np.float32]], lungs: NDArray[np.bool_] | None
 ) -> list[Tile]:
@@ -161,7 +167,7 @@ def film_tiles(
     tiles = [Tile(title="film", picture=draw_overlay(film, None, lungs))]
     for name, one in heat.items():
         share = lung_share(one, lungs)
-        title = name.replace("_", " ") + ("" if share is None else f"  LAR {share:.2f}")
+        title = _map_title(name, heat) + ("" if share is None else f"  LAR {share:.2f}")
         tiles.append(Tile(title=title, picture=draw_overlay(film, one, lungs)))
     return tiles
 
@@ -209,6 +215,6 @@ class _MeanMaps:
             row = [Tile(title=title, picture=draw_overlay(gray, None, outline))]
             for name in names:
                 picture = draw_overlay(gray, self._mean(label, name), outline)
-                row.append(Tile(title=name.replace("_", " "), picture=picture))
+                row.append(Tile(title=_map_title(name, names), picture=picture))
             rows.append(row)
         return rows

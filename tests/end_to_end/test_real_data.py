@@ -38,7 +38,7 @@ def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytes
     # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
     assert "under patient rule number: 3103 patients, 3102 groups" in output
     assert "under patient rule folder_subtype_number: 4082 patients, 4081 groups" in output
-    assert "films as published (card kermany): yes" in output
+    assert "films by part and class as published (card kermany): yes" in output
 
 
 def test_the_likely_patient_rule_tells_subtypes_and_folders_apart(tmp_path: Path) -> None:

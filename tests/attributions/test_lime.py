@@ -176,5 +176,5 @@ def test_wrong_settings_and_targets_are_named() -> None:
         LimeSettings(max_samples=50)
     with pytest.raises(SettingsError, match=r"lime\.settled_at is 1\.5"):
         LimeSettings(settled_at=1.5)
-    with pytest.raises(SettingsError, match="target 1: the network has outputs 0 to 0"):
+    with pytest.raises(SettingsError, match="target 1 does not exist: the network's outputs are 0 to 0"):
         explain_film(_architecture(_strength())[0], FILM, seed=0, settings=SETTINGS, target=1)

@@ -60,7 +60,7 @@ def test_a_plugin_of_ten_lines_stands_in_the_table_beside_the_others(smoke: Smok
     assert "ten_lines" in done.stdout
     assert set(pd.read_csv(board / "leaderboard.csv")["architecture"]) == {
         "test_resnet", "test_vit", "ten_lines", "too_large", "crashes", "diverges",
-        "control-majority", "control-thumbnail-without-lungs",
+        "control-majority", "control-thumbnail-without-lungs", "ensemble-mean", "ensemble-weighted",
     }  # fmt: skip
     for file in ("README.md", "index.html"):
         assert "ten_lines" in (board / file).read_text()

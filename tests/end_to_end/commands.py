@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def pneumobench(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProces
 
 
 def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command and return at once."""
+    """Start a command and return at once; it hears Ctrl-C even where the tests themselves were told not to."""
     return subprocess.Popen(
         [sys.executable, "-m", "pneumobench", *map(str, arguments)],
         cwd=cwd,
@@ -40,4 +41,5 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

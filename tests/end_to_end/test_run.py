@@ -133,7 +133,7 @@ def held(*, in_channels: int) -> Architecture:
 def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, how: signal.Signals) -> None:
     run = tmp_path / "runs/smoke"
     (tmp_path / "held.py").write_text(HELD_PLUGIN)
-    options = ("run", "smoke", "--plugin", "held.py", "--architectures", "held", "--training.epochs", "25")
+    options = ("run", "smoke", "--plugin", "held.py", "--architectures", "held", "--training.epochs", "12")
     process = start(*options, cwd=tmp_path)
     deadline = time.monotonic() + 120
     # the first job is finished and the second is in the middle
@@ -160,7 +160,7 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
     assert "2 jobs, 1 of them finished before" in again.stdout
     after = _bytes(run / "held/fold-0")  # explanations are added when all networks are trained
     assert {file: after[file] for file in finished} == finished
-    assert len(pd.read_csv(run / "held/fold-1/history.csv")) == 25
+    assert len(pd.read_csv(run / "held/fold-1/history.csv")) == 12
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -60,6 +60,15 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
             meaning="share of films called the right one of three classes",
             value=_value(read, lambda s: s.accuracy),
         ),
+        *(
+            Column(
+                key=f"{prefix}recall_{name}",
+                heading=f"Rec. {name}",
+                meaning=f"share of {name} films that are called {name}",
+                value=_value(read, _recall_of(name)),
+            )
+            for name in CLASSES
+        ),
         Column(
             key=f"{prefix}macro_recall",
             heading="Macro rec.",
@@ -83,15 +92,6 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
             heading="MCC of 3",
             meaning="Matthews correlation coefficient of three classes (Gorodkin 2004), 0 = chance",
             value=_value(read, lambda s: s.mcc),
-        ),
-        *(
-            Column(
-                key=f"{prefix}recall_{name}",
-                heading=f"Rec. {name}",
-                meaning=f"share of {name} films that are called {name}",
-                value=_value(read, _recall_of(name)),
-            )
-            for name in CLASSES
         ),
     )
 

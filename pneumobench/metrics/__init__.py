@@ -45,10 +45,8 @@ if TYPE_CHECKING:
         precision,
         recall,
         specificity,
-        threshold_for_sensitivity,
-        threshold_for_specificity,
-        threshold_youden,
     )
+    from pneumobench.metrics.thresholds import threshold_for_sensitivity, threshold_for_specificity, threshold_youden
 
 _MODULE_OF = {
     "AucComparison": "comparison",
@@ -82,9 +80,9 @@ _MODULE_OF = {
     "resamples_for": "comparison",
     "roc_curve": "discrimination",
     "specificity": "operating_point",
-    "threshold_for_sensitivity": "operating_point",
-    "threshold_for_specificity": "operating_point",
-    "threshold_youden": "operating_point",
+    "threshold_for_sensitivity": "thresholds",
+    "threshold_for_specificity": "thresholds",
+    "threshold_youden": "thresholds",
     "top_group": "comparison",
 }
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import math
 import os
 import tempfile
 import threading
@@ -21,22 +19,16 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 
-from pneumobench.metrics import multiclass
-from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.metrics.operating_point import confusion_at, confusion_metrics
+from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.reporting.gallery import FILE_PATTERN, OUTCOME_WORDS
 from pneumobench.reporting.tracking import NoTracking, Tracker
-from pneumobench.results.lung_attention import explained_rows
 from pneumobench.results.record import JobRecord
-from pneumobench.results.scores import DEFAULT_THRESHOLD
 from pneumobench.results.store import RunFolder
-from pneumobench.results.three_classes import class_probabilities
-from pneumobench.suite import CLASSES, Suite
+from pneumobench.suite import Suite
 
 LAST_WAIT_SECONDS: Final = 15.0  # all that a suite ever waits for W&B, once, after its last job
 INTERRUPTED_WAIT_SECONDS: Final = 1.0  # the same after Ctrl-C, which has to end the process within 5 s
 INIT_SECONDS: Final = 15.0  # meanwhile the training goes on, and what it logs is queued
-REPORTED_AT_HALF: Final = ("accuracy", "f1", "mcc", "recall", "specificity")
 STEP: Final = "trainer/global_step"  # the x axis that Lightning's logger sends with every point
 REASON_LENGTH_MAX: Final = 300
 
@@ -60,35 +52,6 @@ def suite_config(suite: Suite, architecture: str, fold: int) -> dict[str, Any]:
     if suite.architectures.weights not in ("none", "imagenet"):
         config["architectures"]["weights"] = "folder"
     return {**config, "training_hash": suite.training_hash(), "job": {"architecture": architecture, "fold": fold}}
-
-
-def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
-    """Return a completed job's scores on the test part of its fold, and its cost, without undefined ones.
-
-    Accuracy and its like are at probability 0.5. The mean lung attention ratio of the films with pneumonia
-    carries the tier of the lung masks in its name, because tiers must not share a column.
-
-    Raises:
-        RecordError: the predictions or the lung attention are missing or were changed.
-    """
-    predictions = folder.predictions(record)
-    test = predictions[predictions["split"] == "test"]
-    probability, has_pneumonia = test["probability"].to_numpy(), test["label"].to_numpy() == 1
-    at_half = confusion_metrics(confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD))
-    metrics = {"test_auc": area_under_roc(probability, has_pneumonia)}
-    metrics |= {f"test_{name}": at_half[name] for name in REPORTED_AT_HALF}
-    if "class_label" in test and test["class_label"].nunique() == len(CLASSES):
-        number, shares = test["class_label"].to_numpy(), class_probabilities(test)
-        metrics["test_macro_auc"] = float(multiclass.area_by_class(shares, number).mean())
-        metrics["test_macro_f1"] = float(multiclass.f1_by_class(multiclass.confusion_matrix(shares, number)).mean())
-    if record.explanation is not None:
-        rows = explained_rows(folder.attention(record), test)
-        shown = rows[(rows["method"] == record.explanation.method) & (rows["label"] == 1)]
-        metrics[f"test_lar_{record.explanation.mask_tier}"] = float(shown["lar"].mean())
-    if record.cost is not None:
-        cost = dataclasses.asdict(record.cost)
-        metrics |= {f"cost_{name}": float(value) for name, value in cost.items() if value is not None}
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 class WandbTracking:

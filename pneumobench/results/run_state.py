@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pneumobench.errors import SettingsError
 from pneumobench.files import write_json, write_text
@@ -23,6 +23,17 @@ from pneumobench.suite import Suite
 from pneumobench.suite_reader import load_suite
 
 
+def _lock_file(folder: Path, name: str) -> TextIO:
+    """Open a file that stands for a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / name).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
+        ) from error
+
+
 @contextmanager
 def claim_folder(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process.
@@ -30,14 +41,7 @@ def claim_folder(folder: Path) -> Iterator[None]:
     Raises:
         SettingsError: the folder cannot be written, or another process holds it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
-        ) from error
-    with lock:
+    with _lock_file(folder, ".lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -59,14 +63,7 @@ def waited_for(folder: Path) -> Iterator[None]:
     Raises:
         SettingsError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".turn").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
-        ) from error
-    with lock:
+    with _lock_file(folder, ".turn") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

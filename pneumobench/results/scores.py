@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.metrics import calibration, discrimination, operating_point
+from pneumobench.metrics import calibration, discrimination, operating_point, thresholds
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval
 from pneumobench.metrics.operating_point import Confusion
 from pneumobench.results.store import CLASS_COLUMNS
@@ -21,12 +21,12 @@ MISS_COST: Final = 5  # false alarms that one missed pneumonia weighs as much as
 ThresholdRule: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
 MAIN_RULE: Final = "youden"
 THRESHOLD_RULES: Final[dict[str, ThresholdRule]] = {
-    MAIN_RULE: operating_point.threshold_youden,
-    "f1": partial(operating_point.threshold_best, metric="f1"),
-    "mcc": partial(operating_point.threshold_best, metric="mcc"),
-    "sensitivity_95": partial(operating_point.threshold_for_sensitivity, at_least=0.95),
-    "specificity_95": partial(operating_point.threshold_for_specificity, at_least=0.95),
-    "cost": partial(operating_point.threshold_for_cost, miss_cost=MISS_COST),
+    MAIN_RULE: thresholds.threshold_youden,
+    "f1": partial(thresholds.threshold_best, metric="f1"),
+    "mcc": partial(thresholds.threshold_best, metric="mcc"),
+    "sensitivity_95": partial(thresholds.threshold_for_sensitivity, at_least=0.95),
+    "specificity_95": partial(thresholds.threshold_for_specificity, at_least=0.95),
+    "cost": partial(thresholds.threshold_for_cost, miss_cost=MISS_COST),
 }
 
 

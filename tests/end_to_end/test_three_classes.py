@@ -16,6 +16,7 @@ from sklearn import metrics
 from pneumobench.cli import main
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
+from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.results.ranking import rank_run
 from pneumobench.results.record import write_record
 from pneumobench.results.store import RunFolder
@@ -205,3 +206,13 @@ def test_a_plugin_that_cannot_have_three_outputs_is_refused_before_data_are_read
     assert done.returncode == 2
     assert "no linear layer with one output at its end" in done.stderr
     assert not (tmp_path / "runs/smoke").exists()
+
+
+def test_tracked_metrics_hold_the_three_classes(three: tuple[RunFolder, str]) -> None:
+    record = next(found for found in three[0].records() if (found.architecture, found.fold) == ("test_resnet", 0))
+    tracked = final_metrics(three[0], record)
+    test = pd.read_csv(three[0].predictions_path("test_resnet", 0)).query("split == 'test'")
+    shares = test[COLUMNS].to_numpy() / test[COLUMNS].to_numpy().sum(axis=1, keepdims=True)
+    macro = metrics.roc_auc_score(test["class_label"], shares, multi_class="ovr")
+    assert tracked["test_macro_auc"] == pytest.approx(macro)
+    assert 0 <= tracked["test_macro_f1"] <= 1

@@ -14,6 +14,8 @@ from pneumobench.metrics.operating_point import (
     Confusion,
     confusion_at,
     confusion_metrics,
+)
+from pneumobench.metrics.thresholds import (
     threshold_best,
     threshold_for_cost,
     threshold_for_sensitivity,

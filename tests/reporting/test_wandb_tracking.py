@@ -22,8 +22,9 @@ from sklearn.metrics import matthews_corrcoef, recall_score, roc_auc_score
 
 from pneumobench.files import write_text
 from pneumobench.reporting import wandb_tracking
+from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.reporting.tracking import NoTracking
-from pneumobench.reporting.wandb_tracking import WandbTracking, final_metrics, suite_config, tracker_for
+from pneumobench.reporting.wandb_tracking import WandbTracking, suite_config, tracker_for
 from pneumobench.results.record import read_record
 from pneumobench.results.store import RunFolder
 from pneumobench.suite import ArchitectureSpec, DataSpec, LoggingSpec, Suite

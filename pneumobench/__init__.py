@@ -14,18 +14,18 @@ if TYPE_CHECKING:
         build_architecture,
         register_architecture,
     )
-    from pneumobench.runner import run
-    from pneumobench.suite import Suite
-    from pneumobench.suite_reader import load_suite
+    from pneumobench.runs.run import run
+    from pneumobench.suite.reader import load_suite
+    from pneumobench.suite.spec import Suite
 
 _HOMES = {
     "Architecture": "pneumobench.architectures",
     "HeatMapLayer": "pneumobench.architectures",
     "build_architecture": "pneumobench.architectures",
     "register_architecture": "pneumobench.architectures",
-    "Suite": "pneumobench.suite",
-    "load_suite": "pneumobench.suite_reader",
-    "run": "pneumobench.runner",
+    "Suite": "pneumobench.suite.spec",
+    "load_suite": "pneumobench.suite.reader",
+    "run": "pneumobench.runs.run",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """`python -m pneumobench`."""
 
-from pneumobench.cli import entry
+from pneumobench.cli.main import entry
 
 if __name__ == "__main__":
     entry()

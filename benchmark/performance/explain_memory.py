@@ -24,11 +24,11 @@ import torch
 from pneumobench.architectures import build_architecture
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
 from pneumobench.attributions.methods import attribution_method, method_names
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.pixel_cache import cached_films
 from pneumobench.files import write_text
-from pneumobench.radiographs.audit import read_radiographs
-from pneumobench.radiographs.pixel_cache import cached_films
-from pneumobench.results.provenance import machine, software_versions
-from pneumobench.suite import DataSpec, PhantomSpec, Suite
+from pneumobench.records.provenance import machine, software_versions
+from pneumobench.suite.spec import DataSpec, PhantomSpec, Suite
 
 PHANTOMS = 64  # films are drawn once and explained again and again
 MIB = 2**20

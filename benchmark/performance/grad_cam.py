@@ -26,17 +26,17 @@ from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.attributions.explain import EXPLAINED_TOGETHER
 from pneumobench.attributions.grad_cam import choose_layer, grad_cam, positive_heat
 from pneumobench.attributions.inspection import inspected
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.index import problem_error
+from pneumobench.datasets.pixel_cache import cached_films
 from pneumobench.errors import PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.radiographs.audit import read_radiographs
-from pneumobench.radiographs.index import problem_error
-from pneumobench.radiographs.pixel_cache import cached_films
-from pneumobench.results.provenance import machine, software_versions
-from pneumobench.suite import DataSpec, PhantomSpec, Suite
-from pneumobench.suite_files import suite_path
-from pneumobench.suite_reader import load_suite
+from pneumobench.records.provenance import machine, software_versions
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.shipped import suite_path
+from pneumobench.suite.spec import DataSpec, PhantomSpec, Suite
 
 GOAL = 1.5
 

@@ -38,10 +38,10 @@ from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.attributions.lime import LimeSettings, explain_film
 from pneumobench.errors import DataError, PneumobenchError
 from pneumobench.files import write_text
+from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import film_to_square
-from pneumobench.radiographs.phantoms import make_phantoms
-from pneumobench.results.provenance import machine, software_versions
+from pneumobench.records.provenance import machine, software_versions
 
 ENOUGH = 0.9  # rank correlation with the reference that counts as an answer
 PACKAGE_BATCH = 10  # the default of the package

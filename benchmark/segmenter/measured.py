@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
 from pneumobench.lungs.crop import lung_box
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.quality import QualityBounds, check_lungs
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs
 from pneumobench.radiographs.geometry import cropped
-from pneumobench.radiographs.index import Index
 
 
 @dataclass(frozen=True, kw_only=True)

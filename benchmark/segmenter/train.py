@@ -26,6 +26,10 @@ from model_card import model_card
 from numpy.typing import NDArray
 
 from pneumobench.attributions.overlays import encode_png
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.folds import make_folds
+from pneumobench.datasets.index import Index, problem_error
+from pneumobench.datasets.pixel_cache import cached_films
 from pneumobench.errors import PneumobenchError, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.lungs.masks import LungMasks, lung_masks
@@ -42,11 +46,7 @@ from pneumobench.lungs.segmenter import (
     training_facts,
 )
 from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
-from pneumobench.radiographs.audit import read_radiographs
-from pneumobench.radiographs.folds import make_folds
-from pneumobench.radiographs.index import Index, problem_error
-from pneumobench.radiographs.pixel_cache import cached_films
-from pneumobench.suite import DataSpec, FoldSpec, Suite
+from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
 
 DESCRIPTIONS = Path(__file__).resolve().parent / "worst_films.yaml"
 CARD_NAME = "README.md"

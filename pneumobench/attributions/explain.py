@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pneumobench.architectures import Architecture
 from pneumobench.attributions.grad_cam import ChosenLayer, choose_layer, grad_cam, positive_heat
 from pneumobench.attributions.overlays import draw_overlay, encode_png
+from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.files import written_whole
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.radiographs.datamodule import FoldImages
 
 EXPLAINED_TOGETHER = 64  # films per pass; bounds memory
 METHOD = "gradcam"

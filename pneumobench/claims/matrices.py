@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.errors import SettingsError
-from pneumobench.metrics.operating_point import CONFUSION_METRICS
+from pneumobench.metrics.confusion import CONFUSION_METRICS
 
 Floats = NDArray[np.float64]
 METRICS: Final = (*CONFUSION_METRICS, "f1_normal", "macro_f1", "negative_predictive_value")

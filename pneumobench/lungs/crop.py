@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
 from pneumobench.lungs.masks import BOX_COLUMNS, BOX_ROWS
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import CropBox
-from pneumobench.radiographs.index import Index
 
 Crop = Literal["none", "fixed", "adaptive"]
 MARGIN: Final = 0.05  # of height and width, on each side of the lungs; the model card says what is cut off with it

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
+from pneumobench.datasets.pixel_cache import cached_squares, content_key, crop_key
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, mask_to_square
-from pneumobench.radiographs.index import Index
-from pneumobench.radiographs.pixel_cache import cached_squares, content_key, crop_key
 
 MaskTier = Literal["drawn", "segmented", "box"]
 # rows 15-90 %, columns 20-80 %: the published fixed lung crop, 45 % of the image

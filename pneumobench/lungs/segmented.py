@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
+from pneumobench.datasets.pixel_cache import cached_chunks, cached_films
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality, check_lungs, read_bounds
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, load_network, segment_lungs
 from pneumobench.radiographs.geometry import GEOMETRY
-from pneumobench.radiographs.index import Index
-from pneumobench.radiographs.pixel_cache import cached_chunks, cached_films
 
 SEGMENTED_SIDE_PX: Final = 224  # side of the masks that the segmenter learnt from; nothing finer is known
 SEGMENTER_VERSION: Final = 1  # part of the cache key: raise it when masks or their check change with equal weights

@@ -24,17 +24,7 @@ if TYPE_CHECKING:
         resamples_for,
         top_group,
     )
-    from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve
-    from pneumobench.metrics.intervals import (
-        Interval,
-        area_under_roc_interval,
-        bootstrap_interval,
-        confusion_metric_intervals,
-        mean_interval,
-        patient_weights,
-    )
-    from pneumobench.metrics.lung_attention import LungAttention, lung_attention_ratio
-    from pneumobench.metrics.operating_point import (
+    from pneumobench.metrics.confusion import (
         Confusion,
         accuracy,
         balanced_accuracy,
@@ -46,40 +36,50 @@ if TYPE_CHECKING:
         recall,
         specificity,
     )
+    from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve
+    from pneumobench.metrics.intervals import (
+        Interval,
+        area_under_roc_interval,
+        bootstrap_interval,
+        confusion_metric_intervals,
+        mean_interval,
+        patient_weights,
+    )
+    from pneumobench.metrics.lung_attention import LungAttention, lung_attention_ratio
     from pneumobench.metrics.thresholds import threshold_for_sensitivity, threshold_for_specificity, threshold_youden
 
 _MODULE_OF = {
     "AucComparison": "comparison",
     "AucDifference": "comparison",
-    "Confusion": "operating_point",
+    "Confusion": "confusion",
     "Interval": "intervals",
     "LungAttention": "lung_attention",
-    "accuracy": "operating_point",
+    "accuracy": "confusion",
     "apply_temperature": "calibration",
     "area_under_roc": "discrimination",
     "area_under_roc_interval": "intervals",
     "average_precision": "discrimination",
-    "balanced_accuracy": "operating_point",
+    "balanced_accuracy": "confusion",
     "bootstrap_interval": "intervals",
     "brier_score": "calibration",
     "calibration_slope_intercept": "calibration",
-    "confusion_at": "operating_point",
+    "confusion_at": "confusion",
     "confusion_metric_intervals": "intervals",
-    "confusion_metrics": "operating_point",
+    "confusion_metrics": "confusion",
     "expected_calibration_error": "calibration",
-    "f1": "operating_point",
+    "f1": "confusion",
     "fit_temperature": "calibration",
     "holm": "comparison",
     "lung_attention_ratio": "lung_attention",
-    "mcc": "operating_point",
+    "mcc": "confusion",
     "mean_interval": "intervals",
     "paired_auc_differences": "comparison",
     "patient_weights": "intervals",
-    "precision": "operating_point",
-    "recall": "operating_point",
+    "precision": "confusion",
+    "recall": "confusion",
     "resamples_for": "comparison",
     "roc_curve": "discrimination",
-    "specificity": "operating_point",
+    "specificity": "confusion",
     "threshold_for_sensitivity": "thresholds",
     "threshold_for_specificity": "thresholds",
     "threshold_youden": "thresholds",

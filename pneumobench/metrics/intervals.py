@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.operating_point import CONFUSION_METRICS
+from pneumobench.metrics.confusion import CONFUSION_METRICS
 from pneumobench.metrics.validation import (
     Booleans,
     Floats,

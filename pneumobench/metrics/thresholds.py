@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.operating_point import CONFUSION_METRICS
+from pneumobench.metrics.confusion import CONFUSION_METRICS
 from pneumobench.metrics.validation import Booleans, Floats, Integers, checked_scores, require_both_classes
 
 

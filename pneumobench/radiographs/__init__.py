@@ -1,1 +1,1 @@
-"""radiographs."""
+"""One radiograph: file formats, DICOM, gray levels, geometry and augmentation."""

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.training_spec import AugmentationSpec
+from pneumobench.suite.training import AugmentationSpec
 
 
 class Augmentation:

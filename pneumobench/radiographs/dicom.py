@@ -21,12 +21,8 @@ from pydicom.uid import (
     JPEGLSTransferSyntaxes,
 )
 
-from pneumobench.radiographs.formats import (
-    check_pixel_count,
-    levels_to_uint8,
-    percentiles_to_uint8,
-    unreadable,
-)
+from pneumobench.radiographs.gray_levels import levels_to_uint8, percentiles_to_uint8
+from pneumobench.radiographs.refusals import check_pixel_count, unreadable
 
 # the only tags that are parsed: patient, institution and device stay unread, so that no error can show them
 PARSED_TAGS = [

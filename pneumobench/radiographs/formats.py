@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumobench.errors import UnreadableImageError
+from pneumobench.radiographs.gray_levels import percentiles_to_uint8
+from pneumobench.radiographs.refusals import MAX_PIXELS, check_pixel_count, unreadable
 
 # what a folder is searched for; a table may also name files without a suffix, since the content decides
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
-# a 43 x 35 cm film at 0.1 mm has 15 M; below the size at which Pillow warns by itself
-MAX_PIXELS = 80_000_000
 MAX_FILE_BYTES = 512 * 2**20  # an uncompressed 16-bit film of MAX_PIXELS and its header fit three times
-WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of a film that names none
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -101,47 +99,6 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
     if path.suffix.lower() in {".dcm", ".dicom"} and kind is None:
         found = "not a DICOM file: the mark DICM is missing at byte 128"
     raise unreadable(path, found, "export the film as JPEG, PNG or DICOM (part 10 file)")
-
-
-def unreadable(path: Path, found: str, remedy: str) -> UnreadableImageError:
-    """Return the error for one file: what was found in it and what to do."""
-    return UnreadableImageError(f"{path}: {found}; {remedy}.")
-
-
-def check_pixel_count(path: Path, width: int, height: int) -> None:
-    """Refuse a film that its header declares too large, before memory is taken for it.
-
-    Raises:
-        UnreadableImageError: more than MAX_PIXELS, or no pixel at all.
-    """
-    if width <= 0 or height <= 0:
-        raise unreadable(path, f"the header declares {width} x {height} pixels", "export the film again")
-    if width * height > MAX_PIXELS:
-        raise unreadable(
-            path,
-            f"the header declares {width} x {height} pixels, at most {MAX_PIXELS:,} are read",
-            "export the film at its native size, or remove the file if it is no film",
-        )
-
-
-def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Map `low` to 0 and `high` to 255 linearly, clipped and rounded; works for `low` > `high` too."""
-    scaled = (levels.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.asarray(np.rint(np.clip(scaled, 0.0, 255.0)), dtype=np.uint8)
-
-
-def percentiles_to_uint8(levels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Map the 1st to 99th percentile to 0 to 255; a film of one single level becomes black.
-
-    >>> percentiles_to_uint8(np.arange(101)).max()
-    np.uint8(255)
-    """
-    low, high = np.percentile(levels, WINDOW_PERCENTILES)
-    if low == high:  # nearly all of the film has one level: use everything there is
-        low, high = levels.min(), levels.max()
-    if low == high:
-        return np.zeros(levels.shape, dtype=np.uint8)
-    return levels_to_uint8(levels, float(low), float(high))
 
 
 def _read_jpeg(path: Path, content: bytes) -> NDArray[np.uint8]:

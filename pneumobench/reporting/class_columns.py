@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from pneumobench.leaderboard.board import Row
+from pneumobench.leaderboard.three_classes import ThreeClassScores
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import Column
-from pneumobench.results.leaderboard import Row
-from pneumobench.results.three_classes import ThreeClassScores
-from pneumobench.suite import CLASSES
+from pneumobench.suite.spec import CLASSES
 
 THREE_CLASS_WORDS: Final = (
     "The class with the largest probability is called. Macro = mean over the three classes. The second AUC asks "

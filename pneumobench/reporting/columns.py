@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pneumobench.leaderboard.board import CostSummary, Row
+from pneumobench.leaderboard.lung_attention import AttentionSummary
+from pneumobench.leaderboard.scores import Scores
 from pneumobench.metrics.intervals import Interval
-from pneumobench.results.leaderboard import CostSummary, Row
-from pneumobench.results.lung_attention import AttentionSummary
-from pneumobench.results.scores import Scores
 
 NOTHING: Final = "–"  # shown where a number does not exist
 

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.files import write_text
+from pneumobench.leaderboard.external import ExternalScore
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number
-from pneumobench.results.external import ExternalScore
 
 HEADINGS: Final = (
     "Architecture", "AUC [95 %]", "single networks", "own data", "drop [95 %]", "Accuracy", "Recall", "Specificity",

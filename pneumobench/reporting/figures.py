@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.metrics.discrimination import roc_curve
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import main_attention, number
-from pneumobench.results.leaderboard import Leaderboard, Row
 
 COLOURS: Final = 7  # Okabe-Ito hues in page.css that stay apart for colour-blind readers
 SIDE: Final = 300.0  # units of the square ROC panels

@@ -6,15 +6,15 @@ import dataclasses
 import math
 from typing import Final
 
+from pneumobench.leaderboard.lung_attention import explained_rows
+from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
+from pneumobench.leaderboard.three_classes import class_probabilities
 from pneumobench.metrics import multiclass
+from pneumobench.metrics.confusion import confusion_at, confusion_metrics
 from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.metrics.operating_point import confusion_at, confusion_metrics
-from pneumobench.results.lung_attention import explained_rows
-from pneumobench.results.record import JobRecord
-from pneumobench.results.scores import DEFAULT_THRESHOLD
-from pneumobench.results.store import RunFolder
-from pneumobench.results.three_classes import class_probabilities
-from pneumobench.suite import CLASSES
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.spec import CLASSES
 
 REPORTED_AT_HALF: Final = ("accuracy", "f1", "mcc", "recall", "specificity")
 

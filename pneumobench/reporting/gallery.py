@@ -1,114 +1,76 @@
-"""Heat maps over radiographs, read from the jobs' folders for the page."""
+"""The pages of a run's gallery: one of mean maps, and one of errors for every network."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
-from pneumobench.errors import RecordError
-from pneumobench.reporting.columns import number
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.store import RunFolder
+from pneumobench.files import write_text
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.overlays import OUTCOME_WORDS
+from pneumobench.reporting.page import page_environment
 
-FILE_PATTERN: Final = re.compile(r"\d{2,4}-(tp|fn|fp|tn)\.png")
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-PNG_BYTES_MAX: Final = 1_000_000  # a 224 px overlay is about 80 kB; the page has to stay light
-SHOWN_OF_OUTCOME: Final = 3  # films of each outcome and architecture
-OUTCOME_WORDS: Final = {
-    "fn": "missed pneumonia",
-    "fp": "false alarm",
-    "tp": "pneumonia found",
-    "tn": "normal, called normal",
-}  # errors first: they teach more
+INDEX_NAME = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overlay:
-    """One heat map over one film. `source` is a data URI; captions carry no name of a film or patient."""
+class ErrorFilm:
+    """A film that a network called wrongly.
 
+    Args:
+        picture: its panel, relative to the gallery folder.
+        outcome: fn or fp.
+        image_id: name of the film.
+        subtype: bacteria, virus, normal, or empty.
+        fold: fold whose network called it.
+        probability: what the network said.
+        error: how wrong it was: the distance of its logit from 0.
+    """
+
+    picture: str
     outcome: str
-    words: str
+    image_id: str
+    subtype: str
     fold: int
-    probability: str
-    lar: str
-    source: str
+    probability: float
+    error: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class GalleryRow:
-    """The heat maps of one architecture."""
+class GalleryNetwork:
+    """The pictures of one network over all its folds.
+
+    Args:
+        architecture: its name.
+        folds: folds whose networks were drawn.
+        errors: wrongly called films, the worst first.
+        means: picture of the mean maps, relative to the gallery folder; None = no film has a lung mask.
+    """
 
     architecture: str
-    overlays: tuple[Overlay, ...]
+    folds: tuple[int, ...]
+    errors: tuple[ErrorFilm, ...]
+    means: str | None
+
+    def of_outcome(self, outcome: str) -> list[ErrorFilm]:
+        """Return the errors of one kind, fn or fp."""
+        return [film for film in self.errors if film.outcome == outcome]
 
 
-def read_gallery(folder: RunFolder, board: Leaderboard) -> tuple[GalleryRow, ...]:
-    """Read a few overlays of every outcome of every architecture, from as many folds as possible.
-
-    Raises:
-        RecordError: overlays.json is damaged, or names a file that is not a PNG beside it.
-    """
-    gallery = []
-    for row in board.rows:
-        entries = [(fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)]
-        chosen: list[Overlay] = []
-        for outcome, words in OUTCOME_WORDS.items():
-            place_in_fold: dict[int, int] = {}
-            ordered = []
-            for fold, entry in entries:
-                if entry["outcome"] == outcome:
-                    place_in_fold[fold] = place_in_fold.get(fold, -1) + 1
-                    ordered.append((place_in_fold[fold], fold, entry))
-            ordered.sort(key=lambda item: item[:2])
-            chosen += [
-                _overlay(folder.attributions_folder(row.architecture, fold), fold, entry, words)
-                for _, fold, entry in ordered[:SHOWN_OF_OUTCOME]
-            ]
-        if chosen:
-            gallery.append(GalleryRow(architecture=row.architecture, overlays=tuple(chosen)))
-    return tuple(gallery)
-
-
-def _entries(folder: RunFolder, architecture: str, fold: int) -> list[dict[str, Any]]:
-    path = folder.attributions_folder(architecture, fold) / "overlays.json"
-    if not path.is_file():
-        return []
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        for entry in entries:
-            outcome = FILE_PATTERN.fullmatch(entry["file"])
-            lar_is_right = entry["lar"] is None or 0 <= float(entry["lar"]) <= 1 + 1e-6
-            if outcome is None or outcome[1] != entry["outcome"] or not lar_is_right:
-                raise ValueError(f"entry {entry!r}")
-            float(entry["probability"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise RecordError(
-            f"{path}: found no list of overlays ({error}), expected file (NN-OUTCOME.png), outcome, "
-            "probability and lar of each. Delete the folder attributions to leave these films out."
-        ) from error
-    return list(entries)
-
-
-def _overlay(folder: Path, fold: int, entry: dict[str, Any], words: str) -> Overlay:
-    path = folder / entry["file"]
-    try:
-        data = path.read_bytes() if path.stat().st_size <= PNG_BYTES_MAX else b""
-    except OSError:
-        data = b""
-    if not data.startswith(PNG_SIGNATURE):
-        raise RecordError(
-            f"{path}: found no PNG image of at most {PNG_BYTES_MAX:,} bytes, expected the overlay that "
-            "overlays.json names. Bring it back or explain the job again."
-        )
-    return Overlay(
-        outcome=entry["outcome"],
-        words=words,
-        fold=fold,
-        probability=number(float(entry["probability"]), 2),
-        lar=number(None if entry["lar"] is None else float(entry["lar"]), 2),
-        source="data:image/png;base64," + base64.b64encode(data).decode("ascii"),
-    )
+def write_gallery_pages(folder: RunFolder, suite: str, networks: Sequence[GalleryNetwork]) -> Path:
+    """Write `gallery/index.html` and `gallery/ARCHITECTURE.html` and return the first."""
+    environment = page_environment()
+    leaderboard = folder.leaderboard / INDEX_NAME
+    shared = {
+        "suite": suite,
+        "outcome_words": OUTCOME_WORDS,
+        "leaderboard": os.path.relpath(leaderboard, folder.gallery) if leaderboard.is_file() else None,
+    }
+    for network in networks:
+        page = environment.get_template("errors.html.j2").render(network=network, **shared)
+        write_text(folder.gallery / f"{network.architecture}.html", page)
+    index = folder.gallery / INDEX_NAME
+    write_text(index, environment.get_template("means.html.j2").render(networks=networks, **shared))
+    return index

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumobench.files import write_text
-from pneumobench.reporting.gallery import read_gallery
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.markdown import leaderboard_markdown
+from pneumobench.reporting.overlays import read_gallery
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.ranking import rank_run
-from pneumobench.results.store import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pneumobench.leaderboard.board import Leaderboard, Row
+from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import (
     BLANKED,
@@ -37,9 +39,7 @@ from pneumobench.reporting.words import (
     weights_notice,
     weights_words,
 )
-from pneumobench.results.leaderboard import Leaderboard, Row
-from pneumobench.results.lung_attention import OUTCOMES
-from pneumobench.suite import CLASSES
+from pneumobench.suite.spec import CLASSES
 
 
 def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:

@@ -11,11 +11,11 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.reporting import class_columns, columns, figures, words
-from pneumobench.reporting.gallery import GalleryRow
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.lung_attention import OUTCOMES
-from pneumobench.suite import CLASSES
+from pneumobench.reporting.overlays import GalleryRow
+from pneumobench.suite.spec import CLASSES
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.files import write_text
+from pneumobench.leaderboard.reproduction import Reproduction
 from pneumobench.reporting.columns import NOTHING, interval_text, number
-from pneumobench.results.reproduction import Reproduction
 
 HEADINGS: Final = ("System", "Metric", "Printed", "Reproduced [95 %]", "Printed numbers")
 MEANING: Final = (

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pneumobench.results.record import JobRecord
+from pneumobench.records.job_record import JobRecord
 
 
 def duration(seconds: float) -> str:

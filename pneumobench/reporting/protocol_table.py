@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.files import write_text
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect
 from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.reporting.words import data_words, weights_notice
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.protocol_effect import REFERENCE, ProtocolEffect
-from pneumobench.suite import CONTROL_PREFIX
+from pneumobench.suite.spec import CONTROL_PREFIX
 
 HEADINGS = ("architecture", "protocol", "films tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (

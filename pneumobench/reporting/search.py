@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pneumobench.records.search_trials import SearchTrial, best_first, written_value
 from pneumobench.reporting.progress import duration
-from pneumobench.results.search_trials import SearchTrial, best_first, written_value
 
 SHOWN_TRIALS = 10
 

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.files import canonical_json
+from pneumobench.leaderboard.board import Leaderboard, Row
+from pneumobench.leaderboard.lung_attention import OUTCOMES
+from pneumobench.leaderboard.scores import OperatingPoint, Scores
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
 from pneumobench.reporting.columns import BLANKED, main_attention
-from pneumobench.results.leaderboard import Leaderboard, Row
-from pneumobench.results.lung_attention import OUTCOMES
-from pneumobench.results.scores import OperatingPoint, Scores
 
 LEADERBOARD_FORMAT: Final = 2
 DECIMALS: Final = 6  # of every fraction in the files: finer than any interval here, coarser than platform noise

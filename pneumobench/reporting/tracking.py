@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from pneumobench.results.record import JobRecord
-from pneumobench.results.store import RunFolder
-from pneumobench.suite import Suite
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.spec import Suite
 
 
 class Tracker(Protocol):

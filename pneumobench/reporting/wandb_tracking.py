@@ -19,12 +19,12 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.final_metrics import final_metrics
-from pneumobench.reporting.gallery import FILE_PATTERN, OUTCOME_WORDS
+from pneumobench.reporting.overlays import FILE_PATTERN, OUTCOME_WORDS
 from pneumobench.reporting.tracking import NoTracking, Tracker
-from pneumobench.results.record import JobRecord
-from pneumobench.results.store import RunFolder
-from pneumobench.suite import Suite
+from pneumobench.suite.spec import Suite
 
 LAST_WAIT_SECONDS: Final = 15.0  # all that a suite ever waits for W&B, once, after its last job
 INTERRUPTED_WAIT_SECONDS: Final = 1.0  # the same after Ctrl-C, which has to end the process within 5 s

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pneumobench.results.explained import MethodSummary
-from pneumobench.results.leaderboard import Ensemble, Leaderboard, Row
-from pneumobench.results.record import CONTROL_ORIGIN
-from pneumobench.results.scores import MISS_COST
+from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
+from pneumobench.leaderboard.checks import MethodSummary
+from pneumobench.leaderboard.scores import MISS_COST
+from pneumobench.records.job_record import CONTROL_ORIGIN
 
 BLANKED_WORDS: Final = (
     "AUC out of fold on the films that have a lung mask, with its 95 % interval over patients. A network that scores "

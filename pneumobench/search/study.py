@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_text
-from pneumobench.results.run_state import is_claimed
-from pneumobench.results.search_trials import SearchTrial
-from pneumobench.search_space import Choices, Space
-from pneumobench.suite import SearchSpec
+from pneumobench.records.run_state import is_claimed
+from pneumobench.records.search_trials import SearchTrial
+from pneumobench.suite.search_space import Choices, Space
+from pneumobench.suite.spec import SearchSpec
 
 HEARTBEAT_S: Final = 30
 # trials of this machine are known to be dead by their lock at once; this is for other machines and must outlast a

@@ -16,14 +16,14 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from optuna_integration import PyTorchLightningPruningCallback
 
-from pneumobench.bench import Bench
+from pneumobench.datasets.datamodule import FoldImages
+from pneumobench.datasets.folds import Part
 from pneumobench.errors import DivergedError
-from pneumobench.job import fold_data
-from pneumobench.networks import build_network
-from pneumobench.radiographs.datamodule import FoldImages
-from pneumobench.radiographs.folds import Part
-from pneumobench.results.store import FOLD_PREFIX
-from pneumobench.suite import Suite
+from pneumobench.records.run_folder import FOLD_PREFIX
+from pneumobench.runs.context import Bench
+from pneumobench.runs.networks import build_network
+from pneumobench.runs.train_job import fold_data
+from pneumobench.suite.spec import Suite
 from pneumobench.training.fit import EpochReport, fit, remove_training_files
 
 HIDDEN = -1  # label of a film that a search may not see

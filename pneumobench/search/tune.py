@@ -15,18 +15,18 @@ from rich.console import Console
 
 from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names, load_plugin_file
-from pneumobench.bench import Bench, open_data
 from pneumobench.errors import DivergedError, SettingsError
 from pneumobench.files import canonical_json, sha256_of_text, write_text
-from pneumobench.job import reason_of
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.run_state import claim_folder, waited_for
+from pneumobench.records.search_trials import SearchTrial, best_first, write_trials
 from pneumobench.reporting.search import SearchProgress
-from pneumobench.results.run_state import claim_folder, waited_for
-from pneumobench.results.search_trials import SearchTrial, best_first, write_trials
-from pneumobench.results.store import RunFolder
+from pneumobench.runs.context import Bench, open_data
+from pneumobench.runs.train_job import reason_of
 from pneumobench.search import study as studies
 from pneumobench.search.trial import tidy, train_trial
-from pneumobench.search_space import Choices, Space, read_space, with_values
-from pneumobench.suite import NAME_RULE, SearchSpec, Suite, is_name
+from pneumobench.suite.search_space import Choices, Space, read_space, with_values
+from pneumobench.suite.spec import NAME_RULE, SearchSpec, Suite, is_name
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import TERMINATED, quiet_lightning
 

@@ -14,11 +14,11 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, MulticlassA
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.head import head_names
+from pneumobench.datasets.datamodule import Batch
 from pneumobench.errors import DivergedError
-from pneumobench.radiographs.datamodule import Batch
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.fine_tuning import FineTuning
 from pneumobench.training.losses import PneumoniaLoss
-from pneumobench.training_spec import TrainingSpec
 
 
 class PneumoniaClassifier(lightning.LightningModule):

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
-from pneumobench.lungs.blanking import without_lungs
+from pneumobench.lungs.masked_regions import without_lungs
 from pneumobench.lungs.masks import LungMasks
-from pneumobench.radiographs.index import Index
-from pneumobench.suite import ControlName
+from pneumobench.suite.spec import ControlName
 
 THUMBNAIL_SIDE: Final = (
     12  # pixels: the heart, the diaphragm and the exposure survive, a lung field is four pixels wide

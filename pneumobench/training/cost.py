@@ -10,8 +10,8 @@ import torch
 from lightning.fabric import Fabric
 
 from pneumobench.errors import SettingsError
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.fit import memory_format
-from pneumobench.training_spec import TrainingSpec
 
 
 def reset_peak_memory() -> None:

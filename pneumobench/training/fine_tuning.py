@@ -14,7 +14,7 @@ from torch import nn
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.head import head_names
-from pneumobench.training_spec import FineTuningSpec
+from pneumobench.suite.training import FineTuningSpec
 
 HEAD_RANK = 0  # ranks count from the top: the head, then the last block, and so on down to the stem
 

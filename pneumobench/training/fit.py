@@ -21,11 +21,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures import Architecture
+from pneumobench.datasets.datamodule import FoldDataModule
 from pneumobench.files import write_text, written_whole
-from pneumobench.radiographs.datamodule import FoldDataModule
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint
 from pneumobench.training.classifier import PneumoniaClassifier
-from pneumobench.training_spec import TrainingSpec
 
 HISTORY = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE, BEST_FILE = "resume.ckpt", "best.ckpt"

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
-from pneumobench.training_spec import TrainingSpec
+from pneumobench.suite.training import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)

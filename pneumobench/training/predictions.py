@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import pneumonia_logits
-from pneumobench.radiographs.datamodule import Batch
+from pneumobench.datasets.datamodule import Batch
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.fit import memory_format
-from pneumobench.training_spec import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)

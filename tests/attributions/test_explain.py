@@ -9,8 +9,8 @@ import numpy as np
 from pneumobench.architectures import build_architecture
 from pneumobench.attributions.explain import explain_rows, rows_to_explain, write_gallery
 from pneumobench.attributions.overlays import OVERLAY_SIDE_PX, draw_overlay
+from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.lungs.masks import LungMasks, fixed_lung_box
-from pneumobench.radiographs.datamodule import FoldImages
 
 
 def _images(count: int = 30, side_px: int = 32) -> FoldImages:

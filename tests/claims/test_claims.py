@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from pneumobench.claims.checker import Claim, Verdict, check_claim
 from pneumobench.claims.matrices import METRICS, Matrix, matching, metric_of, read_reported
 from pneumobench.claims.reader import read_claims
-from pneumobench.cli import main
+from pneumobench.cli.main import main
 from pneumobench.errors import SettingsError
 
 PAPERS = Path(__file__).resolve().parents[2] / "benchmark" / "papers"

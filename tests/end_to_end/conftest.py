@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from pneumobench.architectures import registry
-from pneumobench.results.store import RunFolder
+from pneumobench.records.run_folder import RunFolder
 from tests.end_to_end.commands import pneumobench
 
 TEN_LINE_PLUGIN = """\

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumobench.cli import main
+from pneumobench.cli.main import main
 
 
 def _film(path: Path, seed: int) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pneumobench.cli import main
-from pneumobench.radiographs.phantoms import make_phantoms
-from pneumobench.results.store import RunFolder
-from tests.radiographs.published_sets import write_rsna
+from pneumobench.cli.main import main
+from pneumobench.phantoms.dataset import make_phantoms
+from pneumobench.records.run_folder import RunFolder
+from tests.datasets.published_sets import write_rsna
 
 
 @pytest.fixture

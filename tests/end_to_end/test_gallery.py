@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pneumobench.cli import main
+from pneumobench.cli.main import main
 from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
-from pneumobench.film_job import prepare_film
 from pneumobench.lungs.crop import FIXED_BOX
-from pneumobench.questions import Questions, draw_gallery, explain_image
 from pneumobench.radiographs.geometry import cropped, film_to_square
-from pneumobench.reporting.film_answers import film_table
-from pneumobench.results.store import RunFolder
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.image_answers import film_table
+from pneumobench.runs.explain_image import prepare_film
+from pneumobench.runs.questions import Questions, draw_gallery, explain_image
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())

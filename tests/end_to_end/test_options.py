@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumobench.cli import main
-from pneumobench.results.store import RunFolder
+from pneumobench.cli.main import main
+from pneumobench.records.run_folder import RunFolder
 
 SMALL = ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.checked_images_per_fold", "0"]
 

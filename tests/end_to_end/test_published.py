@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pneumobench.datasets.folds import check_folds, read_folds
+from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import LeakError, RecordError
 from pneumobench.files import sha256_of_file
-from pneumobench.radiographs.folds import check_folds, read_folds
-from pneumobench.radiographs.index import Index, read_index_table
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.leaderboard import write_leaderboard
-from pneumobench.results.store import RunFolder
 from tests.end_to_end.commands import REPOSITORY
 
 PUBLISHED = sorted(path.parent for path in (REPOSITORY / "leaderboard").glob("*/folds.json"))

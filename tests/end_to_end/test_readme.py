@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pneumobench.cli import main
-from pneumobench.cli_options import command_parser
-from pneumobench.radiographs.cards import card_names, card_path, read_card
-from pneumobench.radiographs.phantoms import make_phantoms
-from pneumobench.suite_files import suite_names, suite_path
-from pneumobench.suite_reader import load_suite
+from pneumobench.cli.main import main
+from pneumobench.cli.options import command_parser
+from pneumobench.datasets.cards import card_names, card_path, read_card
+from pneumobench.phantoms.dataset import make_phantoms
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.shipped import suite_names, suite_path
 from tests.end_to_end.commands import REPOSITORY
 
 NEEDS_NETWORK = {"download"}  # parsed only; tests/radiographs/test_download.py runs it against a local server

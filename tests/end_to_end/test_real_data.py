@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pneumobench.cli import main
-from pneumobench.lungs.blanking import BLANKINGS
+from pneumobench.cli.main import main
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.lungs.masked_regions import BLANKINGS
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.radiographs.audit import read_radiographs
-from pneumobench.radiographs.pixel_cache import cached_films
-from pneumobench.results.explanations import read_explanations
-from pneumobench.results.store import RunFolder
-from pneumobench.suite import ControlName, DataSpec, Suite
+from pneumobench.records.explanation_record import read_explanations
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.spec import ControlName, DataSpec, Suite
 from pneumobench.training.controls import control_features, fit_control
 from pneumobench.training.predictions import probability_of
 

@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from pneumobench.cli import main
+from pneumobench.cli.main import main
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.job_record import write_record
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.final_metrics import final_metrics
-from pneumobench.results.ranking import rank_run
-from pneumobench.results.record import write_record
-from pneumobench.results.store import RunFolder
+from tests.datasets.published_sets import write_rsna
 from tests.end_to_end.commands import pneumobench
-from tests.radiographs.published_sets import write_rsna
 
 CLASSES = ["normal", "bacterial", "viral"]
 COLUMNS = [f"probability_{name}" for name in CLASSES]

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from pneumobench.cli import main
-from pneumobench.results.run_state import is_claimed
-from pneumobench.suite_files import suite_path
-from pneumobench.suite_reader import load_suite
+from pneumobench.cli.main import main
+from pneumobench.records.run_state import is_claimed
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.shipped import suite_path
 from tests.end_to_end.commands import REPOSITORY, pneumobench, start
 from tests.end_to_end.test_run import HELD_PLUGIN
 

@@ -38,7 +38,7 @@ def test_an_installed_package_finds_its_suites(wheel: Path, tmp_path: Path) -> N
         "import sys\n"
         "sys.path[:] = [sys.argv[1], *(path for path in sys.path if path != sys.argv[2])]  # not the checkout\n"
         "import pneumobench\n"
-        "from pneumobench.suite_files import suite_names, suite_path\n"
+        "from pneumobench.suite.shipped import suite_names, suite_path\n"
         "assert pneumobench.__file__.startswith(sys.argv[1]), pneumobench.__file__\n"
         "print(','.join(suite_names())); print(suite_path('smoke'))"
     )

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from pneumobench.datasets.index import Index, open_images
+from pneumobench.datasets.listings import list_csv
 from pneumobench.lungs.quality import bounds_of
 from pneumobench.lungs.segmenter import LungUNet, save_network
 from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
-from pneumobench.radiographs.index import Index, open_images
-from pneumobench.radiographs.listings import list_csv
-from pneumobench.radiographs.phantoms import make_phantoms
+from pneumobench.phantoms.dataset import make_phantoms
 
 TRAINING_EPOCHS = 8
 

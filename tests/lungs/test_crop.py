@@ -6,7 +6,7 @@ import pytest
 from pneumobench.lungs.crop import FIXED_BOX, MARGIN, film_crop, lung_box
 from pneumobench.lungs.masks import fixed_lung_box
 from pneumobench.radiographs.geometry import cropped
-from tests.radiographs.tiny_sets import index_of
+from tests.datasets.tiny_sets import index_of
 
 
 def test_the_box_around_lungs_is_wider_by_the_margin_and_stays_in_the_film() -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.masks import fixed_lung_box, lung_masks, read_drawn_mask
 from pneumobench.lungs.quality import LungQuality
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import mask_to_square
-from pneumobench.radiographs.index import Index
-from tests.radiographs.tiny_sets import index_of
+from tests.datasets.tiny_sets import index_of
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_], *, bright: int = 255) -> Path:

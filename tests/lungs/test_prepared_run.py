@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pneumobench.bench import Bench, open_data
 from pneumobench.errors import SettingsError
 from pneumobench.lungs import segmented as segmented_module
-from pneumobench.results.store import RunFolder
-from pneumobench.suite import DataSpec, FoldSpec, PhantomSpec, Suite
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.runs.context import Bench, open_data
+from pneumobench.suite.spec import DataSpec, FoldSpec, PhantomSpec, Suite
 
 
 def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.quality import MEASURES, QualityBounds, bounds_of, check_lungs, measures_of, read_bounds
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs
-from pneumobench.radiographs.index import Index
 from tests.lungs.conftest import drawn_films
 
 

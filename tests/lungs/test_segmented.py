@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index, limit_images
+from pneumobench.datasets.pixel_cache import cached_films
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.lungs import segmented as segmented_module
 from pneumobench.lungs.crop import FIXED_BOX, film_crop
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
-from pneumobench.radiographs.index import Index, limit_images
-from pneumobench.radiographs.pixel_cache import cached_films
 
 
 @pytest.fixture(scope="module")

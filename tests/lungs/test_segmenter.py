@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.segmenter import (
     WEIGHTS_NAME,
@@ -18,7 +19,6 @@ from pneumobench.lungs.segmenter import (
     two_largest_parts,
 )
 from pneumobench.lungs.segmenter_training import DrawnFilms, dice_and_cross_entropy, train_segmenter
-from pneumobench.radiographs.index import Index
 from tests.lungs.conftest import drawn_films
 
 

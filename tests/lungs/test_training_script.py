@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pneumobench.declared import declared_folder
+from pneumobench.datasets.index import Index
 from pneumobench.lungs.quality import BOUNDS_NAME
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, training_facts
-from pneumobench.radiographs.index import Index
+from pneumobench.suite.shipped import declared_folder
 
 
 @pytest.fixture

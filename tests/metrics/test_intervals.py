@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from pneumobench.metrics import intervals
+from pneumobench.metrics.confusion import CONFUSION_METRICS
 from pneumobench.metrics.intervals import (
     area_under_roc_interval,
     bootstrap_interval,
@@ -21,7 +22,6 @@ from pneumobench.metrics.intervals import (
     percentile_interval,
     weighted_area_under_roc,
 )
-from pneumobench.metrics.operating_point import CONFUSION_METRICS
 
 
 def _films(patients: int = 60, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

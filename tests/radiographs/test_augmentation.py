@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumobench.radiographs.augmentation import Augmentation
-from pneumobench.training_spec import AugmentationSpec
+from pneumobench.suite.training import AugmentationSpec
 
 NONE = AugmentationSpec(horizontal_flip=0, rotation_deg=0, shift=0, scale=0, shear_deg=0, brightness=0, contrast=0)
 

@@ -18,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pneumobench.radiographs import formats
+from pneumobench.radiographs import gray_levels
 from pneumobench.radiographs.formats import read_gray
 from tests.radiographs.dicom_files import Levels, look_up_table, radiograph, ramp, written
 
@@ -139,7 +139,7 @@ def test_modality_table_comes_before_the_window(tmp_path: Path) -> None:
 def test_without_a_usable_window_the_percentiles_are_used(tmp_path: Path, tags: dict[str, Any]) -> None:
     levels = ramp(300, 3000)
     gray = read_gray(written(tmp_path, radiograph(levels, stored_bits=12, **tags)))
-    assert np.array_equal(gray, formats.percentiles_to_uint8(levels))
+    assert np.array_equal(gray, gray_levels.percentiles_to_uint8(levels))
     assert (gray.min(), gray.max()) == (0, 255)
 
 
@@ -148,7 +148,7 @@ def test_truncated_voi_table_falls_back_to_the_percentiles(tmp_path: Path) -> No
     table = look_up_table(np.arange(4096), 0, 12)
     table[0].add_new("LUTData", "OW", b"\0\1" * 100)  # struct.error inside the library
     gray = read_gray(written(tmp_path, radiograph(levels, stored_bits=12, VOILUTSequence=table)))
-    assert np.array_equal(gray, formats.percentiles_to_uint8(levels))
+    assert np.array_equal(gray, gray_levels.percentiles_to_uint8(levels))
 
 
 def test_eight_bit_levels_without_a_window_stay_as_they_are(tmp_path: Path) -> None:

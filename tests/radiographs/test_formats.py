@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumobench.errors import UnreadableImageError
-from pneumobench.radiographs.formats import (
-    IMAGE_SUFFIXES,
-    MAX_PIXELS,
-    levels_to_uint8,
-    percentiles_to_uint8,
-    read_gray,
-)
+from pneumobench.radiographs.formats import IMAGE_SUFFIXES, read_gray
+from pneumobench.radiographs.gray_levels import levels_to_uint8, percentiles_to_uint8
+from pneumobench.radiographs.refusals import MAX_PIXELS
 
 ORIENTATION = 0x0112
 

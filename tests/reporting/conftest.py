@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.results.conftest import fake_run_template, run
+from tests.leaderboard.conftest import fake_run_template, run
 
 __all__ = ["fake_run_template", "run"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pneumobench.errors import RecordError, SettingsError
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.leaderboard import write_leaderboard
-from pneumobench.results.store import RunFolder
 
 
 def test_all_files_are_written_twice_alike(run: RunFolder) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from pneumobench.errors import RecordError
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.figures import attention_plot, fold_plot, roc_panels
-from pneumobench.reporting.gallery import read_gallery
+from pneumobench.reporting.overlays import read_gallery
 from pneumobench.reporting.page import leaderboard_page
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.ranking import rank_run
-from pneumobench.results.store import RunFolder
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=https://example.org/x>"
 

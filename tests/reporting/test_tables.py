@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
 from pneumobench.reporting.words import data_words, ensemble_words, leak_notice, weights_notice, weights_words
-from pneumobench.results.leaderboard import Leaderboard
-from pneumobench.results.ranking import rank_run
 
 
 @pytest.fixture(scope="module")

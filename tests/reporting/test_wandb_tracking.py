@@ -21,13 +21,13 @@ import wandb
 from sklearn.metrics import matthews_corrcoef, recall_score, roc_auc_score
 
 from pneumobench.files import write_text
+from pneumobench.records.job_record import read_record
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting import wandb_tracking
 from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.reporting.tracking import NoTracking
 from pneumobench.reporting.wandb_tracking import WandbTracking, suite_config, tracker_for
-from pneumobench.results.record import read_record
-from pneumobench.results.store import RunFolder
-from pneumobench.suite import ArchitectureSpec, DataSpec, LoggingSpec, Suite
+from pneumobench.suite.spec import ArchitectureSpec, DataSpec, LoggingSpec, Suite
 from pneumobench.training.fit import FitResult, fit
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pneumobench.suite import Suite
-from pneumobench.suite_reader import load_suite
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.spec import Suite
 
 SUITE = """\
 name: tiny

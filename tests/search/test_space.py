@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pneumobench.errors import SettingsError
-from pneumobench.search_space import Choices, Range, read_space, searchable_keys, with_values
-from pneumobench.suite import Suite
-from pneumobench.suite_reader import load_suite
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.search_space import Choices, Range, read_space, searchable_keys, with_values
+from pneumobench.suite.spec import Suite
 from tests.search.conftest import SUITE, SuiteWith
 
 SPACE = """\

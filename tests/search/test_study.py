@@ -11,10 +11,10 @@ import pytest
 from optuna.trial import TrialState
 
 from pneumobench.errors import SettingsError
-from pneumobench.results.run_state import claim_folder
+from pneumobench.records.run_state import claim_folder
 from pneumobench.search import study as studies
-from pneumobench.search_space import Choices, Range, Space
-from pneumobench.suite import SearchSpec
+from pneumobench.suite.search_space import Choices, Range, Space
+from pneumobench.suite.spec import SearchSpec
 
 IDENTITY = {"space": "a", "sampler": "tpe"}
 SPACE: Space = {

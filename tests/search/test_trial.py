@@ -13,18 +13,18 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pneumobench.bench import Bench, open_data
+from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
-from pneumobench.job import fold_data
-from pneumobench.radiographs.index import Index
-from pneumobench.results.run_state import claim_folder
-from pneumobench.results.store import RunFolder
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.run_state import claim_folder
+from pneumobench.runs.context import Bench, open_data
+from pneumobench.runs.train_job import fold_data
 from pneumobench.search import study as studies
 from pneumobench.search.trial import Judged, search_images, train_trial
 from pneumobench.search.tune import tune
-from pneumobench.search_space import with_values
-from pneumobench.suite import Suite
-from pneumobench.suite_reader import load_suite
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.search_space import with_values
+from pneumobench.suite.spec import Suite
 from tests.search.conftest import SuiteWith
 
 PARTS: tuple[Any, ...] = ("train", "tune", "test", "official_test")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.masks import LungMasks, fixed_lung_box
 from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.radiographs.index import Index
 from pneumobench.training.controls import control_features, fit_control
 from pneumobench.training.predictions import probability_of
 

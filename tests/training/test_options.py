@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.head import Head, attach_head, check_head
+from pneumobench.datasets.datamodule import SeededOrder
 from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.files import sha256_of_file
-from pneumobench.radiographs.datamodule import SeededOrder
+from pneumobench.suite.training import FineTuningSpec
 from pneumobench.training.classifier import parameter_groups
 from pneumobench.training.fine_tuning import FineTuning, parameter_ranks
 from pneumobench.training.fit import FitResult, fit
-from pneumobench.training_spec import FineTuningSpec
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer
+from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.radiographs.augmentation import Augmentation
-from pneumobench.radiographs.datamodule import FoldDataModule, FoldImages
-from pneumobench.training_spec import AugmentationSpec, TrainingSpec
+from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 
 SIDE_PX = 16
 

@@ -1,0 +1,1 @@
+"""Many radiographs: layouts, index, patients, folds, audit, cards, download, pixel cache and batches."""

@@ -1,0 +1,134 @@
+"""What is in a data set, and what is wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pneumobench.datasets.index import Index, limit_images, open_images, problem_error, subset_images
+from pneumobench.datasets.patients import patient_rule_counts
+from pneumobench.datasets.sources import list_radiographs
+from pneumobench.errors import DataError, LeakError
+from pneumobench.suite.spec import Suite
+
+
+def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str, ...]]:
+    """Return the index of a suite's readable images, and one line for every image that cannot be used."""
+    root, listing = list_radiographs(suite, cache_folder)
+    if listing.rows.empty:
+        if listing.problems:
+            raise problem_error(root, listing.problems)
+        raise DataError(f"{root}: no image is listed.")
+    index, problems = open_images(root, listing)
+    if index.table.empty:
+        raise problem_error(root, problems)
+    if suite.data.source != "kermany":
+        _refuse_crossing(index)
+    if suite.data.subset_images is not None:
+        index = subset_images(index, suite.data.subset_images, suite.seed)
+    if suite.data.limit_images is not None:
+        index = limit_images(index, suite.data.limit_images, suite.seed)
+    return index, problems
+
+
+def _refuse_crossing(index: Index) -> None:
+    """Refuse an own train/test split of the data that a patient or an image crosses.
+
+    The official split of Kermany et al. is let through: its numbers may or may not be the same children.
+
+    Raises:
+        LeakError: naming the first patient or image content on both sides.
+    """
+    for column, what in (("patient", "patient"), ("sha256", "image content")):
+        sides = index.table.groupby(column)["split"].nunique()
+        if crossing := sorted(sides[sides > 1].index):
+            raise LeakError(
+                f"{what} {crossing[0]} is in train and in test of the data ({len(crossing)} such in all): give all "
+                "images of a patient the same split, and remove copies of an image."
+            )
+
+
+def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") -> dict[str, Any]:
+    """Return counts, patients, identical images and patients on both sides of an official split, JSON-ready.
+
+    Args:
+        index: the readable images.
+        problems: one line for every image that cannot be used.
+        source: `data.source` of the suite; for kermany the patients are counted under both rules.
+    """
+    table = index.table
+    splits: dict[str, Any] = {}
+    for split, part in table.groupby("split"):
+        splits[str(split)] = {
+            "images": len(part),
+            "normal": int((part["label"] == 0).sum()),
+            "pneumonia": int((part["label"] == 1).sum()),
+            "subtypes": {str(name): int(size) for name, size in part["subtype"].value_counts().sort_index().items()},
+            "patients_normal": int(part.loc[part["label"] == 0, "patient"].nunique()),
+            "patients_pneumonia": int(part.loc[part["label"] == 1, "patient"].nunique()),
+            "groups": int(part["group"].nunique()),
+            "with_drawn_lung_mask": int((part["lung_mask"] != "").sum()),
+        }
+    identical = table[table["sha256"].duplicated(keep=False)].groupby("sha256")
+    sides = table.groupby("patient")["split"].nunique()
+    content_sides = table.groupby("sha256")["split"].nunique()
+    films = table.groupby("patient").size()
+    facts = {
+        "images": len(table),
+        "patients": int(table["patient"].nunique()),
+        "groups": int(table["group"].nunique()),
+        "splits": splits,
+        "most_films_of_a_patient": int(films.max()),
+        "identical_image_groups": [sorted(part["image_id"]) for _, part in identical],
+        "identical_across_patients": [
+            sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
+        ],
+        "identical_with_two_labels": [sorted(part["image_id"]) for _, part in identical if part["label"].nunique() > 1],
+        "patients_in_train_and_test": sorted(sides[sides > 1].index),
+        "identical_in_train_and_test": int((content_sides > 1).sum()),
+        "width_px": _spread(table["width"]),
+        "height_px": _spread(table["height"]),
+        "left_out": list(index.notes),
+        "problems": list(problems),
+    }
+    if source == "kermany":
+        columns = (table[name].tolist() for name in ("image_id", "split", "sha256"))
+        facts["patient_rules"] = patient_rule_counts(*columns)
+    return facts
+
+
+def _spread(values: pd.Series[int]) -> dict[str, int]:
+    return {"smallest": int(values.min()), "median": int(values.median()), "largest": int(values.max())}
+
+
+def audit_text(facts: dict[str, Any]) -> str:
+    """Return the facts of `audit` as lines for a terminal."""
+    lines = [f"{facts['images']} images, {facts['patients']} patients, {facts['groups']} groups (patient or content)"]
+    for split, part in facts["splits"].items():
+        subtypes = ", ".join(f"{size} {name}" for name, size in part["subtypes"].items())
+        lines += [
+            f"{split}: {part['images']} images ({part['normal']} normal, {part['pneumonia']} pneumonia; {subtypes})",
+            f"    patients: {part['patients_normal']} normal, {part['patients_pneumonia']} pneumonia; "
+            f"drawn lung masks: {part['with_drawn_lung_mask']}",
+        ]
+    crossing = facts["patients_in_train_and_test"]
+    lines += [
+        f"most films of one patient: {facts['most_films_of_a_patient']}",
+        f"byte-identical groups: {len(facts['identical_image_groups'])}, across patients: "
+        f"{len(facts['identical_across_patients'])}, with two labels: {len(facts['identical_with_two_labels'])}, "
+        f"across train and test: {facts['identical_in_train_and_test']}",
+        f"patient names in both train and official test: {len(crossing)}"
+        + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
+        *(
+            f"under patient rule {rule}: {counts['patients']} patients, {counts['groups']} groups"
+            for rule, counts in facts.get("patient_rules", {}).items()
+        ),
+        f"width {facts['width_px']['smallest']}-{facts['width_px']['largest']} px, "
+        f"height {facts['height_px']['smallest']}-{facts['height_px']['largest']} px",
+        *facts["left_out"],
+        f"files that cannot be used: {len(facts['problems'])}",
+        *(f"    {problem}" for problem in facts["problems"]),
+    ]
+    return "\n".join(lines)

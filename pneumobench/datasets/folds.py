@@ -1,0 +1,266 @@
+"""Stratified, patient-grouped folds with a tune part each, frozen as hashed JSON, and the guard against leaks."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumobench.datasets.index import Index
+from pneumobench.errors import DataError, LeakError
+from pneumobench.files import canonical_json, sha256_of_text, write_json
+from pneumobench.suite.spec import FoldSpec
+
+NEVER = -1  # the fold of an image that is never tested
+Part = Literal["train", "tune", "test", "official_test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Which image is tested in which fold, and which are kept for tuning in each.
+
+    Args:
+        count: number of folds.
+        seed: seed of the split.
+        index_hash: hash of the index that was split.
+        tune_fraction: share of the training part kept for tuning.
+        test_fold: fold in which an image is tested, by image_id; NEVER for an image that is only trained on.
+        tune: image_ids of the tune part, one sorted tuple a fold; the rest of the other folds is trained on.
+        official_test: image_ids of the separate test set, trained on in no fold.
+        protocol: how the images were split, see FoldSpec.
+    """
+
+    count: int
+    seed: int
+    index_hash: str
+    tune_fraction: float
+    test_fold: dict[str, int]
+    tune: tuple[tuple[str, ...], ...]
+    official_test: tuple[str, ...]
+    protocol: str = "patient"
+
+    def tested(self) -> list[str]:
+        """Return the image_ids that are tested in some fold."""
+        return [image for image, fold in self.test_fold.items() if fold != NEVER]
+
+    def positions(self, index: Index, fold: int) -> dict[Part, NDArray[np.int64]]:
+        """Return the rows of the index in each part of a fold."""
+        image_id = index.table["image_id"]
+        tested = image_id.map(self.test_fold)
+        tune = image_id.isin(set(self.tune[fold])).to_numpy()
+        official = image_id.isin(set(self.official_test)).to_numpy()
+        test = (tested == fold).to_numpy()
+        chosen = {"train": tested.notna().to_numpy() & ~test & ~tune, "tune": tune, "test": test}
+        return {
+            "train": np.flatnonzero(chosen["train"]),
+            "tune": np.flatnonzero(chosen["tune"]),
+            "test": np.flatnonzero(chosen["test"]),
+            "official_test": np.flatnonzero(official),
+        }
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "seed": self.seed,
+            "index_hash": self.index_hash,
+            "stratify": ["label", "subtype"],
+            "tune_fraction": self.tune_fraction,
+            "test_fold": self.test_fold,
+            "tune": [list(part) for part in self.tune],
+            "official_test": list(self.official_test),
+            # left out where it is what it always was, so that older splits keep their hash
+            **({} if self.protocol == "patient" else {"protocol": self.protocol}),
+        }
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the split."""
+        return sha256_of_text(canonical_json(self._plain()))
+
+    def write(self, path: Path) -> None:
+        """Write the split with its hash, whole or not at all."""
+        write_json(path, {**self._plain(), "hash": self.hash()})
+
+
+def read_folds(path: Path) -> Folds:
+    """Read a frozen split.
+
+    Raises:
+        DataError: the file was changed after it was frozen.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        folds = Folds(
+            count=plain["count"],
+            seed=plain["seed"],
+            index_hash=plain["index_hash"],
+            tune_fraction=plain["tune_fraction"],
+            test_fold=plain["test_fold"],
+            tune=tuple(tuple(part) for part in plain["tune"]),
+            official_test=tuple(plain["official_test"]),
+            protocol=plain.get("protocol", "patient"),
+        )
+        stated = plain["hash"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a split that pneumobench wrote ({error!r}); delete it to split anew.") from error
+    if folds.hash() != stated:
+        raise DataError(f"{path}: the split was changed after it was frozen (hash differs); delete it to split anew.")
+    return folds
+
+
+def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
+    """Split images as the protocol says; by patient group, but for `image_random`, and stratified by label and subtype.
+
+    Raises:
+        DataError: one class only, fewer groups than folds, no official test folder where the protocol needs one, or a
+            part without both classes.
+        LeakError: never for these folds unless this function is broken; checked all the same.
+    """
+    own_test = index.table["split"] == "test"
+    inside = ~own_test | spec.merge_official_test
+    held_out = index.table.loc[own_test & ~inside, "image_id"]
+    table = index.table[inside].reset_index(drop=True)
+    if spec.held_out_fraction > 0:
+        _require_groups(index, table, round(1 / spec.held_out_fraction), "equal parts, of which one is held out")
+        kept, aside = next(_split(table, round(1 / spec.held_out_fraction), seed, by_image=False))
+        held_out, table = table["image_id"].iloc[aside], table.iloc[kept].reset_index(drop=True)
+    test_fold: dict[str, int] = {}
+    tune = []
+    by_image = spec.protocol == "image_random"
+    for fold, (train, test) in enumerate(_rounds(index, table, spec, seed)):
+        tested = test if isinstance(test, list) else table["image_id"].iloc[test].tolist()
+        test_fold |= dict.fromkeys(tested, fold)
+        trained = table.iloc[train]
+        few = min(int(trained.loc[trained["label"] == label, "group"].nunique()) for label in (0, 1))
+        parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
+        _, chosen = next(_split(trained, parts, seed + fold + 1, by_image=by_image))
+        tune.append(tuple(sorted(trained["image_id"].iloc[chosen].tolist())))
+    never = dict.fromkeys(table["image_id"], NEVER)
+    folds = Folds(
+        count=spec.count,
+        seed=seed,
+        index_hash=index.hash(),
+        tune_fraction=spec.tune_fraction,
+        test_fold=dict(sorted((never | test_fold).items())),
+        tune=tuple(tune),
+        official_test=() if spec.protocol == "official" else tuple(sorted(held_out)),
+        protocol=spec.protocol,
+    )
+    check_folds(index, folds)
+    return folds
+
+
+Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
+
+
+def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rounds:
+    """Yield, fold by fold, rows of the table that are not tested, and rows that are (or the names of such images)."""
+    if spec.protocol == "official":
+        _require_groups(index, table, 1, "part with a tune part")
+        tested = index.table.loc[index.table["split"] == "test", "image_id"].tolist()
+        if not tested:
+            raise DataError(f"{index.root}: no image is of the official test folder, which protocol official needs.")
+        yield np.arange(len(table)), tested
+    elif spec.protocol == "holdout":
+        parts = round(1 / spec.test_fraction)
+        _require_groups(index, table, parts, "equal parts, of which one is tested,")
+        yield next(_split(table, parts, seed, by_image=False))
+    else:
+        _require_groups(index, table, spec.count, "folds")
+        yield from _split(table, spec.count, seed, by_image=spec.protocol == "image_random")
+
+
+def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) -> None:
+    for value, name in ((0, "NORMAL"), (1, "PNEUMONIA")):
+        groups = table.loc[table["label"] == value, "group"].nunique()
+        if groups == 0:
+            raise DataError(f"{index.root}: no training image is labelled {name}; both classes are needed.")
+        if groups <= parts:
+            raise DataError(
+                f"{index.root}: {groups} patient groups have {name} images, too few for {parts} {what} with a "
+                f"tune part each; at least {parts + 1} are needed. Lower folds.count or add patients."
+            )
+
+
+def _split(table: pd.DataFrame, parts: int, seed: int, *, by_image: bool) -> Any:
+    """Yield (other rows, rows of one part) for each of so many equal parts of a table."""
+    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
+    group = np.arange(len(table)) if by_image else table["group"].to_numpy()
+    return _grouped_split(stratum, group, parts, seed)
+
+
+def _grouped_split(stratum: NDArray[Any], group: NDArray[Any], parts: int, seed: int) -> Any:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    with warnings.catch_warnings():  # a rare subtype with fewer images than parts is no reason to stop
+        warnings.filterwarnings("ignore", message="The least populated class")
+        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+        yield from splitter.split(np.zeros(len(group)), stratum, group)
+
+
+def check_folds(index: Index, folds: Folds) -> None:
+    """Check that no patient and no image content is on two sides of a fold, and that each part can be scored.
+
+    Raises:
+        LeakError: naming the patient or the two identical images and the fold.
+        DataError: the split is of other images, or a part has one class only.
+    """
+    if folds.index_hash != index.hash():
+        raise DataError(
+            "folds.json splits other images than index.csv lists (hashes differ): choose another --output, or "
+            "delete the run folder."
+        )
+    table = index.table
+    for fold in range(folds.count):
+        part = pd.Series("none", index=table.index)
+        for name, rows in folds.positions(index, fold).items():
+            if (twice := rows[part.iloc[rows] != "none"]).size:
+                raise LeakError(
+                    f"image {table['image_id'].iloc[twice[0]]} is in {part.iloc[twice[0]]} and {name} of fold {fold} "
+                    "(folds.json): delete folds.json and start again to split by patient."
+                )
+            part.iloc[rows] = name
+        for column, what in (("patient", "patient"), ("sha256", "image content"), ("group", "patient group")):
+            # the official folders share patient numbers, and nobody published whether they are the same children
+            numbers_shared = folds.protocol == "official" and column != "sha256"
+            compared = ["train", "tune"] if numbers_shared else ["train", "tune", "test"]
+            inside = part.isin([] if folds.protocol == "image_random" else compared)
+            sides = part[inside].groupby(table.loc[inside, column]).unique()
+            for value, found in sides[sides.map(len) > 1].items():
+                example = table.loc[inside & (table[column] == value), "image_id"].iloc[0]
+                raise LeakError(
+                    f"{what} {value} (e.g. {example}) is in {' and '.join(sorted(found))} of fold {fold} "
+                    "(folds.json): delete folds.json and start again to split by patient."
+                )
+        for name in ("train", "tune", "test"):
+            labels = table.loc[part == name, "label"]
+            if labels.nunique() < 2:
+                raise DataError(
+                    f"fold {fold}: the {name} part has {len(labels)} images of one class only; lower folds.count, "
+                    "raise folds.tune_fraction, or add patients."
+                )
+
+
+def fold_summary(index: Index, folds: Folds) -> list[dict[str, Any]]:
+    """Return images, patient groups and pneumonia fraction of each part of each fold."""
+    rows: list[dict[str, Any]] = []
+    for fold in range(folds.count):
+        for part, positions in folds.positions(index, fold).items():
+            table = index.table.iloc[positions]
+            if len(table):
+                rows.append(
+                    {
+                        "fold": fold,
+                        "part": part,
+                        "images": len(table),
+                        "groups": int(table["group"].nunique()),
+                        "pneumonia_fraction": round(float(table["label"].mean()), 4),
+                    }
+                )
+    return rows

@@ -1,0 +1,159 @@
+"""One row an image: the index of a data set, and everything that is wrong with its files."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumobench.datasets.listings import Listing
+from pneumobench.datasets.patients import group_images
+from pneumobench.errors import DataError, UnreadableImageError
+from pneumobench.files import sha256_of_file, sha256_of_text, write_text
+from pneumobench.radiographs.formats import read_gray
+
+INDEX_COLUMNS = [
+    "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
+]  # fmt: skip
+TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask"]  # 001 stays 001
+SHOWN_PROBLEMS = 20  # all of them are written to audit.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The images of a benchmark run.
+
+    Args:
+        root: folder that image_id and lung_mask are relative to.
+        table: one row an image with the columns INDEX_COLUMNS, sorted by image_id.
+        notes: what the data set holds and this index leaves out on purpose, one line each.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def to_csv(self) -> str:
+        """Return the table as CSV text."""
+        buffer = io.StringIO()
+        self.table.to_csv(buffer, index=False, lineterminator="\n")
+        return buffer.getvalue()
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the CSV text: images by content, labels, patients and masks by name."""
+        return sha256_of_text(self.to_csv())
+
+    def write(self, path: Path) -> None:
+        """Write the CSV, whole or not at all."""
+        write_text(path, self.to_csv())
+
+
+def read_index_table(path: Path) -> pd.DataFrame:
+    """Read an index.csv that `Index.write` wrote.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+    if list(table.columns) != INDEX_COLUMNS:
+        raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
+    return table
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    """Tell whether a path stays below the root after links are followed; a link loop does not."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _open_image(root: Path, image_id: str) -> tuple[str, int, int] | str:
+    """Return (sha256, width, height), or one line that says what is wrong."""
+    path = root / image_id
+    if not _is_below(path, root):
+        return f"{image_id}: leads out of the data folder; copy the file into it"
+    try:
+        height, width = read_gray(path).shape
+        return sha256_of_file(path), width, height
+    except (UnreadableImageError, OSError) as error:
+        return str(error)
+
+
+def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
+    """Decode and hash every listed image; return the index of the good ones and all problems, one line each."""
+    with ThreadPoolExecutor() as pool:
+        opened = list(pool.map(lambda image_id: _open_image(root, image_id), listing.rows["image_id"]))
+    problems = [*listing.problems, *(item for item in opened if isinstance(item, str))]
+    for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
+        if mask and not _is_below(root / mask, root):
+            problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
+        elif mask and not (root / mask).is_file():
+            problems.append(f"{mask}: lung mask of {image_id} is missing")
+    good = np.array([not isinstance(item, str) for item in opened], dtype=bool)
+    table = listing.rows[good].copy()
+    facts = [item for item in opened if not isinstance(item, str)]
+    table["sha256"] = [fact[0] for fact in facts]
+    table["width"] = [fact[1] for fact in facts]
+    table["height"] = [fact[2] for fact in facts]
+    table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
+    table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
+    return Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes), tuple(problems)
+
+
+def limit_images(index: Index, limit: int, seed: int) -> Index:
+    """Keep about `limit` images of every split: whole groups in seeded order, classes in turn so both remain."""
+    table, kept = index.table, []
+    for _, part in table.groupby("split"):
+        order = np.random.default_rng([seed, 1]).permutation(part["group"].unique())
+        by_class: dict[int, list[int]] = {0: [], 1: []}
+        first_label = part.groupby("group")["label"].first()
+        for group in order:
+            by_class[int(first_label[group])].append(int(group))
+        size = part.groupby("group").size()
+        queues = [by_class[0], by_class[1]]
+        taken: list[int] = []
+        images = 0
+        while images < limit and any(queues):
+            for queue in queues:
+                if queue and (images < limit or len(taken) < 2):  # the first group may exceed the limit by itself
+                    taken.append(queue.pop(0))
+                    images += int(size[taken[-1]])
+        kept.append(part[part["group"].isin(taken)])
+    limited = pd.concat(kept).sort_values("image_id", kind="stable").reset_index(drop=True)
+    return replace(index, table=limited)
+
+
+def subset_images(index: Index, count: int, seed: int) -> Index:
+    """Keep a random subset of `count` images with the shares of split, label and subtype of the whole.
+
+    Raises:
+        DataError: there are fewer images.
+    """
+    from sklearn.model_selection import train_test_split
+
+    table = index.table
+    if count > len(table):
+        raise DataError(f"{index.root}: data.subset_images is {count}, and {len(table)} images are there.")
+    if count == len(table):
+        return index
+    stratum = table["split"] + table["label"].astype(str) + table["subtype"]
+    common = stratum.where(stratum.map(stratum.value_counts()) > 1, "rare")
+    too_few = min(count, len(table) - count) < common.nunique() or (common.value_counts() < 2).any()
+    stratify = None if too_few else common
+    kept, _ = train_test_split(np.arange(len(table)), train_size=count, random_state=seed, stratify=stratify)
+    return replace(index, table=table.iloc[np.sort(kept)].reset_index(drop=True))
+
+
+def problem_error(root: Path, problems: tuple[str, ...]) -> DataError:
+    """Return one error that lists the problems of a data set."""
+    shown = "\n".join(f"  {line}" for line in problems[:SHOWN_PROBLEMS])
+    more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+    return DataError(
+        f"{root}: {len(problems)} files cannot be used:\n{shown}{more}\n"
+        "Repair or remove them; `pneumobench audit` writes the whole list."
+    )

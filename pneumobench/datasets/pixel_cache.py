@@ -1,0 +1,81 @@
+"""Films and lung masks decoded and resized once, kept as memory-mapped uint8 arrays keyed by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumobench.datasets.index import Index
+from pneumobench.files import sha256_of_file, sha256_of_text, written_whole
+from pneumobench.radiographs.formats import read_gray
+from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, film_to_square
+
+Source = TypeVar("Source")
+DECODE_CHUNK = 256  # images decoded at a time: bounds memory for full-size films
+
+
+def cached_films(
+    index: Index, side_px: int, cache_folder: Path, crop_boxes: Sequence[CropBox] | None = None
+) -> NDArray[np.uint8]:
+    """Return all films of an index as a read-only memory map (N, side, side) uint8, in index order.
+
+    Args:
+        index: the films.
+        side_px: side of the squares in pixels.
+        cache_folder: where decoded films are kept.
+        crop_boxes: what is cut out of each film, at its own resolution, before it is squeezed; None = all of it.
+    """
+    key = sha256_of_text("\n".join([GEOMETRY, str(side_px), *index.table["sha256"], *crop_key(crop_boxes)]))[:20]
+    paths = [index.root / image_id for image_id in index.table["image_id"]]
+    boxes = crop_boxes if crop_boxes is not None else [None] * len(paths)
+    return cached_squares(
+        cache_folder / f"films-{side_px}px-{key}.npy",
+        list(zip(paths, boxes, strict=True)),
+        side_px,
+        lambda film: film_to_square(cropped(read_gray(film[0]), film[1]), side_px),
+    )
+
+
+def crop_key(crop_boxes: Sequence[CropBox] | None) -> list[str]:
+    """Return the part of a cache key that crops make; nothing where nothing is cropped."""
+    return [] if crop_boxes is None else [f"crop {box}" for box in crop_boxes]
+
+
+def content_key(paths: Sequence[Path]) -> str:
+    """Return a key that changes with the content of any of the files."""
+    with ThreadPoolExecutor() as pool:
+        return sha256_of_text("\n".join(pool.map(sha256_of_file, paths)))[:20]
+
+
+def cached_squares(
+    path: Path, sources: Sequence[Source], side_px: int, read_square: Callable[[Source], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Return (len(sources), side, side) uint8 from the cache file, which is made first where it is missing."""
+
+    def read_chunk(chunk: slice) -> list[NDArray[np.uint8]]:
+        return list(pool.map(read_square, sources[chunk]))
+
+    with ThreadPoolExecutor() as pool:  # threads start with the first file that is read
+        return cached_chunks(path, len(sources), side_px, read_chunk)
+
+
+def cached_chunks(
+    path: Path, count: int, side_px: int, read_chunk: Callable[[slice], Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Return (count, side, side) uint8 from the cache file; where it is missing it is made chunk by chunk."""
+    if not path.is_file():
+        with written_whole(path) as temporary:
+            shape = (count, side_px, side_px)
+            squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            for start in range(0, count, DECODE_CHUNK):
+                chunk = slice(start, min(start + DECODE_CHUNK, count))
+                for row, square in enumerate(read_chunk(chunk), start=start):
+                    squares[row] = square
+            squares.flush()
+            del squares
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]

@@ -1,0 +1,196 @@
+"""What a leaderboard is made of: rows, failed jobs, comparisons and provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import pandas as pd
+
+from pneumobench.leaderboard.checks import BlankedScore, MethodSummary
+from pneumobench.leaderboard.lung_attention import AttentionSummary
+from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
+from pneumobench.leaderboard.three_classes import ThreeClassScores
+from pneumobench.metrics.comparison import AucDifference
+
+State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
+Kind: TypeAlias = Literal["network", "control", "ensemble"]
+STATE_ORDER: Final[tuple[State, ...]] = ("complete", "incomplete", "failed", "not run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostSummary:
+    """Cost of one architecture over its completed folds; None = not measured.
+
+    `training_seconds` is the sum over folds, `inference_images_per_second` the mean, `peak_memory_mib` the
+    largest.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    flops_per_image: int | None
+    training_seconds: float | None
+    inference_images_per_second: float | None
+    peak_memory_mib: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One architecture of the leaderboard.
+
+    Args:
+        rank: place among the complete networks, from 1; None for the others.
+        architecture: its name.
+        plugin: where a plugin architecture comes from; None for timm.
+        weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
+        kind: a network, a control (which does not read lungs) or an ensemble of networks; only networks are ranked.
+        clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
+            controls, for incomplete architectures and where no control was run.
+        state: complete, incomplete, failed (no fold completed) or not run.
+        status: the same in words, such as `3 of 5 folds`.
+        in_top_group: cannot be told apart from the best (paired patient bootstrap, Holm over all pairs).
+        pooled: all out-of-fold predictions together; over the folds there are when incomplete.
+        folds: the test part of each completed fold.
+        fold_spread: mean and deviation of `folds`.
+        three_classes: normal, bacterial and viral, all out-of-fold predictions together; None of two classes.
+        official: the official test folder, mean probability of the folds' models; None when there is none.
+        official_fold_spread: mean and deviation of the folds' models on the official test folder.
+        official_three_classes: normal, bacterial and viral on the official test folder, mean of the folds' models.
+        thresholds: probability threshold from the tune part, by fold.
+        points: decisions at the thresholds that each rule chooses on the tune parts.
+        attention: lung attention by method and mask tier, the largest set first.
+        blanked: AUC out of fold with parts of the film blanked, `none` first; empty where it was not asked.
+        methods: attribution methods that were checked.
+        layer: where the heat maps were taken from.
+        grid: rows and columns of that layer's map.
+        cost: what training and inference cost.
+        predictions: out-of-fold rows, for curves; empty when no fold completed.
+        official_predictions: official test rows with the mean probability.
+    """
+
+    rank: int | None
+    architecture: str
+    plugin: str | None
+    weights_origin: str
+    kind: Kind
+    clears_controls: bool | None
+    state: State
+    status: str
+    in_top_group: bool
+    pooled: Scores | None
+    folds: dict[int, Scores]
+    fold_spread: dict[str, MeanSpread]
+    three_classes: ThreeClassScores | None
+    official: Scores | None
+    official_fold_spread: dict[str, MeanSpread]
+    official_three_classes: ThreeClassScores | None
+    thresholds: dict[int, float]
+    points: dict[str, ChosenPoint]
+    attention: tuple[AttentionSummary, ...]
+    blanked: dict[str, BlankedScore]
+    methods: tuple[MethodSummary, ...]
+    layer: str | None
+    grid: tuple[int, int] | None
+    cost: CostSummary | None
+    predictions: pd.DataFrame
+    official_predictions: pd.DataFrame
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is a control."""
+        return self.kind == "control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """What an ensemble is made of, and what it gains.
+
+    Args:
+        name: its row.
+        weights: weight of each network, mean over folds, the largest first.
+        against_best: its area out of fold against that of the best network, on the same resampled patients.
+        gain: its area minus that of the best network.
+    """
+
+    name: str
+    weights: dict[str, float]
+    against_best: AucDifference
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedJob:
+    """A job that did not complete, and why."""
+
+    architecture: str
+    fold: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What the numbers rest on. Values that differ between jobs are all listed, sorted."""
+
+    hashes: dict[str, str]
+    software: dict[str, tuple[str, ...]]
+    hardware: dict[str, tuple[str, ...]]
+    first_record: str
+    last_record: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """Everything the tables and the page show.
+
+    Args:
+        suite: name of the suite.
+        task: binary or three_class.
+        source: where the radiographs come from, `data.source` of the suite.
+        patient_rule: which films of Kermany et al. count as one child, see DataSpec.
+        seed: seed of the suite.
+        protocol: how films were split, see FoldSpec.
+        folds: number of folds.
+        epochs: epochs of training each job was given.
+        image_side_px: side of the square the networks saw.
+        channels: 1 (gray) or 3.
+        images, pneumonia_images, patients, groups: of the cross-validated set.
+        official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
+        official_patients_trained_on: patient names of the official test folder that networks were trained on too.
+        held_out: whether the official figures are of a part that was held out by patient, not of the official folder.
+        rows: networks, ensembles and controls, best first.
+        ensembles: what each ensemble is made of.
+        differences: every pair of complete networks.
+        failures: jobs that did not complete.
+        provenance: hashes, versions and machine.
+    """
+
+    suite: str
+    task: str
+    source: str
+    patient_rule: str
+    seed: int
+    protocol: str
+    folds: int
+    epochs: int
+    image_side_px: int
+    channels: int
+    images: int
+    pneumonia_images: int
+    patients: int
+    groups: int
+    official_images: int
+    official_pneumonia_images: int
+    official_patients: int
+    official_patients_trained_on: int
+    held_out: bool
+    rows: tuple[Row, ...]
+    ensembles: tuple[Ensemble, ...]
+    differences: tuple[AucDifference, ...]
+    failures: tuple[FailedJob, ...]
+    provenance: Provenance
+
+    @property
+    def networks(self) -> tuple[Row, ...]:
+        """The rows of the networks."""
+        return tuple(row for row in self.rows if row.kind == "network")

@@ -1,0 +1,146 @@
+"""What was asked of one trained network, on disk: how it scores with parts of the film blanked, and its heat maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pandas as pd
+from scipy.special import expit
+
+from pneumobench.errors import RecordError
+from pneumobench.files import write_json
+from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder, read_table, write_table
+
+EXPLANATION_FORMAT: Final = 2
+EXPLANATION_FILE: Final = "explanation.json"
+RELIANCE: Final = "reliance"
+NOT_BLANKED: Final = "none"  # the film as it is
+RELIANCE_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_BLANKED, *BLANKINGS)))
+CHECK_COLUMNS: Final = (
+    "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
+    "randomised_similarity",
+)  # fmt: skip
+METHOD_COLUMNS: Final = (
+    "image_id", "fold", "label", "method", "mask_tier", "lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodFacts:
+    """How one method was run on one network: films asked for and explained, seconds a film, or why not."""
+
+    sample: int = 0
+    images: int = 0
+    seconds_per_image: float | None = None
+    not_available: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationRecord:
+    """The facts of one network's explanations, written last.
+
+    `hashes` are SHA-256 of reliance.csv and of METHOD.csv by the name of the method; `weights` is that of the
+    weights that were explained.
+    """
+
+    architecture: str
+    fold: int
+    seed: int
+    weights: str
+    mask_tier: str
+    methods: dict[str, MethodFacts]
+    hashes: dict[str, str]
+    software: dict[str, str]
+    hardware: dict[str, str | int | float]
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    format: int = EXPLANATION_FORMAT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanations:
+    """Tables of one job; `methods` has one for each method that was available.
+
+    `reliance` may be empty: image_id, fold, label, blanking, logit, probability, a row for each film and blanking.
+    """
+
+    record: ExplanationRecord
+    reliance: pd.DataFrame
+    methods: dict[str, pd.DataFrame]
+
+
+def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dict[str, pd.DataFrame]) -> None:
+    """Write the tables (`reliance` and one a method), then explanation.json with their hashes; each whole."""
+    home = folder.explanations_folder(record.architecture, record.fold)
+    hashes = dict(record.hashes)
+    for name, table in tables.items():
+        columns = RELIANCE_COLUMNS if name == RELIANCE else METHOD_COLUMNS
+        hashes[name] = write_table(home / f"{name}.csv", table, columns)
+    write_json(home / EXPLANATION_FILE, dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
+
+
+def read_explanation_record(folder: RunFolder, job: JobRecord) -> ExplanationRecord | None:
+    """Read explanation.json of a job, None where there is none.
+
+    Raises:
+        RecordError: the file is damaged, or explains other weights than those of the job.
+    """
+    path = folder.explanations_folder(job.architecture, job.fold) / EXPLANATION_FILE
+    if not path.is_file():
+        return None
+    again = f"Delete the folder {path.parent.name}/ beside the job's record and run `pneumobench explain` again."
+    try:
+        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        methods = {name: MethodFacts(**facts) for name, facts in plain.pop("methods").items()}
+        record = ExplanationRecord(**plain, methods=methods)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise RecordError(f"{path}: found no record of explanations ({error}). {again}") from error
+    if record.format != EXPLANATION_FORMAT:
+        raise RecordError(f"{path}: found format {record.format}, expected {EXPLANATION_FORMAT}. {again}")
+    found = (record.architecture, record.fold, record.weights)
+    expected = (job.architecture, job.fold, job.hashes.get("weights", ""))
+    if found != expected:
+        raise RecordError(
+            f"{path}: found explanations of {found[0]} fold {found[1]}, weights {found[2][:12]}, expected "
+            f"{expected[0]} fold {expected[1]}, weights {expected[2][:12]}: the job was run again since. {again}"
+        )
+    return record
+
+
+def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
+    """Read the explanations of a job after comparing every table's SHA-256, None where there are none.
+
+    Raises:
+        RecordError: a file is missing, damaged or changed, or explains other weights.
+    """
+    record = read_explanation_record(folder, job)
+    if record is None:
+        return None
+    home = folder.explanations_folder(job.architecture, job.fold)
+    reliance = pd.DataFrame(columns=["image_id", "fold", "label", "blanking", "logit", "probability"])
+    methods = {}
+    for name, sha256 in sorted(record.hashes.items()):
+        if name == RELIANCE:
+            reliance = _by_blanking(read_table(home / "reliance.csv", RELIANCE_COLUMNS, sha256))
+        else:
+            table = read_table(home / f"{name}.csv", METHOD_COLUMNS, sha256)
+            methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
+    return Explanations(record=record, reliance=reliance, methods=methods)
+
+
+def _by_blanking(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each film and blanking of a table with one column a blanking."""
+    wide = _numbers(table, RELIANCE_COLUMNS[3:]).rename(columns=lambda name: name.removeprefix("logit_"))
+    long = wide.melt(["image_id", "fold", "label"], var_name="blanking", value_name="logit")
+    return long.assign(probability=expit(long["logit"].to_numpy()))
+
+
+def _numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table with these columns as numbers; an empty cell is NaN."""
+    given = {name: table[name].where(table[name].astype(str) != "") for name in columns}
+    return table.assign(**{name: pd.to_numeric(values).astype("float64") for name, values in given.items()})

@@ -1,0 +1,93 @@
+"""What the networks of a run say of one film, as a table in the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
+from pneumobench.reporting.columns import number
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmAnswer:
+    """What the networks of one architecture say of a film.
+
+    Args:
+        architecture: its name.
+        folds: folds whose networks were asked.
+        probability: mean probability of pneumonia over them.
+        lowest: the lowest of them.
+        highest: the highest of them.
+        classes: mean probability of normal, bacterial and viral; empty for a task of two classes.
+        lar: lung attention ratio of the mean map of pneumonia by method; None where there is none.
+    """
+
+    architecture: str
+    folds: tuple[int, ...]
+    probability: float
+    lowest: float
+    highest: float
+    classes: dict[str, float]
+    lar: dict[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmExplanation:
+    """Answers of all architectures.
+
+    Args:
+        answers: one for each architecture.
+        picture: the film and the maps.
+        lungs_from: drawn, segmented, box, or why there is no lung mask.
+        known: whether the film is one of the run's own data.
+    """
+
+    answers: tuple[FilmAnswer, ...]
+    picture: Path
+    lungs_from: str
+    known: bool
+
+
+def _said(answer: FilmAnswer) -> str:
+    """Return the most probable class; of two classes, pneumonia from a probability of 0.5 on."""
+    if answer.classes:
+        return max(answer.classes, key=lambda name: answer.classes[name])
+    return "pneumonia" if answer.probability >= DEFAULT_THRESHOLD else "normal"
+
+
+def film_table(film: FilmExplanation) -> Table:
+    """Return a row for each architecture: probability of pneumonia, and the LAR of its maps."""
+    asked = "of the folds that have not seen it" if film.known else "of all folds asked"
+    table = Table(
+        caption=escape(
+            f"Mean probability over the networks {asked}, with the lowest and the highest. "
+            f"Lungs: {film.lungs_from}. Research software: not a diagnosis."
+        ),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    methods = list(dict.fromkeys(method for answer in film.answers for method in answer.lar))
+    table.add_column("architecture", no_wrap=True)
+    table.add_column("says")
+    table.add_column("probability", justify="right", no_wrap=True)
+    classes = list(film.answers[0].classes) if film.answers else []
+    for name in classes:
+        table.add_column(f"p {name}", justify="right", no_wrap=True)
+    for method in methods:
+        table.add_column(f"LAR {method.replace('_', ' ')}", justify="right")
+    for answer in film.answers:
+        spread = f" [{number(answer.lowest)}, {number(answer.highest)}]" if len(answer.folds) > 1 else ""
+        table.add_row(
+            escape(answer.architecture),
+            _said(answer),
+            escape(f"{number(answer.probability)}{spread}"),
+            *(number(answer.classes[name], 2) for name in classes),
+            *(number(answer.lar.get(method), 2) for method in methods),
+        )
+    return table

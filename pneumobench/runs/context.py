@@ -1,0 +1,173 @@
+"""What all jobs of a run share: settings, data, folds and lung masks, read and checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pneumobench.architectures.registry import registered
+from pneumobench.errors import SettingsError
+from pneumobench.lungs.crop import film_crop
+from pneumobench.lungs.masks import LungMasks, lung_masks
+from pneumobench.lungs.segmented import segmented_lungs
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.classes import check_class_folds, three_classes
+from pneumobench.datasets.datamodule import FoldImages
+from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
+from pneumobench.datasets.index import Index, problem_error
+from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.reporting.words import protocol_words
+from pneumobench.records.provenance import machine, software_versions
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_state import refuse_other_run
+from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
+from pneumobench.suite.spec import Suite
+from pneumobench.suite.reader import load_suite
+from pneumobench.training.cost import hardware
+from pneumobench.training.predictions import class_probabilities, logit_of, probability_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all jobs of a run share."""
+
+    suite: Suite
+    folder: RunFolder
+    index: Index
+    folds: Folds
+    films: NDArray[np.uint8]
+    masks: LungMasks
+    lung_facts: dict[str, Any] = field(default_factory=dict)
+
+    def fold_images(self, fold: int) -> FoldImages:
+        """Return the images of a fold."""
+        label = self.index.table["label"].to_numpy(dtype=np.int64)
+        positions = self.folds.positions(self.index, fold)
+        return FoldImages(films=self.films, label=label, positions=positions, three_classes=self.three_classes())
+
+    def three_classes(self) -> NDArray[np.int64] | None:
+        """Return the class of every image where the task is of three classes, else None."""
+        return three_classes(self.index.table) if self.suite.task == "three_class" else None
+
+    def prediction_rows(
+        self, fold: int, scored: Mapping[Part, tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]
+    ) -> pd.DataFrame:
+        """Return one row an image from (rows of the index, outputs (n, 1) or (n, classes)) of each part."""
+        table, classes = self.index.table, self.three_classes()
+        parts = [
+            pd.DataFrame(
+                {
+                    "image_id": table["image_id"].to_numpy(dtype=object)[rows],
+                    "split": part,
+                    "fold": fold,
+                    "seed": self.suite.seed,
+                    "label": table["label"].to_numpy(dtype=np.int64)[rows],
+                    "logit": (logit := logit_of(class_logits)),
+                    "probability": probability_of(logit),
+                    **({} if classes is None else _class_columns(classes[rows], class_logits)),
+                }
+            )
+            for part, (rows, class_logits) in scored.items()
+        ]
+        return pd.concat(parts)
+
+    def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
+        """Return the part of a job's record that is known before it starts, as of a failed job."""
+        registration = registered().get(name)
+        return JobRecord(
+            status="failed",
+            reason="did not start",
+            suite=self.suite.name,
+            architecture=name,
+            fold=fold,
+            seed=self.suite.seed,
+            weights_origin=weights_origin,
+            plugin=registration.source if registration else None,
+            hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
+            software=software_versions(),
+            hardware=hardware(self.suite.training, machine()),
+        )
+
+
+def _class_columns(classes: NDArray[np.int64], class_logits: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
+    return dict(zip(CLASS_COLUMNS, (classes, *class_probabilities(class_logits).T), strict=True))
+
+
+def open_suite(path: Path) -> tuple[RunFolder, Suite]:
+    """Return the folder of a run and its settings.
+
+    Raises:
+        SettingsError: the folder is not a run.
+    """
+    folder = RunFolder(path)
+    if not folder.suite_yaml.is_file():
+        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
+    return folder, load_suite(folder.suite_yaml)
+
+
+def open_run(path: Path, data: str | None, console: Console) -> Bench:
+    """Return the data, folds and settings of a finished run; nothing is written.
+
+    Raises:
+        SettingsError: the folder is not a run, or its radiographs are not those of the run.
+    """
+    folder, suite = open_suite(path)
+    if data is not None:
+        suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
+    return open_data(suite, folder, cache=path.parent / ".cache", console=console)
+
+
+def _lacks_masks_to_blank(suite: Suite, index: Index) -> bool:
+    """Tell whether a control blanks lungs that were drawn in some films only.
+
+    Another way of blanking for the other films would tell the control which they are; all of one class, perhaps.
+    """
+    drawn = index.table["lung_mask"] != ""
+    wanted = "thumbnail_without_lungs" in suite.controls.names and suite.data.lung_mask_tier != "box"
+    return wanted and bool(drawn.any()) and not bool(drawn.all())
+
+
+def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
+    """Read and check the data, split it (or take the frozen split), and decode it once."""
+    index, problems = read_radiographs(suite, cache)
+    if problems:
+        raise problem_error(index.root, problems)
+    if suite.task == "three_class":
+        three_classes(index.table)  # refuses films without a class
+    refuse_other_run(folder, suite, index)
+    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
+    check_folds(index, folds)
+    if suite.task == "three_class":
+        check_class_folds(index, folds)
+    side_px = suite.data.image_side_px
+    console.print(
+        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
+        f"{protocol_words(folds.protocol, folds.count)}",
+        highlight=False,
+    )
+    segmented = None
+    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive" or _lacks_masks_to_blank(suite, index):
+        console.print("segmenting the lungs of films that were not segmented before", highlight=False)
+        segmented = segmented_lungs(index, cache)
+    crop = film_crop(suite.data.crop, index, segmented)
+    masks = lung_masks(
+        index, side_px, cache, tier=suite.data.lung_mask_tier, crop_boxes=crop.boxes, segmented=segmented
+    )
+    lung_facts: dict[str, Any] = {"lung_masks": masks.facts(), "crop": crop.facts()}
+    if segmented is not None:
+        lung_facts["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
+        console.print(
+            f"segmented lungs: {len(segmented.usable_rows())} films usable, {len(index.table)} in all"
+            + (f"; {crop.by_fixed} films get the fixed crop instead" if crop.by_fixed else ""),
+            highlight=False,
+        )
+    films = cached_films(index, side_px, cache, crop.boxes)
+    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks, lung_facts=lung_facts)

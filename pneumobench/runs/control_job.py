@@ -1,0 +1,52 @@
+"""The jobs of the controls: the same folds, predictions and records as those of the networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from pneumobench.runs.context import Bench
+from pneumobench.runs.train_job import SCORED_PARTS
+from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record, write_record
+from pneumobench.records.run_folder import write_predictions
+from pneumobench.suite.spec import CONTROL_PREFIX
+from pneumobench.training.controls import control_features, fit_control
+
+
+def _is_fitted(bench: Bench, name: str, fold: int, sizes: str) -> bool:
+    path = bench.folder.record_path(name, fold)
+    return path.is_file() and read_record(path).training.get("sizes") == sizes
+
+
+def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
+    """Fit every control of the suite on the folds that have no record of it, and return the new records.
+
+    Raises:
+        DataError: the table of original sizes cannot be used.
+    """
+    classes = bench.three_classes()
+    target = bench.index.table["label"].to_numpy(dtype="int64") if classes is None else classes
+    written = []
+    for control in bench.suite.controls.names:
+        name = CONTROL_PREFIX + control.replace("_", "-")
+        sizes = bench.suite.controls.original_sizes if control == "image_facts" else ""
+        todo = [fold for fold in folds if not _is_fitted(bench, name, fold, sizes)]
+        if not todo:
+            continue
+        features = control_features(control, bench.index, bench.films, bench.masks, sizes)
+        for fold in todo:
+            positions = bench.folds.positions(bench.index, fold)
+            outputs = fit_control(features, target, positions["train"], bench.suite.seed)
+            rows = {part: (positions[part], outputs[positions[part]]) for part in SCORED_PARTS}
+            path = bench.folder.predictions_path(name, fold)
+            record = bench.record(name, fold, weights_origin=CONTROL_ORIGIN)
+            record = dataclasses.replace(
+                record,
+                status="completed",
+                reason=None,
+                hashes={**record.hashes, "predictions": write_predictions(path, bench.prediction_rows(fold, rows))},
+                training={"train_images": len(positions["train"]), "features": features.shape[1], "sizes": sizes},
+            )
+            write_record(bench.folder.record_path(name, fold), record)
+            written.append(record)
+    return written

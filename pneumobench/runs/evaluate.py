@@ -1,0 +1,129 @@
+"""Networks of a run on data of another source, without training: predictions, scores, and how much is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from pneumobench.errors import DataError, SettingsError
+from pneumobench.files import sha256_of_text, write_json, write_text
+from pneumobench.lungs.crop import film_crop
+from pneumobench.lungs.segmented import segmented_lungs
+from pneumobench.runs.networks import trained_network
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.index import Index, problem_error
+from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.sources import recognised_data
+from pneumobench.leaderboard.external import EXTERNAL_COLUMNS, ExternalScore, external_score
+from pneumobench.records.provenance import software_versions
+from pneumobench.records.job_record import JobRecord
+from pneumobench.leaderboard.scores import FoldModel, fold_model
+from pneumobench.records.run_folder import FLOAT_FORMAT, RunFolder
+from pneumobench.suite.spec import Suite, is_name
+from pneumobench.training.predictions import logit_of, probability_of, score_films
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalEvaluation:
+    """Scores of a run's networks on external data.
+
+    Args:
+        name: name of the data.
+        folder: where predictions and tables lie.
+        index: the external films.
+        scores: one for each architecture, best first.
+        source: layout of the external data.
+        three_classes: whether the networks tell bacterial from viral, which is not scored here.
+    """
+
+    name: str
+    folder: Path
+    index: Index
+    scores: tuple[ExternalScore, ...]
+    source: str
+    three_classes: bool
+
+
+def evaluate_networks(
+    folder: RunFolder,
+    suite: Suite,
+    jobs: Sequence[JobRecord],
+    data: Path,
+    *,
+    name: str,
+    cache: Path,
+    console: Console,
+) -> ExternalEvaluation:
+    """Score completed networks of a run on other films, prepared as the run's own were.
+
+    Args:
+        folder: the run.
+        suite: its settings.
+        jobs: completed networks.
+        data: CSV `image,label[,patient,...]`, paths relative to it, or a folder of a known layout.
+        name: what the data are called: a folder under `external/`.
+        cache: where decoded films are kept.
+        console: where progress is shown.
+
+    Raises:
+        DataError: films cannot be read, or show one class only.
+        SettingsError: the name cannot be a folder's, or films are those of the run.
+        RecordError: weights are missing or changed.
+    """
+    if not is_name(name):
+        raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
+    spec = dataclasses.replace(recognised_data(data), image_side_px=suite.data.image_side_px)
+    index, problems = read_radiographs(Suite(data=spec), cache)
+    if problems:
+        raise problem_error(index.root, problems)
+    if index.table["label"].nunique() < 2:
+        raise DataError(f"{data}: all films have one label; expected NORMAL and PNEUMONIA.")
+    own, _ = folder.index_and_folds()
+    if shared := sorted(set(own.table["sha256"]) & set(index.table["sha256"])):
+        raise SettingsError(
+            f"{data}: {len(shared)} of its films are films of the run itself, which networks may have learnt from; "
+            "external data are those of another source."
+        )
+    segmented = segmented_lungs(index, cache) if suite.data.crop == "adaptive" else None
+    crop = film_crop(suite.data.crop, index, segmented)
+    films = cached_films(index, suite.data.image_side_px, cache, crop.boxes)
+    step = 2 * suite.training.batch_size
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
+        architecture = trained_network(suite, folder, job)
+        batches = (torch.from_numpy(np.array(films[at : at + step]))[:, None] for at in range(0, len(films), step))
+        logit = logit_of(score_films(architecture, batches, suite.training)).astype(np.float64)
+        columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
+        part = pd.DataFrame({**columns, "probability": probability_of(logit)})
+        parts.setdefault(job.architecture, []).append(part[list(EXTERNAL_COLUMNS)])
+    models: dict[str, list[FoldModel]] = {}
+    for job in jobs:
+        models.setdefault(job.architecture, []).append(fold_model(job.fold, folder.predictions(job)))
+    group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
+    output, scores, hashes = folder.external / name, [], {}
+    for architecture_name, tables in parts.items():
+        predictions = pd.concat(tables)
+        text = predictions.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+        write_text(output / f"{architecture_name}.csv", text)
+        hashes[architecture_name] = sha256_of_text(text)
+        scores.append(external_score(architecture_name, models[architecture_name], predictions, group, own_group))
+    index.write(output / "index.csv")
+    facts = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
+    write_json(output / "environment.json", facts)
+    best_first = tuple(sorted(scores, key=lambda score: (-score.auc, score.architecture)))
+    return ExternalEvaluation(
+        name=name,
+        folder=output,
+        index=index,
+        scores=best_first,
+        source=spec.source,
+        three_classes=suite.task == "three_class",
+    )

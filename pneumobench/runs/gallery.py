@@ -1,0 +1,220 @@
+"""Pictures of a run: every error of each network with its heat maps, worst first, and mean maps by class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.explain import rows_to_explain
+from pneumobench.attributions.faithfulness import SCORED_TOGETHER
+from pneumobench.attributions.methods import AttributionMethod
+from pneumobench.attributions.overlays import Tile, draw_overlay, write_panel
+from pneumobench.runs.context import Bench
+from pneumobench.errors import NotAvailableError
+from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.runs.networks import trained_network
+from pneumobench.reporting.gallery import ErrorFilm, GalleryNetwork, write_gallery_pages
+from pneumobench.leaderboard.lung_attention import outcome_of
+from pneumobench.records.job_record import JobRecord
+from pneumobench.suite.spec import CLASSES
+
+FILM, LUNGS = "mean film", "mean lungs"  # no method can have these names
+CLASS_WORDS = {1: "pneumonia", 0: "normal"}
+CLASS_TARGETS = {f" {name}": number for number, name in enumerate(CLASSES, start=1)}  # columns of `class_scores`
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatMaps:
+    """Heat maps of B films by one network.
+
+    Args:
+        rows: rows of the index (B,).
+        films: (B, side, side) uint8.
+        heat: maps (B, side, side) by method, and for three classes by method and class; a method that is not available
+            for the network is missing.
+    """
+
+    rows: NDArray[np.int64]
+    films: NDArray[np.uint8]
+    heat: dict[str, NDArray[np.float32]]
+
+
+def heat_maps(
+    bench: Bench, architecture: Architecture, methods: Sequence[AttributionMethod], rows: NDArray[np.int64]
+) -> HeatMaps:
+    """Return the maps of rows of the index by each method that is available for the network."""
+    films = np.array(bench.films[rows])
+    return HeatMaps(rows=rows, films=films, heat=maps_of(architecture, methods, films))
+
+
+def maps_of(
+    architecture: Architecture, methods: Sequence[AttributionMethod], films: NDArray[np.uint8]
+) -> dict[str, NDArray[np.float32]]:
+    """Return maps of films (B, side, side): of pneumonia by each method, then of each class where there are three."""
+    heat = {}
+    for method in methods:
+        for words, target in {"": 0, **(CLASS_TARGETS if architecture.outputs > 1 else {})}.items():
+            try:
+                maps = method.attribute(architecture, torch.from_numpy(films)[:, None], target)
+            except NotAvailableError:
+                continue
+            heat[method.name + words] = maps.cpu().numpy()
+    return heat
+
+
+def write_galleries(
+    bench: Bench, jobs: Sequence[JobRecord], methods: Sequence[AttributionMethod], console: Console
+) -> Path:
+    """Draw the pages `gallery/index.html` and `gallery/ARCHITECTURE.html` of a run and return the first.
+
+    Films are on these pages: those of patients stay where the data are.
+
+    Args:
+        bench: data and settings of the run.
+        jobs: completed networks.
+        methods: attribution methods, in the order in which they are shown.
+        console: where progress is shown.
+
+    Raises:
+        RecordError: weights or predictions are missing or changed.
+    """
+    errors: dict[str, list[ErrorFilm]] = {}
+    means: dict[str, _MeanMaps] = {}
+    for job in track(jobs, "drawing", console=console, transient=True, disable=not console.is_terminal):
+        architecture, mean = (
+            trained_network(bench.suite, bench.folder, job),
+            means.setdefault(job.architecture, _MeanMaps()),
+        )
+        images = bench.fold_images(job.fold)
+        sample = rows_to_explain(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
+        for some in _parts(sample):
+            mean.add(bench, heat_maps(bench, architecture, methods, some))
+        errors.setdefault(job.architecture, []).extend(_error_films(bench, job, architecture, methods))
+    networks = []
+    for name, films in errors.items():
+        picture = None
+        if tiles := means[name].tiles():
+            picture = f"{name}/mean.jpg"
+            write_panel(bench.folder.gallery / picture, tiles)
+        folds = tuple(job.fold for job in jobs if job.architecture == name)
+        worst_first = tuple(sorted(films, key=lambda film: -film.error))
+        networks.append(GalleryNetwork(architecture=name, folds=folds, errors=worst_first, means=picture))
+    return write_gallery_pages(bench.folder, bench.suite.name, networks)
+
+
+def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return np.split(rows, range(SCORED_TOGETHER, len(rows), SCORED_TOGETHER)) if len(rows) else []
+
+
+def _error_films(
+    bench: Bench, job: JobRecord, architecture: Architecture, methods: Sequence[AttributionMethod]
+) -> list[ErrorFilm]:
+    """Draw every test film that the network of a fold calls wrongly."""
+    scored = bench.folder.predictions(job)
+    scored = scored[scored["split"] == "test"]
+    outcome = outcome_of(scored["probability"], scored["label"])
+    said = scored.assign(outcome=outcome).set_index("image_id")[["outcome", "probability", "logit"]]
+    wrong = bench.index.table.join(said[said["outcome"].isin(["fn", "fp"])], on="image_id", how="inner")
+    drawn = []
+    for some in _parts(wrong.index.to_numpy(np.int64)):
+        maps = heat_maps(bench, architecture, methods, some)
+        for i, (row, film) in enumerate(zip(some, wrong.loc[some].to_dict("records"), strict=True)):
+            lungs = bench.masks.of_rows(some[i : i + 1])[0] if bench.masks.has(int(row)) else None
+            picture = f"{job.architecture}/{job.fold}-{row:06d}.jpg"
+            tiles = film_tiles(maps.films[i], {name: heat[i] for name, heat in maps.heat.items()}, lungs)
+            write_panel(bench.folder.gallery / picture, [tiles])
+            drawn.append(
+                ErrorFilm(
+                    picture=picture,
+                    outcome=film["outcome"],
+                    image_id=film["image_id"],
+                    subtype=film["subtype"],
+                    fold=job.fold,
+                    probability=film["probability"],
+                    error=abs(film["logit"]),
+                )
+            )
+    return drawn
+
+
+def lung_share(heat: NDArray[np.float32], lungs: NDArray[np.bool_] | None) -> float | None:
+    """Return the LAR of one map (H, W), or None without lungs or without positive heat."""
+    if lungs is None:
+        return None
+    ratio = float(lung_attention_ratio(heat[None], lungs[None]).ratio[0])
+    return None if np.isnan(ratio) else ratio
+
+
+def _map_title(name: str, names: Collection[str]) -> str:
+    """Return what stands above a map: its method, and what it explains where that is not always the same."""
+    words = name.replace("_", " ")
+    return f"{words} pneumonia" if f"{name} {CLASSES[0]}" in names else words
+
+
+def film_tiles(
+    film: NDArray[np.uint8], heat: dict[str, NDArray[np.float32]], lungs: NDArray[np.bool_] | None
+) -> list[Tile]:
+    """Return the film with its lungs outlined, then its map by each method."""
+    tiles = [Tile(title="film", picture=draw_overlay(film, None, lungs))]
+    for name, one in heat.items():
+        share = lung_share(one, lungs)
+        title = _map_title(name, heat) + ("" if share is None else f"  LAR {share:.2f}")
+        tiles.append(Tile(title=title, picture=draw_overlay(film, one, lungs)))
+    return tiles
+
+
+class _MeanMaps:
+    """Sums of films, lung masks and maps (each map scaled to sum to one) by class, over the folds of a network."""
+
+    def __init__(self) -> None:
+        self.words = CLASS_WORDS
+        self.sums: dict[tuple[int, str], tuple[int, NDArray[np.float64]]] = {}  # (class, what) -> (count, sum)
+
+    def add(self, bench: Bench, maps: HeatMaps) -> None:
+        """Count further maps."""
+        lungs = bench.masks.of_rows(maps.rows)
+        classes = bench.three_classes()
+        label_of = bench.index.table["label"].to_numpy() if classes is None else classes
+        if classes is not None:
+            self.words = dict(enumerate(CLASSES))
+        for i, label in enumerate(label_of[maps.rows].tolist()):
+            self._count(label, FILM, maps.films[i])
+            self._count(label, LUNGS, lungs[i])
+            for name, heat in maps.heat.items():
+                positive = np.maximum(heat[i], 0)
+                if positive.sum() > 0:
+                    self._count(label, name, positive / positive.sum())
+
+    def _count(self, label: int, what: str, picture: NDArray[Any]) -> None:
+        count, total = self.sums.get((label, what), (0, np.zeros(picture.shape)))
+        self.sums[label, what] = (count + 1, total + picture)
+
+    def _mean(self, label: int, what: str) -> NDArray[np.float32] | None:
+        count, total = self.sums.get((label, what), (0, np.zeros(())))
+        return (total / count).astype(np.float32) if count else None
+
+    def tiles(self) -> list[list[Tile]]:
+        """Return a row for each class: the mean film, then the mean map by each method over it."""
+        names = [name for name in dict.fromkeys(what for _, what in self.sums) if name not in (FILM, LUNGS)]
+        rows = []
+        for label, words in self.words.items():
+            film, lungs = self._mean(label, FILM), self._mean(label, LUNGS)
+            if film is None or lungs is None:
+                continue
+            gray, outline = film.round().astype(np.uint8), lungs >= 0.5
+            title = f"{words}: mean of {self.sums[label, FILM][0]} films"
+            row = [Tile(title=title, picture=draw_overlay(gray, None, outline))]
+            for name in names:
+                picture = draw_overlay(gray, self._mean(label, name), outline)
+                row.append(Tile(title=_map_title(name, names), picture=picture))
+            rows.append(row)
+        return rows

@@ -1,0 +1,75 @@
+"""The networks of a run: as they start, and as they were trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import torch
+
+from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.head import attach_head
+from pneumobench.architectures.registry import registered
+from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_file
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.spec import CLASSES, Suite
+from pneumobench.training.cost import device_of
+from pneumobench.training.fit import load_weights
+
+# mean and standard deviation of gray levels; of ImageNet the means over its three channels
+PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}
+
+
+def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Architecture:
+    """Build an architecture with its head and its initial weights, the same for every fold, or with other `weights`."""
+    architecture = build_architecture(
+        name,
+        in_channels=suite.data.channels,
+        image_side_px=suite.data.image_side_px,
+        weights=suite.architectures.weights if weights is None else weights,
+        seed=suite.seed,
+        outputs=len(CLASSES) if suite.task == "three_class" else 1,
+    )
+    torch.manual_seed(suite.seed)
+    attach_head(architecture, suite.training.head)
+    if suite.data.pixel_statistics == "auto":
+        return architecture
+    mean, std = PIXEL_STATISTICS[suite.data.pixel_statistics]
+    return dataclasses.replace(architecture, pixel_mean=mean, pixel_std=std)
+
+
+def check_plugins(suite: Suite) -> None:
+    """Build the plugins of a task of three classes once, before data are read: not every module can have three outputs.
+
+    Raises:
+        NotAvailableError: a plugin does not end with a linear layer.
+    """
+    for name in suite.architectures.names if suite.task == "three_class" else ():
+        if name in registered():
+            build_network(suite, name, weights="none")
+
+
+def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architecture:
+    """Return the network of a completed job with its trained weights, in eval mode, on the device of the suite.
+
+    Raises:
+        RecordError: the weights are missing or not those of the record.
+    """
+    path = folder.weights_path(job.architecture, job.fold)
+    if not path.is_file() or sha256_of_file(path) != job.hashes["weights"]:
+        raise RecordError(
+            f"{path}: found {'other weights' if path.is_file() else 'no such file'}, expected the weights that the "
+            "record beside it names. Bring them back, or delete the job's folder and run the suite again."
+        )
+    architecture = build_network(suite, job.architecture, weights="none")
+    load_weights(architecture, path)
+    architecture.module.eval().to(device_of(suite.training))
+    # films are normalised as in training; pretrained weights bring statistics of their own
+    mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
+    return dataclasses.replace(
+        architecture,
+        pixel_mean=architecture.pixel_mean if mean is None else float(mean),
+        pixel_std=architecture.pixel_std if std is None else float(std),
+    )

@@ -1,0 +1,184 @@
+"""One job: train an architecture on a fold, score it from its saved weights, explain it, and write its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from pneumobench.architectures import Architecture
+from pneumobench.architectures.architecture import flops_per_image
+from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
+from pneumobench.attributions.grad_cam import choose_layer
+from pneumobench.runs.context import Bench
+from pneumobench.errors import DivergedError
+from pneumobench.files import sha256_of_file
+from pneumobench.lungs.masks import LungMasks
+from pneumobench.runs.networks import build_network
+from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
+from pneumobench.datasets.folds import Part
+from pneumobench.reporting.tracking import Tracker
+from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
+from pneumobench.records.run_folder import write_attention, write_predictions
+from pneumobench.suite.spec import Suite
+from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
+from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
+from pneumobench.training.predictions import score
+
+SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
+
+
+def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None = None) -> JobRecord:
+    """Run one job to its record, completed, failed or diverged; only an interruption gets through."""
+    # Adam's second moments can become denormal numbers, which CPUs handle slowly; threads that are started now take
+    # the setting over
+    torch.set_flush_denormal(True)
+    try:
+        return _run_job(bench, name, fold, tracker, report)
+    finally:
+        torch.set_flush_denormal(False)
+        gc.collect()
+
+
+def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None) -> JobRecord:
+    record = bench.record(name, fold, weights_origin="none")
+    try:
+        with tracker.job(bench.suite, name, fold) as (loggers, callbacks):
+            record = _completed(bench, name, fold, tuple(loggers), tuple(callbacks), report)
+            tracker.finished(bench.folder, record)
+    except DivergedError as error:
+        record = dataclasses.replace(record, status="diverged", reason=str(error))
+    except SystemExit as error:
+        if error.code == TERMINATED:
+            raise
+        record = dataclasses.replace(
+            record, status="failed", reason=f"the architecture's code ended the process: {error!r}"
+        )
+    except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
+        record = dataclasses.replace(record, status="failed", reason=reason_of(error, bench.suite.training.batch_size))
+    write_record(bench.folder.record_path(name, fold), record)
+    if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
+        remove_training_files(bench.folder.job_folder(name, fold))
+    return record
+
+
+def reason_of(error: Exception, batch_size: int) -> str:
+    """Say in a line why a training failed."""
+    text = " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        return f"out of memory, batch {batch_size}"
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def fold_data(suite: Suite, images: FoldImages) -> FoldDataModule:
+    """Return the batches of a fold as the suite wants them."""
+    spec = suite.training
+    return FoldDataModule(
+        images,
+        augmentation=Augmentation(suite.augmentation, suite.seed),
+        batch_size=spec.batch_size,
+        seed=suite.seed,
+        workers=spec.loader_workers,
+        balanced=spec.balanced_sampler,
+    )
+
+
+def _completed(
+    bench: Bench,
+    name: str,
+    fold: int,
+    loggers: tuple[object, ...],
+    callbacks: tuple[Callback, ...],
+    report: EpochReport | None,
+) -> JobRecord:
+    suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
+    job_folder = bench.folder.job_folder(name, fold)
+    reset_peak_memory()
+    architecture = build_network(suite, name)
+    if architecture.heatmap_layers:  # a wrong layer is found now, not after the training
+        choose_layer(architecture, suite.data.image_side_px)
+    data = fold_data(suite, images)
+    fitted = fit(
+        architecture, data, spec, folder=job_folder, seed=suite.seed,
+        epoch_report=report, loggers=loggers, callbacks=callbacks,
+    )  # fmt: skip
+    trainable = architecture.parameter_count(trainable_only=True)
+    training_peak = peak_memory_mib(device_of(spec).type)
+    weights = bench.folder.weights_path(name, fold)
+    load_weights(architecture, weights)  # the saved file is what is scored, never the module in memory
+    scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
+    for part, part_scored in scored.items():
+        if not np.isfinite(part_scored.class_logits).all():
+            raise DivergedError(f"logits of the {part} part are infinite or not numbers at precision {spec.precision}")
+    outputs = {part: (found.rows, found.class_logits) for part, found in scored.items()}
+    predictions = bench.prediction_rows(fold, outputs)
+    hashes = {
+        "weights": sha256_of_file(weights),
+        "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),
+    }
+    explained = _explained(bench, architecture, images, name, fold, predictions)
+    if explained is not None:
+        hashes["attention"] = write_attention(bench.folder.attention_path(name, fold), explained.attention)
+    seconds = sum(part.seconds for part in scored.values())
+    shared = bench.record(name, fold, weights_origin=architecture.weights_origin)
+    return dataclasses.replace(
+        shared,
+        status="completed",
+        reason=None,
+        hashes={**shared.hashes, **hashes},
+        training={
+            "epochs_run": fitted.epochs_run,
+            "best_epoch": fitted.best_epoch,
+            "stopped_early": fitted.stopped_early,
+            "train_images": len(images.positions["train"]),
+            "tune_images": len(images.positions["tune"]),
+            "pixel_mean": architecture.pixel_mean,
+            "pixel_std": architecture.pixel_std,
+        },
+        cost=JobCost(
+            parameters=architecture.parameter_count(),
+            trainable_parameters=trainable,
+            flops_per_image=flops_per_image(architecture, suite.data.image_side_px),
+            training_seconds=round(fitted.seconds, 3),
+            inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
+            peak_memory_mib=round(training_peak, 1),
+        ),
+        explanation=_explanation_facts(explained, bench.masks),
+    )
+
+
+def _explained(
+    bench: Bench, architecture: Architecture, images: FoldImages, name: str, fold: int, predictions: pd.DataFrame
+) -> Explained | None:
+    spec = bench.suite.explanation
+    rows = rows_to_explain(images, bench.masks, spec.images_per_fold, bench.suite.seed)
+    if not architecture.heatmap_layers or len(rows) == 0:
+        return None
+    image_id = bench.index.table["image_id"].to_numpy(dtype=object)
+    explained = explain_rows(architecture, images, bench.masks, rows, image_id=image_id, fold=fold)
+    probability = predictions.set_index("image_id")["probability"].loc[image_id[rows]].to_numpy(dtype=np.float64)
+    write_gallery(
+        bench.folder.attributions_folder(name, fold), explained, images, bench.masks, probability,
+        overlays=spec.overlays_per_fold,
+    )  # fmt: skip
+    return explained
+
+
+def _explanation_facts(explained: Explained | None, masks: LungMasks) -> JobExplanation | None:
+    if explained is None:
+        return None
+    return JobExplanation(
+        method="gradcam",
+        layer=explained.chosen.layer.name,
+        layout=explained.chosen.layer.layout,
+        grid=explained.chosen.grid,
+        mask_tier=masks.tier(),
+        images=len(explained.rows),
+        degenerate=int(explained.attention["lar"].isna().sum()),
+        seconds_per_image=round(explained.seconds / len(explained.rows), 6),
+    )

@@ -1,0 +1,1 @@
+"""The typed, strict specification of a benchmark run, and its way from YAML."""

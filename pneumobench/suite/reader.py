@@ -1,0 +1,155 @@
+"""YAML file and command-line overrides -> Suite, strictly: nothing unknown, doubled or of a wrong type passes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pneumobench.errors import SettingsError, suggestion
+from pneumobench.suite.rules import check_values
+from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
+from pneumobench.suite.spec import Suite
+from pneumobench.suite.types import known_keys, type_name, typed_suite
+
+MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
+
+
+def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None = None) -> Suite:
+    """Read a suite and apply overrides such as `["--training.epochs", "3"]`.
+
+    Args:
+        path: YAML file.
+        overrides: options and their values.
+        section: key of the file under which the suite stands; None = the file is the suite.
+
+    Raises:
+        SettingsError: naming file and line (or the option), what was found and the nearest known key.
+    """
+    values, lines = read_strict_yaml(path, section)
+    for key, text in _pairs(overrides):
+        _check_key(key, f"option --{key}")
+        kind = known_keys().get(key)  # None below search.space
+        if key.removeprefix(SPACE_PREFIX).endswith(tuple(f".{name}" for name in RANGE_KEYS)):
+            raise SettingsError(f"option --{key}: give the whole range, e.g. {{low: 1, high: 2}}.")
+        if dataclasses.is_dataclass(kind):
+            first = dataclasses.fields(kind)[0].name
+            raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
+        _put(values, key, text if kind is str else _value(text, key))
+        lines[key] = f"option --{key}"
+    space = _taken_space(values, lines, str(path))
+    suite = typed_suite(values, lines, str(path))
+    suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
+    origin = str(path) if not overrides else f"{path} with options"
+    check_values(suite, origin)
+    read_space(suite, lines, origin)
+    return suite
+
+
+def read_strict_yaml(path: Path, section: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a suite file or of a section, and where each dotted key stands as `FILE line N`."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_SUITE_BYTES:
+            raise SettingsError(f"{path}: {size} bytes is too long for a suite (at most {MAX_SUITE_BYTES}).")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as a suite: {error}.") from error
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken):
+                line = token.start_mark.line + 1
+                raise SettingsError(f"{path} line {line}: aliases (*name) are not allowed; write the value out.")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise SettingsError(f"{path}: expected keys such as name, data and training, found {text[:40]!r}.")
+        if section is not None:
+            parts = {key.value: value for key, value in node.value}
+            if not isinstance(node := parts.get(section), yaml.MappingNode):
+                raise SettingsError(f"{path}: found no group {section!r} with the keys of a suite.")
+        lines = {key: f"{path} line {line}" for key, line in _walk(node, "", path)}
+        for key, where in lines.items():
+            _check_key(key, where)
+        values = yaml.safe_load(text)
+        return values if section is None else values[section], lines
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, and endless nesting
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path} line {mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}.") from error
+
+
+def _walk(node: yaml.MappingNode, prefix: str, path: Path) -> Iterator[tuple[str, int]]:
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SettingsError(f"{path} line {line}: a key must be a plain word.")
+        key = str(key_node.value)
+        if key in seen:
+            raise SettingsError(f"{path} line {line}: key {prefix}{key} stands already in line {seen[key]}.")
+        seen[key] = line
+        yield prefix + key, line
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _walk(value_node, f"{prefix}{key}.", path)
+
+
+def _taken_space(values: dict[str, Any], lines: dict[str, str], origin: str) -> dict[str, Any]:
+    """Take the space of a search out of the values: its keys are dotted ones, and its values are of many types."""
+    search = values.get("search")
+    space = search.pop("space", None) if isinstance(search, dict) else None
+    if not isinstance(space, dict | None):
+        where = lines.get("search.space", origin)
+        raise SettingsError(f"{where}: search.space is {space!r}; expected settings, each with its choices or range.")
+    return space or {}
+
+
+def _check_key(key: str, where: str) -> None:
+    if key.startswith(SPACE_PREFIX):
+        check_space_key(key, where)
+        return
+    keys = known_keys()
+    if key not in keys:
+        hint = suggestion(key, keys, count=1)
+        if not hint:  # a right word in the wrong place, or without its group
+            leaf = key.rsplit(".", 1)[-1]
+            hint = suggestion(leaf, [name for name in keys if name.endswith(leaf)] or keys, count=1)
+        raise SettingsError(f"{where}: unknown key {key!r}; {hint or 'see `pneumobench run --help`.'}")
+
+
+def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    rest = list(overrides)
+    while rest:
+        option = rest.pop(0)
+        if not option.startswith("--"):
+            raise SettingsError(f"{option!r} is not understood; override a setting with --group.key VALUE.")
+        key, equals, text = option[2:].partition("=")
+        if not equals:
+            _check_key(key, f"option --{key}")
+            if not rest:
+                raise SettingsError(f"option --{key} needs a value: --{key} VALUE.")
+            text = rest.pop(0)
+        yield key, text
+
+
+def _value(text: str, key: str) -> Any:
+    """Return the value of an option that is not plain text; an empty one is no value, not null."""
+    try:
+        return yaml.safe_load(text) if text else ""
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"option --{key}: {text!r} is not a YAML value.") from error
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    if key.startswith(SPACE_PREFIX):  # a key of the space is one word with dots
+        groups, leaf = ["search", "space"], key.removeprefix(SPACE_PREFIX)
+    for group in groups:
+        if values.get(group) is None:  # absent, or a group without keys
+            values[group] = {}
+        if not isinstance(values[group], dict):
+            return  # of a wrong type, which is reported with its line
+        values = values[group]
+    values[leaf] = value

@@ -1,0 +1,288 @@
+"""The typed, strict specification of a suite, and its way from YAML. Nothing here knows how a stage works."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import yaml
+
+from pneumobench.files import sha256_of_text
+from pneumobench.suite.training import AugmentationSpec, TrainingSpec
+
+DATA_VARIABLE = "PNEUMOBENCH_DATA"
+NAME_RULE = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_RESERVED = {"leaderboard", "wandb"}  # folders beside those of runs and architectures
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may name a suite or an architecture, and so a folder on disk.
+
+    >>> is_name("resnet18"), is_name("../etc"), is_name("..")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
+CONTROL_PREFIX = "control-"  # of the name of a control in records and tables
+MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE = "ensemble-mean", "ensemble-weighted"  # rows that no network can be called
+CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
+DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
+PatientRule = Literal["number", "folder_subtype_number"]
+ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomSpec:
+    """Synthetic radiographs, made on the spot when `data.source` is `phantoms`.
+
+    Args:
+        patients: number of synthetic patients that are split into folds.
+        official_test_patients: number of further patients in a separate test set.
+        side_px: side of a film in pixels.
+        seed: seed of anatomy, disease and noise.
+    """
+
+    patients: int = 120
+    official_test_patients: int = 30
+    side_px: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Where the radiographs are and how they become pixels.
+
+    Args:
+        source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/), `rsna` (DICOM
+            films of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM films of VinDr-PCXR) or
+            `csv` (a table image,label[,patient,subtype,lung_mask,split]); `pneumobench datasets` describes them.
+        root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
+        csv: the table, for `source: csv`, relative to the root.
+        patient_rule: which films of `source: kermany` count as one child: equal `number` in the file names, whatever
+            folder and subtype (cautious), or equal `folder_subtype_number` (likely; nobody published it).
+        lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
+        lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
+            fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
+        crop: what a network sees of a film: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
+            `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
+        image_side_px: side of the square a network sees, in pixels.
+        channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
+        pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean
+            0.5 and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
+        limit_images: use only about this many training and as many official test images, whole patients,
+            drawn by the seed; null = all.
+        subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
+            labels and subtypes that the whole has; null = all.
+        phantoms: size of the synthetic set.
+    """
+
+    source: DataSource = "phantoms"
+    root: str = ""
+    csv: str = "index.csv"
+    patient_rule: PatientRule = "number"
+    lung_masks: str = ""
+    lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
+    crop: Literal["none", "fixed", "adaptive"] = "none"
+    image_side_px: int = 224
+    channels: Literal[1, 3] = 1
+    pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
+    limit_images: int | None = None
+    subset_images: int | None = None
+    phantoms: PhantomSpec = field(default_factory=PhantomSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldSpec:
+    """How the films are split. Fractions are rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
+
+    Args:
+        protocol: `patient` = folds by patient, every image is tested in exactly one. `holdout` = one test part, by
+            patient. `official` = train on the official train folder, test on the official test folder; the tune part
+            is taken from the train folder (the official `val` of 16 films is not read). `image_random` = folds by
+            image: films of one patient stand on both sides, which is wrong, and shows how much it flatters.
+        count: number of folds; 1 for `holdout` and `official`.
+        tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
+        test_fraction: share that is tested (protocol: holdout).
+        held_out_fraction: share, by patient, that is put aside before folds are made, as a test set of all folds in
+            place of the official one; 0 = none.
+        merge_official_test: treat films of the official test folder as all others.
+    """
+
+    protocol: Literal["patient", "holdout", "official", "image_random"] = "patient"
+    count: int = 5
+    tune_fraction: float = 0.1
+    test_fraction: float = 0.15
+    held_out_fraction: float = 0.0
+    merge_official_test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec:
+    """Which networks take part.
+
+    Args:
+        names: timm names, or names that a plugin registers.
+        plugins: Python files that register architectures, relative to the current folder.
+        weights: `none` (random initialisation), `imagenet` (timm, from the hub or its cache), or a folder with
+            one NAME.safetensors for each architecture.
+    """
+
+    names: tuple[str, ...] = ("resnet18",)
+    plugins: tuple[str, ...] = ()
+    weights: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlSpec:
+    """Models that do not read lungs, scored on the same folds: what a network has to beat.
+
+    Args:
+        names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
+            `thumbnail` (12 x 12 px) and `thumbnail_without_lungs`.
+        original_sizes: table image,original_width,original_height, relative to the data root, for films that were
+            resized before; `image_facts` then sees these sizes and no bytes.
+    """
+
+    names: tuple[ControlName, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
+    original_sizes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationSpec:
+    """What is explained, on out-of-fold test images. Lung attention rests on Grad-CAM.
+
+    Args:
+        images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
+        overlays_per_fold: heat maps drawn over the film for the gallery, worst errors first.
+        methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
+            network uses; `pneumobench explain` adds more to a finished run.
+        checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.
+    """
+
+    images_per_fold: int | None = None
+    overlays_per_fold: int = 6
+    methods: tuple[str, ...] = ("gradcam",)
+    checked_images_per_fold: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingSpec:
+    """Experiment tracking besides the CSV history that is always written.
+
+    Args:
+        wandb: Weights & Biases: `off`, `offline` (files only) or `online`.
+        wandb_project: project that the runs go to.
+        wandb_heat_maps: send heat maps drawn over radiographs too; those of phantoms are always sent.
+    """
+
+    wandb: Literal["off", "offline", "online"] = "off"
+    wandb_project: str = "pneumobench"
+    wandb_heat_maps: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """How `pneumobench tune` looks for settings. What it maximises (or minimises) is `training.monitor`.
+
+    Args:
+        space: dotted keys of training and augmentation, each with a list of choices, or with `low`, `high` and, if
+            wanted, `log: true` or `step`.
+        sampler: `tpe` (tree-structured Parzen estimator, Bergstra et al. 2011; its first ten trials are random) or
+            `random`.
+        trials: finished trials in all, over all starts and processes; failed and pruned ones count.
+        folds: folds whose tune parts a trial is judged by, with the mean of their best epochs.
+        pruner: what ends a hopeless trial early, by its epochs in the first of the folds: `none`, `median` (worse than
+            the median of earlier trials at the same epoch, after a quarter of the epochs and five trials) or
+            `hyperband` (Li et al. 2018, arXiv:1603.06560).
+    """
+
+    space: dict[str, Any] = field(default_factory=dict)
+    sampler: Literal["tpe", "random"] = "tpe"
+    trials: int = 20
+    folds: tuple[int, ...] = (0,)
+    pruner: Literal["none", "median", "hyperband"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Everything that decides the outcome of a benchmark run.
+
+    Args:
+        name: name of the suite and of its folder under runs/; letters, digits and `_.-`.
+        task: `binary` (pneumonia or normal: one logit) or `three_class` (normal, bacterial, viral: a softmax; pneumonia
+            is then the sum of the last two, so that the binary scores are there as well).
+        seed: seed of folds, initial weights, order, augmentation and dropout.
+        data: the radiographs.
+        folds: the split.
+        augmentation: random changes of training films.
+        architectures: the networks.
+        controls: models that do not read lungs.
+        training: the settings of every job.
+        explanation: the heat maps.
+        logging: experiment tracking.
+        search: the search for settings, for `pneumobench tune` alone.
+    """
+
+    name: str = "unnamed"
+    task: Literal["binary", "three_class"] = "binary"
+    seed: int = 0
+    data: DataSpec = field(default_factory=DataSpec)
+    folds: FoldSpec = field(default_factory=FoldSpec)
+    augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
+    architectures: ArchitectureSpec = field(default_factory=ArchitectureSpec)
+    controls: ControlSpec = field(default_factory=ControlSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
+    logging: LoggingSpec = field(default_factory=LoggingSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
+
+        The group `search` stands there only in a suite that has one.
+        """
+        plain = dataclasses.asdict(self)
+        for key in ("names", "plugins"):
+            plain["architectures"][key] = list(plain["architectures"][key])
+        plain["training"]["head"] = list(plain["training"]["head"])
+        plain["controls"]["names"] = list(plain["controls"]["names"])
+        plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
+        plain["search"]["folds"] = list(plain["search"]["folds"])
+        if self.search == SearchSpec():
+            del plain["search"]
+        return plain
+
+    def to_yaml(self) -> str:
+        """Return the resolved suite as YAML."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
+
+    def training_hash(self) -> str:
+        """Return the SHA-256 of what decides the job of a network.
+
+        Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
+        index hash covers the images themselves), devices to log to, worker processes, and the search. Values that stand
+        at their default are left out too, so that a key added in a later version leaves the hash of older suites alone.
+        """
+        plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
+        for settings in (plain, default):
+            del settings["logging"], settings["controls"], settings["search"], settings["data"]["root"]
+            del settings["training"]["loader_workers"]
+            del settings["architectures"]["names"], settings["architectures"]["plugins"]
+            del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]
+        return sha256_of_text(yaml.safe_dump(_changed(plain, default), sort_keys=True))
+
+
+def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the default, section by section."""
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(default[key], dict):
+            if inner := _changed(value, default[key]):
+                changed[key] = inner
+        elif value != default[key]:
+            changed[key] = value
+    return changed

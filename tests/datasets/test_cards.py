@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+
+import pytest
+
+from pneumobench.cli.main import main
+from pneumobench.datasets.cards import FilmCounts, card_names, card_path, count_differences, read_card
+from pneumobench.datasets.sources import TREES
+from pneumobench.errors import DataError, SettingsError
+from pneumobench.suite.spec import DataSource
+
+
+def test_the_known_sets_have_a_card() -> None:
+    assert card_names() == ["kermany", "nih", "rsna", "vindr-pcxr"]
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_a_shipped_card_is_complete(name: str) -> None:
+    card = read_card(card_path(name))
+    assert card.source in typing.get_args(DataSource)
+    assert card.defects
+    assert card.url.startswith("https://")
+    for part, counts in card.counts.items():
+        if counts.normal is not None and counts.pneumonia is not None:
+            assert counts.normal + counts.pneumonia == counts.images, part
+    assert f"# {card.pretty_name}".split(",")[0] in card_path(name).read_text()
+    if card.source in TREES:  # the tree of the card is the one that an error shows
+        assert [line.split() for line in card.layout.splitlines()] == [
+            line.split() for line in TREES[card.source].splitlines()
+        ]
+
+
+def test_every_layout_has_a_card() -> None:
+    assert set(TREES) <= {read_card(card_path(name)).source for name in card_names()}
+
+
+def test_the_counts_of_kermany_are_those_of_the_publication() -> None:
+    counts = read_card(card_path("kermany")).counts
+    assert sum(part.images for part in counts.values()) == 5856
+    assert counts["train"] == FilmCounts(images=5216, normal=1341, pneumonia=3875)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("population:", "populaton:", "unknown key 'populaton'; did you mean population?"),
+        ("modality: frontal chest X-ray, JPEG\n", "", "key 'modality' is missing"),
+        ("source: kermany", "source: dicom", "source is 'dicom'; expected one of phantoms, kermany"),
+        ("images: 5216", "images: many", "counts.train: images is 'many'; expected a number of films."),
+        ("normal: 1341", "normal: -1", "normal is -1; expected a number of films, or null"),
+        ("normal: 1341", "healthy: 1341", "counts.train: unknown key 'healthy'"),
+        ("images: 5216, ", "", "counts.train: key 'images' is missing"),
+        ("name: kermany", "name: kerman", "name is 'kerman'; expected the name of the file, 'kermany'"),
+        ("doi: 10.17632/rscbjbr9sj", "doi: 10.1", "doi is 10.1; expected text"),
+        ("doi: ", "doi: [", "its front matter is not YAML"),
+        ("---\nname", "name", "no front matter"),
+    ],
+)
+def test_a_card_is_read_strictly(old: str, new: str, words: str, tmp_path: Path) -> None:
+    text = card_path("kermany").read_text()
+    path = tmp_path / "kermany.md"
+    path.write_text(text.replace(old, new, 1))
+    assert old in text
+    with pytest.raises(DataError) as caught:
+        read_card(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_differences_are_told_line_by_line() -> None:
+    counts = {
+        "train": FilmCounts(images=12, normal=5, pneumonia=7),
+        "val": FilmCounts(images=2, normal=1, pneumonia=1),
+        "test": FilmCounts(images=9, normal=4, pneumonia=None),
+    }
+    same = {"train": {"normal": 5, "pneumonia": 7}, "val": {"normal": 1, "pneumonia": 1}, "test": {"normal": 4}}
+    assert count_differences(counts, same) == []
+    other = {"train": {"normal": 6, "pneumonia": 7}, "test": {"normal": 4, "pneumonia": 9}, "extra": {"normal": 3}}
+    assert count_differences(counts, other) == [
+        "train normal: 6 films, 5 are published",
+        "val normal: 0 films, 1 are published",
+        "val pneumonia: 0 films, 1 are published",
+        "extra: 3 films, none are published",
+    ]
+
+
+def test_the_command_lists_cards_and_prints_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["datasets"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in card_names())
+    assert "5,856" in shown
+    assert main(["datasets", "rsna"]) == 0
+    assert capsys.readouterr().out == card_path("rsna").read_text()
+    assert main(["datasets", "kermani"]) == SettingsError.exit_code
+    assert "data set 'kermani' has no card; did you mean kermany?" in capsys.readouterr().err

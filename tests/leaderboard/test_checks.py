@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumobench.errors import RecordError
+from pneumobench.leaderboard.checks import blanked_scores, method_summaries
+from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.records.explanation_record import (
+    CHECK_COLUMNS,
+    ExplanationRecord,
+    MethodFacts,
+    read_explanations,
+    write_explanations,
+)
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.run_folder import RunFolder
+
+JOB = JobRecord(
+    status="completed", suite="s", architecture="net", fold=0, seed=1, weights_origin="random",
+    hashes={"weights": "a" * 64}, software={}, hardware={},
+)  # fmt: skip
+COUNT = 60
+LABEL = np.arange(COUNT) % 2
+IMAGE = [f"{i:02d}.png" for i in range(COUNT)]
+GROUP = pd.Series(np.arange(COUNT) // 2, index=IMAGE)
+RNG = np.random.default_rng(0)
+
+
+def _reliance() -> pd.DataFrame:
+    logit = {f"logit_{name}": RNG.normal(size=COUNT) for name in BLANKINGS}
+    return pd.DataFrame({"image_id": IMAGE, "fold": 0, "label": LABEL, "logit_none": 6.0 * LABEL - 3, **logit})
+
+
+def _maps(method: str, *, gain: float, similarity: float) -> pd.DataFrame:
+    checks = {name: RNG.uniform(0.1, 0.2, COUNT) for name in CHECK_COLUMNS}
+    checks["insertion"] = checks["insertion_random"] + gain + RNG.normal(0, 0.02, COUNT)
+    checks["deletion"] = checks["deletion_random"] - gain + RNG.normal(0, 0.02, COUNT)
+    checks["randomised_similarity"] = similarity + RNG.normal(0, 0.02, COUNT)
+    lar = np.where(np.arange(COUNT) == 3, np.nan, 0.6)
+    return pd.DataFrame(
+        {
+            "image_id": IMAGE, "fold": 0, "label": LABEL, "method": method, "mask_tier": "drawn", "lung_area": 0.3,
+            "lar": lar, "lar_adjusted": lar - 0.2, **checks,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path)
+    record = ExplanationRecord(
+        architecture="net", fold=0, seed=1, weights="a" * 64, mask_tier="drawn",
+        methods={
+            "good": MethodFacts(images=COUNT, seconds_per_image=0.5),
+            "edges": MethodFacts(images=COUNT, seconds_per_image=0.1),
+            "guided": MethodFacts(not_available="guided: the network has activations other than ReLU."),
+        },
+        hashes={}, software={}, hardware={},
+    )  # fmt: skip
+    tables = {
+        "reliance": _reliance(),
+        "good": _maps("good", gain=0.2, similarity=0.05),
+        "edges": _maps("edges", gain=0.0, similarity=0.9),
+    }
+    write_explanations(run, record, tables)
+    return run
+
+
+def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
+    found = read_explanations(folder, JOB)
+    assert found is not None
+    scores = blanked_scores([found], GROUP)
+    assert list(scores) == ["none", *sorted(BLANKINGS)]
+    first = found.reliance[found.reliance["image_id"] == "01.png"].set_index("blanking")
+    assert first.loc["none", "probability"] == pytest.approx(1 / (1 + np.exp(-3)))
+    assert scores["none"].auc == 1.0
+    assert scores["without_lungs"].interval.low < scores["without_lungs"].auc < 0.75
+    pooled = pd.DataFrame({"image_id": IMAGE, "label": LABEL, "probability": LABEL * 0.9})
+    edges, good, guided = method_summaries([found], pooled, GROUP)
+    assert (good.method, good.trusted, good.images, good.seconds_per_image) == ("good", True, COUNT, 0.5)
+    assert good.attention is not None
+    assert good.attention.degenerate == 1
+    assert good.attention.pneumonia.lar == pytest.approx(0.6)
+    assert (edges.depends_on_weights, edges.faithful, edges.trusted) == (False, False, False)
+    assert guided.not_available is not None
+    assert guided.trusted is None
+
+
+def test_a_changed_table_is_refused(folder: RunFolder) -> None:
+    path = folder.explanations_folder("net", 0) / "good.csv"
+    path.write_text(path.read_text().replace("0.6", "0.9"))
+    with pytest.raises(RecordError, match="changed after"):
+        read_explanations(folder, JOB)
+
+
+def test_explanations_of_other_weights_are_refused(folder: RunFolder) -> None:
+    path = folder.explanations_folder("net", 0) / "explanation.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights": "b" * 64}))
+    with pytest.raises(RecordError, match="the job was run again since"):
+        read_explanations(folder, JOB)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"methods": {}}', '{"methods": {"a": {"b": 1}}}'])
+def test_a_damaged_record_is_refused(folder: RunFolder, text: str) -> None:
+    (folder.explanations_folder("net", 0) / "explanation.json").write_text(text)
+    with pytest.raises(RecordError, match=r"found no record of explanations.*run `pneumobench explain` again"):
+        read_explanations(folder, JOB)
+
+
+def test_a_job_without_explanations_has_none(tmp_path: Path) -> None:
+    assert read_explanations(RunFolder(tmp_path), JOB) is None
+    assert blanked_scores([], GROUP) == {}
+    assert method_summaries([], pd.DataFrame(), GROUP) == ()

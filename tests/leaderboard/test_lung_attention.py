@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from pneumobench.leaderboard.lung_attention import explained_rows, outcome_of, summaries
+
+
+def _attention(rows: list[tuple[str, str, float, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["image_id", "mask_tier", "lung_area", "lar"])
+    return table.assign(
+        fold=0,
+        label=-1,
+        method="gradcam",
+        lar_adjusted=(table["lar"] - table["lung_area"]) / (1 - table["lung_area"]),
+    )
+
+
+POOLED = pd.DataFrame(
+    {
+        "image_id": ["a", "b", "c", "d", "e"],
+        "label": [1, 1, 0, 0, 1],
+        "probability": [0.9, 0.2, 0.7, 0.1, 0.5],
+    }
+)
+GROUP = pd.Series([0, 1, 2, 3, 4], index=["a", "b", "c", "d", "e"])
+
+
+def test_outcomes_at_one_half_count_a_probability_of_one_half_as_positive() -> None:
+    assert outcome_of(POOLED["probability"], POOLED["label"]).tolist() == ["tp", "fn", "fp", "tn", "tp"]
+
+
+def test_means_by_hand() -> None:
+    rows = [
+        ("a", "box", 0.5, 0.75),
+        ("b", "box", 0.5, 0.25),
+        ("c", "box", 0.5, 1.0),
+        ("e", "box", 0.5, math.nan),
+        ("elsewhere", "box", 0.5, 0.1),
+    ]
+    (found,) = summaries(explained_rows(_attention(rows), POOLED), GROUP)
+    # pneumonia films with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
+    assert found.pneumonia.images == 2
+    assert found.pneumonia.lar == pytest.approx(0.5)
+    assert found.pneumonia.chance == pytest.approx(0.5)
+    assert found.pneumonia.lar_adjusted == pytest.approx(0.0)
+    assert found.by_outcome["tp"].lar_adjusted == pytest.approx(0.5)
+    assert found.by_outcome["fn"].lar_adjusted == pytest.approx(-0.5)
+    assert found.by_outcome["fp"].lar_adjusted == pytest.approx(1.0)
+    assert found.by_outcome["tn"].images == 0
+    assert math.isnan(found.by_outcome["tn"].lar)
+    assert found.degenerate == 1
+    assert found.lar_interval is not None
+    assert 0.25 <= found.lar_interval.low <= 0.5 <= found.lar_interval.high <= 0.75
+
+
+def test_mask_tiers_are_never_mixed() -> None:
+    rows = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, 0.7), ("e", "box", 0.45, 0.1)]
+    first, second = summaries(explained_rows(_attention(rows), POOLED), GROUP)
+    assert (first.mask_tier, first.pneumonia.images) == ("drawn", 2)
+    assert first.pneumonia.lar == pytest.approx(0.8)
+    assert (second.mask_tier, second.pneumonia.images) == ("box", 1)
+    assert second.lar_interval is None  # one image has no spread

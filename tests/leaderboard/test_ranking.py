@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from pneumobench.leaderboard.board import Leaderboard, Row
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.job_record import read_record, write_record
+from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
+from pneumobench.reporting.markdown import leaderboard_markdown
+from tests.leaderboard.fake_run import FAILED_JOB, HOSTILE_REASON
+
+
+@pytest.fixture(scope="module")
+def board(fake_run_template: Path) -> Leaderboard:
+    return rank_run(fake_run_template)
+
+
+def _row(board: Leaderboard, architecture: str) -> Row:
+    return next(row for row in board.rows if row.architecture == architecture)
+
+
+def _all_predictions(template: Path, architecture: str) -> pd.DataFrame:
+    paths = sorted(template.glob(f"{architecture}/fold-*/predictions.csv"))
+    return pd.concat([pd.read_csv(path) for path in paths])
+
+
+def test_pooled_scores_equal_scikit_learn(board: Leaderboard, fake_run_template: Path) -> None:
+    table = _all_predictions(fake_run_template, "vit_base_patch16_224")
+    test = table[table["split"] == "test"]
+    assert len(test) == test["image_id"].nunique() == 120
+    called = test["probability"] >= 0.5
+    scores = _row(board, "vit_base_patch16_224").pooled
+    assert scores is not None
+    assert scores.images == 120
+    assert scores.auc == pytest.approx(metrics.roc_auc_score(test["label"], test["probability"]))
+    assert scores.average_precision == pytest.approx(
+        metrics.average_precision_score(test["label"], test["probability"])
+    )
+    assert scores.brier == pytest.approx(metrics.brier_score_loss(test["label"], test["probability"]))
+    assert scores.at_half.accuracy == pytest.approx(metrics.accuracy_score(test["label"], called))
+    assert scores.at_half.precision == pytest.approx(metrics.precision_score(test["label"], called))
+    assert scores.at_half.recall == pytest.approx(metrics.recall_score(test["label"], called))
+    assert scores.at_half.specificity == pytest.approx(metrics.recall_score(test["label"], called, pos_label=0))
+    assert scores.at_half.f1 == pytest.approx(metrics.f1_score(test["label"], called))
+    assert scores.at_half.mcc == pytest.approx(metrics.matthews_corrcoef(test["label"], called))
+    assert scores.at_half.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(test["label"], called))
+    assert scores.auc_interval is not None
+    assert scores.auc_interval.low < scores.auc < scores.auc_interval.high
+
+
+def test_each_fold_uses_its_own_tune_threshold(board: Leaderboard, fake_run_template: Path) -> None:
+    row = _row(board, "vit_base_patch16_224")
+    table = _all_predictions(fake_run_template, "vit_base_patch16_224")
+    right = 0
+    for fold, threshold in row.thresholds.items():
+        part = table[(table["fold"] == fold) & (table["split"] == "test")]
+        right += int(((part["probability"] >= threshold) == (part["label"] == 1)).sum())
+        tune = table[(table["fold"] == fold) & (table["split"] == "tune")]
+        false_positive, true_positive, _ = metrics.roc_curve(tune["label"], tune["probability"])
+        called = tune["probability"] >= threshold
+        youden = called[tune["label"] == 1].mean() - called[tune["label"] == 0].mean()
+        assert youden == pytest.approx((true_positive - false_positive).max())
+    assert len(set(row.thresholds.values())) > 1
+    assert row.pooled is not None
+    assert row.pooled.at_tuned.accuracy == pytest.approx(right / 120)
+
+
+def test_mean_and_deviation_over_folds(board: Leaderboard, fake_run_template: Path) -> None:
+    table = _all_predictions(fake_run_template, "resnet18")
+    test = table[table["split"] == "test"]
+    folds = [metrics.roc_auc_score(part["label"], part["probability"]) for _, part in test.groupby("fold")]
+    found = _row(board, "resnet18").fold_spread["auc"]
+    assert found.mean == pytest.approx(np.mean(folds))
+    assert found.sd == pytest.approx(np.std(folds, ddof=1))
+
+
+def test_official_test_scores_the_mean_of_the_five_models(board: Leaderboard, fake_run_template: Path) -> None:
+    table = _all_predictions(fake_run_template, "vit_base_patch16_224")
+    official = table[table["split"] == "official_test"]
+    mean = official.groupby("image_id")[["label", "probability"]].mean()
+    row = _row(board, "vit_base_patch16_224")
+    assert row.official is not None
+    assert row.official.images == 30
+    assert row.official.auc == pytest.approx(metrics.roc_auc_score(mean["label"], mean["probability"]))
+    single = [metrics.roc_auc_score(part["label"], part["probability"]) for _, part in official.groupby("fold")]
+    assert row.official_fold_spread["auc"].mean == pytest.approx(np.mean(single))
+
+
+def test_temperature_is_fitted_on_tune_and_changes_no_ranking(run: RunFolder) -> None:
+    # logits five times too large on every split: tempering must repair most of the Brier score
+    for fold in range(5):
+        record = next(r for r in run.records() if (r.architecture, r.fold) == ("vit_base_patch16_224", fold))
+        table = run.predictions(record)
+        table["logit"] *= 5
+        table["probability"] = 1 / (1 + np.exp(-table["logit"]))
+        written = write_predictions(run.predictions_path(record.architecture, fold), table)
+        changed = dataclasses.replace(record, hashes={**record.hashes, "predictions": written})
+        write_record(run.record_path(record.architecture, fold), changed)
+    scores = _row(rank_run(run.path), "vit_base_patch16_224").pooled
+    assert scores is not None
+    assert scores.brier_tempered < scores.brier - 0.02
+
+
+def test_order_is_complete_first_then_pooled_auc(board: Leaderboard) -> None:
+    assert [(row.rank, row.architecture, row.state) for row in board.networks] == [
+        (1, "resnet18", "complete"),
+        (2, "vit_base_patch16_224", "complete"),
+        (None, "densenet121", "incomplete"),
+    ]
+    aucs = [row.pooled.auc for row in board.networks if row.pooled]
+    assert aucs[2] > aucs[1]  # a better score does not lift an incomplete architecture
+
+
+def test_incomplete_and_failed_are_said(board: Leaderboard) -> None:
+    row = _row(board, "densenet121")
+    assert row.status == "4 of 5 folds, failed"
+    assert sorted(row.folds) == [0, 1, 2, 4]
+    assert row.rank is None
+    assert not row.in_top_group
+    assert [(job.architecture, job.fold, job.status, job.reason) for job in board.failures] == [
+        (*FAILED_JOB, "failed", HOSTILE_REASON)
+    ]
+
+
+def test_top_group_leaves_out_what_is_clearly_worse(board: Leaderboard) -> None:
+    assert _row(board, "resnet18").in_top_group
+    assert not _row(board, "vit_base_patch16_224").in_top_group
+    assert len(board.differences) == 1
+
+
+def test_counts_and_provenance(board: Leaderboard) -> None:
+    assert (board.images, board.patients, board.groups) == (120, 40, 40)
+    assert (board.official_images, board.official_patients) == (30, 10)
+    assert board.folds == 5
+    assert board.provenance.software["torch"] == ("2.15.0",)
+    assert set(board.provenance.hashes) == {"suite", "index", "folds"}
+    assert board.provenance.first_record <= board.provenance.last_record
+
+
+def test_cost_sums_time_and_takes_the_largest_memory(board: Leaderboard) -> None:
+    cost = _row(board, "resnet18").cost
+    assert cost is not None
+    assert cost.training_seconds == pytest.approx(5 * 60.5 + 0 + 1 + 2 + 3 + 4)
+    assert cost.peak_memory_mib == 904
+    assert cost.inference_images_per_second == pytest.approx(210)
+
+
+def test_degenerate_maps_are_counted_not_averaged(board: Leaderboard) -> None:
+    (found,) = _row(board, "resnet18").attention
+    assert found.degenerate == 1
+    assert found.pneumonia.images == 78 - 1
+    assert sum(part.images for part in found.by_outcome.values()) == 119
+    assert found.pneumonia.chance == pytest.approx(0.45)
+
+
+def test_architectures_are_compared_on_the_images_that_all_explained(run: RunFolder) -> None:
+    record = next(r for r in run.records() if (r.architecture, r.fold) == ("vit_base_patch16_224", 1))
+    table = run.attention(record)
+    kept = table.drop(index=table.index[table["label"] == 1][:2])
+    written = write_attention(run.attention_path(record.architecture, 1), kept)
+    changed = dataclasses.replace(record, hashes={**record.hashes, "attention": written})
+    write_record(run.record_path(record.architecture, 1), changed)
+    board = rank_run(run.path)
+    assert [_row(board, name).attention[0].pneumonia.images for name in ("resnet18", "vit_base_patch16_224")] == [
+        75,
+        75,
+    ]
+
+
+def test_an_architecture_that_never_ran_and_one_that_always_failed_are_listed(run: RunFolder) -> None:
+    shutil.rmtree(run.path / "vit_base_patch16_224")
+    for fold in (0, 1, 2, 4):
+        shutil.rmtree(run.job_folder("densenet121", fold))
+    board = rank_run(run.path)
+    assert [(row.architecture, row.state, row.status) for row in board.rows] == [
+        ("resnet18", "complete", "5 of 5 folds"),
+        ("densenet121", "failed", "0 of 5 folds, failed"),
+        ("vit_base_patch16_224", "not run", "not run"),
+    ]
+    assert board.rows[1].pooled is None
+    assert board.rows[0].in_top_group
+
+
+def test_twice_gives_the_same(board: Leaderboard, fake_run_template: Path) -> None:
+    again = rank_run(fake_run_template)
+    for first, second in zip(board.rows, again.rows, strict=True):
+        assert first.pooled == second.pooled
+        assert first.official == second.official
+        assert first.attention == second.attention or any(
+            math.isnan(part.lar) for found in first.attention for part in found.by_outcome.values()
+        )
+    assert board.differences == again.differences
+
+
+def _add_control(run: RunFolder, separation: float) -> None:
+    """Write a control on all folds; the larger the separation the better it scores."""
+    for fold in range(5):
+        record = read_record(run.record_path("resnet18", fold))
+        table = run.predictions(record)
+        noise = np.random.default_rng([fold, 77]).normal(size=len(table))
+        table["logit"] = separation * (table["label"] - 0.5) + noise
+        table["probability"] = 1 / (1 + np.exp(-table["logit"]))
+        hashes = {key: record.hashes[key] for key in ("suite", "index", "folds")}
+        hashes["predictions"] = write_predictions(run.predictions_path("control-thumbnail", fold), table)
+        control = dataclasses.replace(
+            record,
+            architecture="control-thumbnail",
+            weights_origin="control",
+            hashes=hashes,
+            cost=None,
+            explanation=None,
+        )
+        write_record(run.record_path("control-thumbnail", fold), control)
+
+
+@pytest.mark.parametrize(("separation", "clears"), [(0.2, [True, True]), (2.0, [True, False]), (9.0, [False, False])])
+def test_a_network_has_to_clear_the_best_control(run: RunFolder, separation: float, clears: list[bool]) -> None:
+    before = rank_run(run.path)
+    _add_control(run, separation)
+    board = rank_run(run.path)
+    row = {row.architecture: row for row in board.rows}
+    control = row["control-thumbnail"]
+    assert (control.is_control, control.rank, control.in_top_group, control.clears_controls) == (
+        True,
+        None,
+        False,
+        None,
+    )
+    assert [row[name].clears_controls for name in ("resnet18", "vit_base_patch16_224")] == clears
+    assert row["densenet121"].clears_controls is None  # one of its folds is missing
+    # ranks, top group and comparisons of networks are what they were without it
+    assert [(r.architecture, r.rank, r.in_top_group) for r in board.networks] == [
+        (r.architecture, r.rank, r.in_top_group) for r in before.networks
+    ]
+    assert board.differences == before.differences
+    words = leaderboard_markdown(board, command="pneumobench run fake")
+    assert ("resnet18 * †" in words) == (not clears[0])
+    assert "| control | control-thumbnail |" in words

@@ -1,8 +1,8 @@
-"""Resident memory while films are explained: it has to stay flat.
+"""Resident memory while images are explained: it has to stay flat.
 
 python benchmark/performance/explain_memory.py [--films 1000] [--write]
 
-Each method explains that many phantom films, one after the other in passes of the size that a run uses, in a process of
+Each method explains that many phantoms, one after the other in passes of the size that a run uses, in a process of
 its own, on Linux. Growth is what the resident memory gains after the first tenth, which loads libraries.
 """
 
@@ -25,12 +25,12 @@ from pneumobench.architectures import build_architecture
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
 from pneumobench.attributions.methods import attribution_method, method_names
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.suite.spec import DataSpec, PhantomSpec, Suite
 
-PHANTOMS = 64  # films are drawn once and explained again and again
+PHANTOMS = 64  # images are drawn once and explained again and again
 MIB = 2**20
 FLAT_MIB = 50  # growth that is still called flat: pools of the allocator
 
@@ -39,8 +39,8 @@ def main() -> None:
     """Measure every method in a process of its own, print, and write the report if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--architecture", default="resnet18", help="network with random weights")
-    parser.add_argument("--films", type=int, default=1000, help="films to explain with each method")
-    parser.add_argument("--side", type=int, default=64, help="side of the films in pixels")
+    parser.add_argument("--films", type=int, default=1000, help="images to explain with each method")
+    parser.add_argument("--side", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--methods", help="names with commas (default: all)")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # what the child processes are asked for
     parser.add_argument("--write", action="store_true", help="write the report to explain_memory.md beside this file")
@@ -50,9 +50,9 @@ def main() -> None:
         return
     versions = software_versions()
     lines = [
-        f"# Resident memory over {options.films:,} explained films",
+        f"# Resident memory over {options.radiographs:,} explained images",
         "",
-        f"{options.architecture} at {options.side} px, random weights, phantom films; {machine()['processor']}; "
+        f"{options.architecture} at {options.side} px, random weights, phantom images; {machine()['processor']}; "
         f"torch {versions['torch']}, commit {versions['commit'][:7]}. Flat: at most {FLAT_MIB} MiB more than after the "
         "first tenth.",
         "",
@@ -62,7 +62,7 @@ def main() -> None:
     grown = []
     for method in options.methods.split(",") if options.methods else method_names():
         words = [sys.executable, __file__, "--one", method, "--architecture", options.architecture]
-        words += ["--films", str(options.films), "--side", str(options.side)]
+        words += ["--films", str(options.radiographs), "--side", str(options.side)]
         started = time.monotonic()
         done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
         resident = json.loads(done.stdout)
@@ -81,19 +81,19 @@ def main() -> None:
 
 
 def _resident(name: str, options: argparse.Namespace) -> list[float]:
-    """Return the resident memory in MiB after each tenth of the films."""
+    """Return the resident memory in MiB after each tenth of the images."""
     with tempfile.TemporaryDirectory() as folder:
         index, _ = read_radiographs(
             Suite(data=DataSpec(phantoms=PhantomSpec(patients=PHANTOMS, side_px=options.side))), Path(folder)
         )
-        films = torch.from_numpy(np.array(cached_films(index, options.side, Path(folder))[:PHANTOMS]))[:, None]
+        radiographs = torch.from_numpy(np.array(cached_images(index, options.side, Path(folder))[:PHANTOMS]))[:, None]
     architecture = build_architecture(options.architecture, in_channels=1, image_side_px=options.side)
-    method, tenth = attribution_method(name), options.films // 10
+    method, tenth = attribution_method(name), options.radiographs // 10
     resident = []
     for _ in range(10):
         left = tenth
         while left:
-            some = films[: min(left, SCORED_TOGETHER, len(films))]
+            some = radiographs[: min(left, SCORED_TOGETHER, len(radiographs))]
             method.attribute(architecture, some)
             left -= len(some)
         gc.collect()

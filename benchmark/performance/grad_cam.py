@@ -1,10 +1,10 @@
-"""Seconds of Grad-CAM maps and their lung attention ratio, against a forward and backward pass of the same films.
+"""Seconds of Grad-CAM maps and their lung attention ratio, against a forward and backward pass of the same images.
 
 python benchmark/performance/grad_cam.py [--data FOLDER] [--write]
 
 The pass that it is compared with is the cheapest that reaches the pixels: parameters are frozen, the gradient of the
 logit is taken at the input, in float32 as for the maps, in batches of the same size. Both sides take turns on the same
-films, and who is first changes every time.
+images, and who is first changes every time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pneumobench.attributions.grad_cam import choose_layer, grad_cam, positive_h
 from pneumobench.attributions.inspection import inspected
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import problem_error
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.lungs.masks import lung_masks
@@ -46,7 +46,7 @@ def main() -> None:
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        films, lungs = _films(options, Path(folder))
+        radiographs, lungs = _radiographs(options, Path(folder))
     names = (
         options.architectures.split(",")
         if options.architectures
@@ -56,7 +56,7 @@ def main() -> None:
     for name in names:
         architecture = build_architecture(name, in_channels=1, image_side_px=options.side)
         architecture.module.eval().to(device)
-        rows.append({"architecture": name, **_measure(architecture, films.to(device), lungs, options.repeats)})
+        rows.append({"architecture": name, **_measure(architecture, radiographs.to(device), lungs, options.repeats)})
         print(rows[-1], file=sys.stderr, flush=True)
     report = _report(pd.DataFrame(rows), options, device)
     print(report)
@@ -69,18 +69,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--data",
         default=os.environ.get("PNEUMOBENCH_DATA"),
-        help="folder of the films of Kermany et al. (default: PNEUMOBENCH_DATA, else phantoms)",
+        help="folder of the images of Kermany et al. (default: PNEUMOBENCH_DATA, else phantoms)",
     )
     parser.add_argument("--architectures", help="names with commas (default: those of the suite kermany)")
-    parser.add_argument("--images", type=int, default=64, help="films to explain")
-    parser.add_argument("--side", type=int, default=64, help="side of the films in pixels")
+    parser.add_argument("--images", type=int, default=64, help="images to explain")
+    parser.add_argument("--side", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--repeats", type=int, default=7, help="times that each side is measured")
     parser.add_argument("--write", action="store_true", help="write the report to grad_cam.md beside this file")
     return parser.parse_args()
 
 
-def _films(options: argparse.Namespace, cache: Path) -> tuple[Tensor, np.ndarray]:
-    """Return films (N, 1, side, side) uint8 and where their lungs are (N, side, side) bool."""
+def _radiographs(options: argparse.Namespace, cache: Path) -> tuple[Tensor, np.ndarray]:
+    """Return images (N, 1, side, side) uint8 and where their lungs are (N, side, side) bool."""
     data = DataSpec(phantoms=PhantomSpec(patients=options.images, side_px=options.side))
     if options.data:
         data = DataSpec(source="kermany", root=options.data, lung_masks="lung_masks", limit_images=options.images)
@@ -90,23 +90,23 @@ def _films(options: argparse.Namespace, cache: Path) -> tuple[Tensor, np.ndarray
     masks = lung_masks(index, options.side, cache)
     usable = masks.usable_rows()
     rows = (np.arange(len(index.table)) if usable is None else usable)[: options.images]
-    films = cached_films(index, options.side, cache)[rows]
-    return torch.from_numpy(np.array(films))[:, None], masks.of_rows(rows)
+    radiographs = cached_images(index, options.side, cache)[rows]
+    return torch.from_numpy(np.array(radiographs))[:, None], masks.of_rows(rows)
 
 
-def _measure(architecture: Architecture, films: Tensor, lungs: np.ndarray, repeats: int) -> dict[str, float]:
-    side_px = films.shape[-1]
+def _measure(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray, repeats: int) -> dict[str, float]:
+    side_px = radiographs.shape[-1]
     chosen = choose_layer(architecture, side_px)
 
     def explained() -> None:
-        for start in range(0, len(films), EXPLAINED_TOGETHER):
+        for start in range(0, len(radiographs), EXPLAINED_TOGETHER):
             some = slice(start, start + EXPLAINED_TOGETHER)
-            heat = positive_heat(grad_cam(architecture, films[some], chosen), side_px)
+            heat = positive_heat(grad_cam(architecture, radiographs[some], chosen), side_px)
             lung_attention_ratio(heat.cpu().numpy(), lungs[some])
 
     def passed() -> None:
         with inspected(architecture) as ready:
-            for some in torch.split(films, EXPLAINED_TOGETHER):
+            for some in torch.split(radiographs, EXPLAINED_TOGETHER):
                 pixels = ready.normalise(some).requires_grad_()
                 torch.autograd.grad(ready.module(pixels).sum(), pixels)[0].cpu()
 
@@ -136,7 +136,7 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, device: torch.devi
     lines = [
         "# Seconds of Grad-CAM and the lung attention ratio",
         "",
-        f"{options.images} {'radiographs' if options.data else 'phantom films'} at {options.side} px, random weights, "
+        f"{options.images} {'images' if options.data else 'phantoms'} at {options.side} px, random weights, "
         f"batches of {EXPLAINED_TOGETHER}; median of {options.repeats} turns; {name}, {torch.get_num_threads()} "
         f"threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",

@@ -2,7 +2,7 @@
 
 python benchmark/performance/lime.py [--data FOLDER] [--weights FILE] [--write]
 
-For every film, one after the other so that both sides meet the same machine:
+For every image, one after the other so that both sides meet the same machine:
 
 1. the time of an explanation of a fixed number of samples over that of as many bare batched forward passes;
 2. the time to an answer, which is a rank correlation of at least 0.9 with a reference that the package computes from
@@ -35,24 +35,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.attributions.lime import LimeSettings, explain_film
+from pneumobench.attributions.lime import LimeSettings, explain_radiograph
 from pneumobench.errors import DataError, PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import film_to_square
+from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.records.provenance import machine, software_versions
 
 ENOUGH = 0.9  # rank correlation with the reference that counts as an answer
 PACKAGE_BATCH = 10  # the default of the package
-FITTING_FILMS, FITTING_EPOCHS, FITTING_BATCH = 160, 4, 16  # a network that looks at something, not a good one
+FITTING_IMAGES, FITTING_EPOCHS, FITTING_BATCH = 160, 4, 16  # a network that looks at something, not a good one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One film: seconds, samples and rank correlations with the reference."""
+    """One image: seconds, samples and rank correlations with the reference."""
 
-    film: int
+    radiograph: int
     superpixels: int
     forward_s: float
     equal_samples_s: float
@@ -74,7 +74,7 @@ def main() -> None:
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        films, fitting, label = _films(options.data, options.images, options.side, Path(folder))
+        radiographs, fitting, label = _radiographs(options.data, options.images, options.side, Path(folder))
     architecture = build_architecture("resnet18", in_channels=1, image_side_px=options.side)
     architecture.module.to(device)
     if options.weights:
@@ -82,11 +82,11 @@ def main() -> None:
         origin = f"weights of {options.weights.name}"
     else:
         auc_text = _fit(architecture, fitting.to(device), label.to(device))
-        origin = f"fitted to {len(fitting)} films for {FITTING_EPOCHS} epochs ({auc_text})"
-    _measure(architecture, films[0].flip(2).to(device), 0, _warm_up(options))
+        origin = f"fitted to {len(fitting)} images for {FITTING_EPOCHS} epochs ({auc_text})"
+    _measure(architecture, radiographs[0].flip(2).to(device), 0, _warm_up(options))
     measured = []
-    for number, film in enumerate(films):
-        measured.append(_measure(architecture, film.to(device), number, options))
+    for number, radiograph in enumerate(radiographs):
+        measured.append(_measure(architecture, radiograph.to(device), number, options))
         print(asdict(measured[-1]), file=sys.stderr, flush=True)
     report = _report(pd.DataFrame([asdict(one) for one in measured]), options, origin, device)
     print(report)
@@ -104,8 +104,8 @@ def _options() -> argparse.Namespace:
         help="folder with chest_xray/{train,test}/{NORMAL,PNEUMONIA} (default: PNEUMOBENCH_DATA, else phantoms)",
     )
     parser.add_argument("--weights", type=Path, help="safetensors file of resnet18 with one gray channel and one logit")
-    parser.add_argument("--images", type=int, default=20, help="films to explain")
-    parser.add_argument("--side", type=int, default=224, help="side of the films in pixels")
+    parser.add_argument("--images", type=int, default=20, help="images to explain")
+    parser.add_argument("--side", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--samples", type=int, default=512, help="samples of the comparison with forward passes")
     parser.add_argument("--package-samples", type=int, default=1000, help="samples of the package at most")
     parser.add_argument("--reference-samples", type=int, default=5000, help="samples of the reference")
@@ -113,11 +113,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _films(data: Path | None, images: int, side: int, scratch: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """Return pneumonia test films (N, 1, H, W) uint8, films to fit the network to, and their labels."""
+def _radiographs(data: Path | None, images: int, side: int, scratch: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Return pneumonia test images (N, 1, H, W) uint8, images to fit the network to, and their labels."""
     if data is None:
         table = make_phantoms(
-            scratch, patients=FITTING_FILMS, films_per_patient=(1, 1), official_test_patients=2 * images, side_px=side
+            scratch, patients=FITTING_IMAGES, images_per_patient=(1, 1), official_test_patients=2 * images, side_px=side
         )
         rows = pd.read_csv(table)
         paths = {
@@ -130,40 +130,42 @@ def _films(data: Path | None, images: int, side: int, scratch: Path) -> tuple[Te
             for split in ("train", "test")
             for label in ("NORMAL", "PNEUMONIA")
         }
-    half = min(FITTING_FILMS // 2, len(paths["train", "NORMAL"]), len(paths["train", "PNEUMONIA"]))
+    half = min(FITTING_IMAGES // 2, len(paths["train", "NORMAL"]), len(paths["train", "PNEUMONIA"]))
     if half == 0 or len(paths["test", "PNEUMONIA"]) < images:
         raise DataError(
-            f"{data}: {half} train films of each label and {len(paths['test', 'PNEUMONIA'])} pneumonia test films; "
-            f"expected chest_xray/train/NORMAL/*.jpeg and so on, and at least {images} films to explain."
+            f"{data}: {half} train images of each label and {len(paths['test', 'PNEUMONIA'])} pneumonia test images; "
+            f"expected chest_xray/train/NORMAL/*.jpeg and so on, and at least {images} images to explain."
         )
 
     def read(chosen: list[Path], count: int) -> Tensor:
         spread = [chosen[i] for i in np.linspace(0, len(chosen) - 1, count).astype(int)]
-        return torch.from_numpy(np.stack([film_to_square(read_gray(path), side) for path in spread]))[:, None]
+        return torch.from_numpy(np.stack([image_to_square(read_gray(path), side) for path in spread]))[:, None]
 
     fitting = torch.cat([read(paths["train", "NORMAL"], half), read(paths["train", "PNEUMONIA"], half)])
     return read(paths["test", "PNEUMONIA"], images), fitting, torch.arange(2 * half) // half
 
 
-def _fit(architecture: Architecture, films: Tensor, label: Tensor) -> str:
+def _fit(architecture: Architecture, radiographs: Tensor, label: Tensor) -> str:
     """Fit the network briefly: superpixels have no order worth finding under random weights."""
     torch.manual_seed(0)
     module = architecture.module.train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
     for _ in range(FITTING_EPOCHS):
-        order = torch.randperm(len(films))
-        for start in range(0, len(films), FITTING_BATCH):
+        order = torch.randperm(len(radiographs))
+        for start in range(0, len(radiographs), FITTING_BATCH):
             some = order[start : start + FITTING_BATCH]
-            with torch.autocast(films.device.type, torch.bfloat16):
-                logits = architecture.logits(films[some])
+            with torch.autocast(radiographs.device.type, torch.bfloat16):
+                logits = architecture.logits(radiographs[some])
             loss = functional.binary_cross_entropy_with_logits(logits.float(), label[some].float())
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     module.eval()
-    with torch.inference_mode(), torch.autocast(films.device.type, torch.bfloat16):
-        score = torch.cat([architecture.logits(films[i : i + 64]).float() for i in range(0, len(films), 64)])
-    return f"AUC {roc_auc_score(label.cpu().numpy(), score.cpu().numpy()):.2f} on these films"
+    with torch.inference_mode(), torch.autocast(radiographs.device.type, torch.bfloat16):
+        score = torch.cat(
+            [architecture.logits(radiographs[i : i + 64]).float() for i in range(0, len(radiographs), 64)]
+        )
+    return f"AUC {roc_auc_score(label.cpu().numpy(), score.cpu().numpy()):.2f} on these images"
 
 
 def _warm_up(options: argparse.Namespace) -> argparse.Namespace:
@@ -172,19 +174,19 @@ def _warm_up(options: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**(vars(options) | few))
 
 
-def _measure(architecture: Architecture, film: Tensor, number: int, options: argparse.Namespace) -> Measured:
+def _measure(architecture: Architecture, radiograph: Tensor, number: int, options: argparse.Namespace) -> Measured:
     architecture.module.eval()
     # first, so that it pays for the superpixels
-    answer = explain_film(architecture, film, seed=0, settings=LimeSettings())
-    package = _Package(architecture, film, answer.labels)
+    answer = explain_radiograph(architecture, radiograph, seed=0, settings=LimeSettings())
+    package = _Package(architecture, radiograph, answer.labels)
     data, probability, moments = package.run(options.package_samples, seed=1)
     fixed = LimeSettings(max_samples=options.samples, settled_at=None)
     seconds: dict[str, float] = {}
     for side in ("forward", "ours") if number % 2 else ("ours", "forward"):
         if side == "forward":
-            seconds[side] = _forward_seconds(architecture, film, options.samples, fixed.batch_size)
+            seconds[side] = _forward_seconds(architecture, radiograph, options.samples, fixed.batch_size)
         else:
-            seconds[side] = explain_film(architecture, film, seed=0, settings=fixed).seconds
+            seconds[side] = explain_radiograph(architecture, radiograph, seed=0, settings=fixed).seconds
     reference = package.weights(*package.run(options.reference_samples, seed=2)[:2])
     reached = options.package_samples
     for samples in range(PACKAGE_BATCH, options.package_samples, PACKAGE_BATCH):
@@ -192,7 +194,7 @@ def _measure(architecture: Architecture, film: Tensor, number: int, options: arg
             reached = samples
             break
     return Measured(
-        film=number,
+        radiograph=number,
         superpixels=len(answer.weights),
         forward_s=seconds["forward"],
         equal_samples_s=seconds["ours"],
@@ -211,13 +213,13 @@ def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(spearmanr(a, b).statistic)
 
 
-def _forward_seconds(architecture: Architecture, film: Tensor, count: int, batch_size: int) -> float:
-    """Return the seconds of forward passes of `count` films, their logits brought back at the end of each batch."""
-    films = film.expand(batch_size, -1, -1, -1).contiguous()
+def _forward_seconds(architecture: Architecture, radiograph: Tensor, count: int, batch_size: int) -> float:
+    """Return the seconds of forward passes of `count` images, their logits brought back at the end of each batch."""
+    radiographs = radiograph.expand(batch_size, -1, -1, -1).contiguous()
     started = time.perf_counter()
-    with torch.inference_mode(), torch.autocast(film.device.type, torch.bfloat16):
+    with torch.inference_mode(), torch.autocast(radiograph.device.type, torch.bfloat16):
         for start in range(0, count, batch_size):
-            architecture.logits(films[: count - start]).cpu()
+            architecture.logits(radiographs[: count - start]).cpu()
     return time.perf_counter() - started
 
 
@@ -229,7 +231,7 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
     lines = [
         "# Seconds of a LIME explanation",
         "",
-        f"resnet18 at {options.side} px, {origin}; {len(table)} {'radiographs' if options.data else 'phantom films'}; "
+        f"resnet18 at {options.side} px, {origin}; {len(table)} {'images' if options.data else 'phantoms'}; "
         f"{name}, {torch.get_num_threads()} threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         "| what | ours, s | against, s | ratio | goal |",
@@ -242,9 +244,9 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
         f"| {total['package_s']:.2f} | {total['answer_s'] / total['package_s']:.3f} | |",
         "",
         f"An answer has a rank correlation of {ENOUGH} with {options.reference_samples} samples of the package. Ours "
-        f"stops by itself; it had one on {reached['answer']} of {len(table)} films, the package on "
+        f"stops by itself; it had one on {reached['answer']} of {len(table)} images, the package on "
         f"{reached['package']}. The oracle knows the reference and stops the package at the first batch that agrees. "
-        "Totals over all films.",
+        "Totals over all images.",
         "",
         "| " + " | ".join(table.columns) + " |",
         "| " + " | ".join("---" for _ in table.columns) + " |",
@@ -255,18 +257,18 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, origin: str, devic
 
 
 class _Package:
-    """The image explainer of the package lime on one film, with a clock."""
+    """The image explainer of the package lime on one image, with a clock."""
 
-    def __init__(self, architecture: Architecture, film: Tensor, labels: NDArray[np.int32]) -> None:
-        self.architecture, self.device = architecture, film.device
-        self.image = np.repeat(film[0].numpy(force=True)[..., None], 3, axis=2)
+    def __init__(self, architecture: Architecture, radiograph: Tensor, labels: NDArray[np.int32]) -> None:
+        self.architecture, self.device = architecture, radiograph.device
+        self.image = np.repeat(radiograph[0].numpy(force=True)[..., None], 3, axis=2)
         self.labels = labels
         self.moments: list[float] = []
 
     def _probability(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        films = torch.from_numpy(np.ascontiguousarray(images[..., 0]))[:, None].to(self.device)
+        radiographs = torch.from_numpy(np.ascontiguousarray(images[..., 0]))[:, None].to(self.device)
         with torch.inference_mode():
-            positive = self.architecture.logits(films).double().sigmoid().cpu().numpy()
+            positive = self.architecture.logits(radiographs).double().sigmoid().cpu().numpy()
         self.moments.append(time.perf_counter())
         return np.stack([1 - positive, positive], axis=1)
 

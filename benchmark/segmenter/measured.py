@@ -1,4 +1,4 @@
-"""How well segmented lungs agree with drawn ones, film by film."""
+"""How well segmented lungs agree with drawn ones, image by image."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Measured:
     Args:
         name: what the set is.
         patients: patients in it.
-        films: films in it, those without a drawn mask too.
-        refused: films of them whose segmented mask quality control refuses.
+        radiographs: images in it, those without a drawn mask too.
+        refused: images of them whose segmented mask quality control refuses.
         rows: rows of the index with a drawn mask (B,).
         image_id: their names (B,).
         iou: intersection over union of segmented and drawn lungs (B,), 1 = the same.
@@ -35,7 +35,7 @@ class Measured:
 
     name: str
     patients: int
-    films: int
+    radiographs: int
     refused: int
     rows: NDArray[np.int64]
     image_id: NDArray[np.object_]
@@ -46,7 +46,7 @@ class Measured:
     drawn_refused: float
 
     def worst(self, count: int) -> list[int]:
-        """Return the positions of the films with the lowest IoU, the lowest first."""
+        """Return the positions of the images with the lowest IoU, the lowest first."""
         return [int(i) for i in np.argsort(self.iou, kind="stable")[:count]]
 
 
@@ -55,14 +55,14 @@ class SegmenterTrial:
     """A trained segmenter and everything that was measured of it.
 
     Args:
-        facts: what the weights file says of the training.
+        metadata: what the weights file says of the training.
         bounds: bounds of quality control.
         measured: the held-out sets, the patients of the train folder first.
         parameters: weights of the network.
-        pairing_iou: lowest agreement by which a mask was taken for that of its film; None = not stated.
+        pairing_iou: lowest agreement by which a mask was taken for that of its image; None = not stated.
     """
 
-    facts: dict[str, str]
+    metadata: dict[str, str]
     bounds: QualityBounds
     measured: tuple[Measured, ...]
     parameters: int
@@ -82,24 +82,24 @@ def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, f
 def measure(
     name: str,
     index: Index,
-    films: NDArray[np.uint8],
+    radiographs: NDArray[np.uint8],
     masks: LungMasks,
     rows: NDArray[np.int64],
     network: LungUNet,
     bounds: QualityBounds,
 ) -> Measured:
-    """Segment films and compare them with their drawn masks at the side of the films.
+    """Segment images and compare them with their drawn masks at the side of the images.
 
     Args:
         name: what the set is.
-        index: all films.
-        films: their squares (N, side, side).
+        index: all images.
+        radiographs: their squares (N, side, side).
         masks: drawn masks of the same side.
         rows: rows of the index that belong to the set.
         network: the segmenter.
         bounds: bounds of quality control.
     """
-    found = segment_lungs(np.asarray(films[rows]), network)
+    found = segment_lungs(np.asarray(radiographs[rows]), network)
     passed = np.array([check_lungs(mask, bounds).usable for mask in found])
     drawn = np.isin(rows, np.fromiter(masks.row_of, dtype=np.int64))
     truth, segmented, usable = masks.of_rows(rows[drawn]), found[drawn], passed[drawn]
@@ -112,7 +112,7 @@ def measure(
     return Measured(
         name=name,
         patients=int(table["patient"].nunique()),
-        films=len(rows),
+        radiographs=len(rows),
         refused=int((~passed).sum()),
         rows=rows[drawn],
         image_id=table["image_id"].to_numpy(dtype=object)[drawn],

@@ -14,15 +14,15 @@ POOR_IOU = 0.8  # below it a mask misses so much lung that a reader would call i
 HEAD = """# Weights of the lung segmenter
 
 `{weights}` holds a U-Net of {parameters:,} parameters (kernels in half precision) that marks both lungs, the part
-behind the heart included, in frontal chest films of children. `{bounds}` holds the bounds of what it takes for a
+behind the heart included, in frontal chest images of children. `{bounds}` holds the bounds of what it takes for a
 plausible pair of lungs. A mask outside them counts as "no usable mask".
 
-It is made for measuring and cropping in this benchmark. It is no medical device. It learnt from films of children
+It is made for measuring and cropping in this benchmark. It is no medical device. It learnt from images of children
 of one to five years of one hospital, squeezed to squares; adults, side views and other devices were not measured.
 
 ## Data, attribution, licence
 
-- Films: Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for
+- Images: Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for
   Classification, doi 10.17632/rscbjbr9sj, CC BY 4.0.
 - Drawn lungs: V7 Labs, COVID-19 X-ray dataset, CC BY 4.0.
 - Weights and bounds: CC BY 4.0; name both sources above.
@@ -31,7 +31,7 @@ of one to five years of one hospital, squeezed to squares; adults, side views an
 
 `{command}`
 
-Random initial weights, {films} films of the official train folder with drawn lungs, {epochs} epochs, seed {seed}, films
+Random initial weights, {images} images of the official train folder with drawn lungs, {epochs} epochs, seed {seed}, all
 at {side} x {side} px, {minutes} minutes on {threads} CPU threads (PyTorch {torch}). One tenth of the train folder,
 whole patients and identical files together, was held out and used for nothing but the numbers below. Storing the
 kernels in half precision changed a share of {changed} of the pixels of held-out masks.
@@ -48,12 +48,12 @@ def model_card(trial: SegmenterTrial, worst: list[int], descriptions: dict[str, 
 
     Args:
         trial: what was measured; the first set is the one of held-out patients.
-        worst: positions of the worst films in the first set.
-        descriptions: what somebody saw in a film, by image id.
+        worst: positions of the worst images in the first set.
+        descriptions: what somebody saw in an image, by image id.
     """
     head = HEAD.format(
         weights=WEIGHTS_NAME, bounds=BOUNDS_NAME, parameters=trial.parameters, command=TRAIN_COMMAND,
-        side=WORKING_SIDE_PX, **trial.facts,
+        side=WORKING_SIDE_PX, **trial.metadata,
     )  # fmt: skip
     lines = [
         "| | " + " | ".join(measured.name for measured in trial.measured) + " |",
@@ -72,15 +72,15 @@ def _numbers(measured: Measured) -> dict[str, str]:
     usable, poor = measured.usable, measured.iou < POOR_IOU
     cut = measured.cut[usable]
     return {
-        "films (patients)": f"{measured.films} ({measured.patients})",
-        "films with drawn lungs": str(len(measured.iou)),
+        "images (patients)": f"{measured.radiographs} ({measured.patients})",
+        "images with drawn lungs": str(len(measured.iou)),
         "IoU, median": _quantile(measured.iou, 0.5),
         "IoU, 5th percentile": _quantile(measured.iou, 0.05),
         "IoU, lowest": _quantile(measured.iou, 0.0),
         "Dice, median": _quantile(measured.dice, 0.5),
         "Dice, 5th percentile": _quantile(measured.dice, 0.05),
-        "refused by quality control": f"{measured.refused} of {measured.films} "
-        f"({100 * measured.refused / measured.films:.1f} %)",
+        "refused by quality control": f"{measured.refused} of {measured.radiographs} "
+        f"({100 * measured.refused / measured.radiographs:.1f} %)",
         "IoU of usable masks, 5th percentile": _quantile(measured.iou[usable], 0.05),
         f"masks with IoU under {POOR_IOU}, refused": f"{int((poor & ~usable).sum())} of {int(poor.sum())}",
         "drawn masks that quality control would refuse": f"{100 * measured.drawn_refused:.1f} %",
@@ -92,15 +92,15 @@ def _numbers(measured: Measured) -> dict[str, str]:
 
 def _caveats(trial: SegmenterTrial) -> list[str]:
     lines = [
-        f"The adaptive crop is the box around usable segmented lungs, {MARGIN:.0%} of the film wider on every side.",
+        f"The adaptive crop is the box around usable segmented lungs, {MARGIN:.0%} of the image wider on every side.",
         "Patient numbers of the official test folder that also stand in the train folder may or may not be the same",
         "children: nobody published which.",
     ]
     if trial.pairing_iou is not None:
         lines += [
-            "The drawn masks came without film names and were matched to films by their agreement with another",
+            "The drawn masks came without image names and were matched to images by their agreement with another",
             f"segmenter; the lowest agreement kept was IoU {trial.pairing_iou:.2f}. Masks that agreed less are in",
-            "neither set, so the lower ends above are somewhat too good, and a few masks may be of another film.",
+            "neither set, so the lower ends above are somewhat too good, and a few masks may be of another image.",
         ]
     return [*lines, ""]
 
@@ -111,7 +111,7 @@ def _bounds(trial: SegmenterTrial) -> list[str]:
         "",
         f"A usable mask has exactly two parts, and every measure lies between the {OUTER_SHARE:.1%} and "
         f"{1 - OUTER_SHARE:.1%} quantile of",
-        f"{trial.bounds.masks} drawn masks of the training films:",
+        f"{trial.bounds.masks} drawn masks of the training images:",
         "",
         "| measure | from | to |",
         "| --- | ---: | ---: |",
@@ -129,9 +129,9 @@ def _worst(trial: SegmenterTrial, worst: list[int], descriptions: dict[str, str]
         for i in worst
     ]
     return [
-        f"## The {len(worst)} held-out films with the lowest IoU",
+        f"## The {len(worst)} held-out images with the lowest IoU",
         "",
-        "| film | IoU | usable | what is seen |",
+        "| image | IoU | usable | what is seen |",
         "| --- | ---: | --- | --- |",
         *rows,
     ]

@@ -2,10 +2,10 @@
 
     python benchmark/segmenter/train.py DATA
 
-DATA holds the films of Kermany et al. 2018 (folders train/ and test/, or chest_xray/ with both) and a folder of drawn
+DATA holds the images of Kermany et al. 2018 (folders train/ and test/, or chest_xray/ with both) and a folder of drawn
 lung masks that mirrors them. One tenth of the official train folder, whole patients, is held out; the official test
 folder is a second held-out set. Weights, bounds of plausible lungs and the card go to pneumobench/lungs/weights/,
-pictures of the worst ten held-out films to runs/segmenter/, which stays out of the repository.
+pictures of the worst ten held-out images to runs/segmenter/, which stays out of the repository.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pneumobench.attributions.overlays import encode_png
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.folds import make_folds
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import PneumobenchError, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.lungs.masks import LungMasks, lung_masks
@@ -45,7 +45,7 @@ from pneumobench.lungs.segmenter import (
     stored_weights,
     training_facts,
 )
-from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
+from pneumobench.lungs.segmenter_training import DrawnImages, train_segmenter
 from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
 
 DESCRIPTIONS = Path(__file__).resolve().parent / "worst_films.yaml"
@@ -59,15 +59,15 @@ BLUE, ORANGE = (30, 144, 255), (255, 140, 0)  # outlines of drawn and of segment
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of films and drawn lung masks")
+    parser.add_argument("data", type=Path, help="folder of images and drawn lung masks")
     parser.add_argument("--lung-masks", default="lung_masks", help="folder of drawn masks, relative to DATA")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the films")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split, the weights, order and augmentation")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--limit", type=int, help="a trial on about this many films of each folder; never shipped")
+    parser.add_argument("--limit", type=int, help="a trial on about this many images of each folder; never shipped")
     parser.add_argument("--output", type=Path, help="folder of weights, bounds and card (default: inside the package)")
-    parser.add_argument("--pictures", type=Path, default=Path("runs/segmenter"), help="folder of the worst ten films")
-    parser.add_argument("--cache", type=Path, default=Path("runs/.cache"), help="folder of decoded films")
+    parser.add_argument("--pictures", type=Path, default=Path("runs/segmenter"), help="folder of the worst ten images")
+    parser.add_argument("--cache", type=Path, default=Path("runs/.cache"), help="folder of decoded images")
     parser.add_argument("--descriptions", type=Path, default=DESCRIPTIONS, help="YAML: image id: what is seen in it")
     parser.add_argument("--card-only", action="store_true", help="measure the weights that are there, train nothing")
     options = parser.parse_args(arguments)
@@ -95,57 +95,58 @@ def run(options: argparse.Namespace) -> None:
     index, problems = read_radiographs(Suite(data=data, seed=options.seed), options.cache)
     if problems:
         raise problem_error(index.root, problems)
-    films = cached_films(index, SEGMENTED_SIDE_PX, options.cache)
+    radiographs = cached_images(index, SEGMENTED_SIDE_PX, options.cache)
     masks = lung_masks(index, SEGMENTED_SIDE_PX, options.cache, tier="drawn")
     parts = make_folds(index, FoldSpec(count=HELD_OUT_PARTS), options.seed).positions(index, 0)
     learnt = with_mask(np.sort(np.concatenate([parts["train"], parts["tune"]])), masks)
     if not options.card_only:
-        train(options, films, masks, learnt, with_mask(parts["test"], masks))
+        train(options, radiographs, masks, learnt, with_mask(parts["test"], masks))
     bounds, network = read_bounds(options.output), load_network(options.output)
     measured = [
-        measure(name, index, films, masks, rows, network, bounds)
+        measure(name, index, radiographs, masks, rows, network, bounds)
         for name, rows in (("held-out patients", parts["test"]), ("official test folder", parts["official_test"]))
         if len(with_mask(rows, masks))
     ]
-    facts = training_facts(options.output)
+    metadata = training_facts(options.output)
     trial = SegmenterTrial(
-        facts=facts, bounds=bounds, measured=tuple(measured), parameters=sum(p.numel() for p in network.parameters()),
+        metadata=metadata, bounds=bounds, measured=tuple(measured),
+        parameters=sum(p.numel() for p in network.parameters()),
         pairing_iou=lowest_pairing_iou(options.data),
     )  # fmt: skip
     worst = measured[0].worst(SHOWN_WORST)
     card = model_card(trial, worst, descriptions_of(options.descriptions))
     write_text(options.output / CARD_NAME, card)
-    draw_worst(options.pictures, measured[0], worst, index, films, masks, network)
+    draw_worst(options.pictures, measured[0], worst, index, radiographs, masks, network)
     print(card)
-    print(f"written: {options.output}; pictures of the worst films: {options.pictures}")
+    print(f"written: {options.output}; pictures of the worst images: {options.pictures}")
 
 
 def train(
     options: argparse.Namespace,
-    films: NDArray[np.uint8],
+    radiographs: NDArray[np.uint8],
     masks: LungMasks,
     learnt: NDArray[np.int64],
     held_out: NDArray[np.int64],
 ) -> None:
     """Train and write weights and bounds."""
     started = time.perf_counter()
-    print(f"training on {len(learnt)} films for {options.epochs} epochs, {options.threads} threads", flush=True)
+    print(f"training on {len(learnt)} images for {options.epochs} epochs, {options.threads} threads", flush=True)
 
     def report(done: int, steps: int, loss: float) -> None:
         seconds = time.perf_counter() - started
         left = seconds / done * (steps - done)
         print(f"step {done}/{steps}  loss {loss:.4f}  {seconds / 60:.1f} min, {left / 60:.1f} min left", flush=True)
 
-    drawn = DrawnFilms(films=np.asarray(films[learnt]), masks=masks.of_rows(learnt))
+    drawn = DrawnImages(radiographs=np.asarray(radiographs[learnt]), masks=masks.of_rows(learnt))
     network = train_segmenter(drawn, epochs=options.epochs, seed=options.seed, report=report)
     minutes = (time.perf_counter() - started) / 60
     bounds_of(drawn.masks).write(options.output)
     # what is shipped are the weights in half precision, so what they change is measured
-    seen = np.asarray(films[held_out[: 4 * SEGMENTED_TOGETHER]])
+    seen = np.asarray(radiographs[held_out[: 4 * SEGMENTED_TOGETHER]])
     before = segment_lungs(seen, network)
     network.load_state_dict(stored_weights(network))
-    facts = {
-        "films": str(len(learnt)),
+    metadata = {
+        "images": str(len(learnt)),
         "epochs": str(options.epochs),
         "seed": str(options.seed),
         "minutes": f"{minutes:.1f}",
@@ -153,7 +154,7 @@ def train(
         "torch": torch.__version__,
         "changed": f"{np.mean(before != segment_lungs(seen, network)):.1e}",
     }
-    save_network(network, options.output, facts)
+    save_network(network, options.output, metadata)
 
 
 def with_mask(rows: NDArray[np.int64], masks: LungMasks) -> NDArray[np.int64]:
@@ -162,7 +163,7 @@ def with_mask(rows: NDArray[np.int64], masks: LungMasks) -> NDArray[np.int64]:
 
 
 def lowest_pairing_iou(data: Path) -> float | None:
-    """Return the lowest agreement by which manifest.csv lets a mask belong to a film; None where none is stated."""
+    """Return the lowest agreement by which manifest.csv lets a mask belong to an image; None where none is stated."""
     import pandas as pd
 
     manifest = data / "manifest.csv"
@@ -173,7 +174,7 @@ def lowest_pairing_iou(data: Path) -> float | None:
 
 
 def descriptions_of(path: Path) -> dict[str, str]:
-    """Return the hand-written descriptions of films by image id; none where the file is missing."""
+    """Return the hand-written descriptions of images by image id; none where the file is missing."""
     if not path.is_file():
         return {}
     plain = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -187,18 +188,18 @@ def draw_worst(
     measured: Measured,
     worst: list[int],
     index: Index,
-    films: NDArray[np.uint8],
+    radiographs: NDArray[np.uint8],
     masks: LungMasks,
     network: LungUNet,
 ) -> None:
-    """Write one picture a film: drawn outline blue, segmented outline orange; worst first."""
+    """Write one picture an image: drawn outline blue, segmented outline orange; worst first."""
     for number, position in enumerate(worst):
         row = measured.rows[position : position + 1]
-        picture = cv2.cvtColor(np.asarray(films[row[0]]), cv2.COLOR_GRAY2RGB)
+        picture = cv2.cvtColor(np.asarray(radiographs[row[0]]), cv2.COLOR_GRAY2RGB)
         picture = cv2.resize(picture, (PICTURE_SIDE_PX, PICTURE_SIDE_PX), interpolation=cv2.INTER_CUBIC)
         for mask, colour in (
             (masks.of_rows(row)[0], BLUE),
-            (segment_lungs(np.asarray(films[row]), network)[0], ORANGE),
+            (segment_lungs(np.asarray(radiographs[row]), network)[0], ORANGE),
         ):
             large = cv2.resize(
                 mask.astype(np.uint8), (PICTURE_SIDE_PX, PICTURE_SIDE_PX), interpolation=cv2.INTER_LINEAR

@@ -1,4 +1,4 @@
-"""What an architecture is: a module, how its films are normalised, and where its heat maps come from."""
+"""What an architecture is: a module, how its images are normalised, and where its heat maps come from."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class HeatMapLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A network that turns normalised films (B, C, H, W) float32 into one pneumonia logit each (B, 1), or three.
+    """A network that turns normalised images (B, C, H, W) float32 into one pneumonia logit each (B, 1), or three.
 
     Args:
         module: the network.
         outputs: 1 = the pneumonia logit; 3 = logits of the softmax over normal, bacterial and viral.
         output_layers: names of the layers that give the outputs; empty = the module's last linear layer.
-        in_channels: 1 (gray) or 3 (the gray film three times).
+        in_channels: 1 (gray) or 3 (the gray image three times).
         heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
         pixel_mean: mean subtracted from pixels in [0, 1].
         pixel_std: standard deviation that they are then divided by.
@@ -50,19 +50,19 @@ class Architecture:
     pixel_std: float = 0.25
     weights_origin: str = "random"
 
-    def normalise(self, films: Tensor) -> Tensor:
-        """Turn films (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""
-        normal = (films.float() / 255 - self.pixel_mean) / self.pixel_std
+    def normalise(self, radiographs: Tensor) -> Tensor:
+        """Turn images (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""
+        normal = (radiographs.float() / 255 - self.pixel_mean) / self.pixel_std
         return normal.expand(-1, self.in_channels, -1, -1)
 
-    def class_logits(self, films: Tensor) -> Tensor:
-        """Return the network's outputs (B, outputs) for films (B, 1, H, W) uint8."""
-        output: Tensor = self.module(self.normalise(films))
-        return output.reshape(len(films), self.outputs)
+    def class_logits(self, radiographs: Tensor) -> Tensor:
+        """Return the network's outputs (B, outputs) for images (B, 1, H, W) uint8."""
+        output: Tensor = self.module(self.normalise(radiographs))
+        return output.reshape(len(radiographs), self.outputs)
 
-    def logits(self, films: Tensor) -> Tensor:
-        """Return pneumonia logits (B,) of films (B, 1, H, W) uint8."""
-        return pneumonia_logits(self.class_logits(films))
+    def logits(self, radiographs: Tensor) -> Tensor:
+        """Return pneumonia logits (B,) of images (B, 1, H, W) uint8."""
+        return pneumonia_logits(self.class_logits(radiographs))
 
     def parameter_count(self, *, trainable_only: bool = False) -> int:
         """Return the number of parameters."""

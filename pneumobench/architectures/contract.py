@@ -1,4 +1,4 @@
-"""The contract that every architecture keeps, checked on random films before anything is trained."""
+"""The contract that every architecture keeps, checked on random images before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import build_architecture
 from pneumobench.errors import PneumobenchError, SettingsError
 
-FILMS = 4
+RADIOGRAPHS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Finding:
 
 
 def check_contract(name: str, *, in_channels: int = 1, image_side_px: int = 64) -> list[Finding]:
-    """Build an architecture twice and try it on random films; return one finding for each rule.
+    """Build an architecture twice and try it on random images; return one finding for each rule.
 
     Raises:
         SettingsError: the name is unknown or the architecture cannot be built at all.
@@ -43,13 +43,15 @@ def check_contract(name: str, *, in_channels: int = 1, image_side_px: int = 64) 
     except Exception as error:  # whatever a plugin does is the plugin author's to see, without our traceback
         raise SettingsError(f"architecture {name!r} cannot be built: {type(error).__name__}: {error}") from error
     generator = torch.Generator().manual_seed(0)
-    films = torch.randint(0, 256, (FILMS, 1, image_side_px, image_side_px), generator=generator, dtype=torch.uint8)
+    radiographs = torch.randint(
+        0, 256, (RADIOGRAPHS, 1, image_side_px, image_side_px), generator=generator, dtype=torch.uint8
+    )
     rules: list[tuple[str, Callable[[], str]]] = [
-        ("one finite logit a film", lambda: _one_logit(architecture, films)),
-        ("finite gradients", lambda: _finite_gradients(architecture, films)),
-        ("same seed, same output", lambda: _same_output(build(), twin, films)),
-        ("films of a batch are scored apart in eval mode", lambda: _apart(build(), films)),
-        ("weights survive a file", lambda: _round_trip(build(), films)),
+        ("one finite logit an image", lambda: _one_logit(architecture, radiographs)),
+        ("finite gradients", lambda: _finite_gradients(architecture, radiographs)),
+        ("same seed, same output", lambda: _same_output(build(), twin, radiographs)),
+        ("images of a batch are scored apart in eval mode", lambda: _apart(build(), radiographs)),
+        ("weights survive a file", lambda: _round_trip(build(), radiographs)),
         ("heat-map layers exist", lambda: _heatmap_layers(architecture)),
     ]
     findings = []
@@ -66,19 +68,19 @@ def _require(kept: bool, found: str) -> None:
         raise ValueError(found)
 
 
-def _one_logit(architecture: Architecture, films: torch.Tensor) -> str:
+def _one_logit(architecture: Architecture, radiographs: torch.Tensor) -> str:
     architecture.module.eval()
     with torch.no_grad():
-        output = architecture.module(architecture.normalise(films))
+        output = architecture.module(architecture.normalise(radiographs))
     shape = tuple(output.shape)
-    _require(shape in {(FILMS, 1), (FILMS,)}, f"output has shape {shape}; expected ({FILMS}, 1)")
+    _require(shape in {(RADIOGRAPHS, 1), (RADIOGRAPHS,)}, f"output has shape {shape}; expected ({RADIOGRAPHS}, 1)")
     _require(bool(torch.isfinite(output).all()), "output is infinite or not a number")
     return f"{architecture.parameter_count():,} parameters"
 
 
-def _finite_gradients(architecture: Architecture, films: torch.Tensor) -> str:
+def _finite_gradients(architecture: Architecture, radiographs: torch.Tensor) -> str:
     architecture.module.train().zero_grad()
-    architecture.logits(films).sum().backward()  # type: ignore[no-untyped-call]
+    architecture.logits(radiographs).sum().backward()  # type: ignore[no-untyped-call]
     trainable = {name: p for name, p in architecture.module.named_parameters() if p.requires_grad}
     _require(bool(trainable), "no parameter can be trained")
     without = [name for name, p in trainable.items() if p.grad is None]
@@ -88,31 +90,31 @@ def _finite_gradients(architecture: Architecture, films: torch.Tensor) -> str:
     return f"{len(trainable)} trainable tensors"
 
 
-def _eval_logits(architecture: Architecture, films: torch.Tensor) -> torch.Tensor:
+def _eval_logits(architecture: Architecture, radiographs: torch.Tensor) -> torch.Tensor:
     architecture.module.eval()
     with torch.no_grad():
-        return architecture.logits(films)
+        return architecture.logits(radiographs)
 
 
-def _same_output(one: Architecture, other: Architecture, films: torch.Tensor) -> str:
+def _same_output(one: Architecture, other: Architecture, radiographs: torch.Tensor) -> str:
     _require(
-        torch.equal(_eval_logits(one, films), _eval_logits(other, films)),
+        torch.equal(_eval_logits(one, radiographs), _eval_logits(other, radiographs)),
         "two builds with one seed differ: draw initial weights from torch's global generator only",
     )
     return "bit for bit"
 
 
-def _apart(architecture: Architecture, films: torch.Tensor) -> str:
-    together, alone = _eval_logits(architecture, films), _eval_logits(architecture, films[:1])
+def _apart(architecture: Architecture, radiographs: torch.Tensor) -> str:
+    together, alone = _eval_logits(architecture, radiographs), _eval_logits(architecture, radiographs[:1])
     _require(
         torch.allclose(together[:1], alone, atol=1e-4),
-        f"a film alone scores {alone.item():.4f}, with others {together[0].item():.4f}",
+        f"an image alone scores {alone.item():.4f}, with others {together[0].item():.4f}",
     )
-    return "a film's logit does not depend on its neighbours"
+    return "an image's logit does not depend on its neighbours"
 
 
-def _round_trip(architecture: Architecture, films: torch.Tensor) -> str:
-    before = _eval_logits(architecture, films)
+def _round_trip(architecture: Architecture, radiographs: torch.Tensor) -> str:
+    before = _eval_logits(architecture, radiographs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         save_file({key: value.contiguous() for key, value in architecture.module.state_dict().items()}, path)
@@ -120,7 +122,9 @@ def _round_trip(architecture: Architecture, films: torch.Tensor) -> str:
             for parameter in architecture.module.parameters():
                 parameter.zero_()
         architecture.module.load_state_dict(load_file(path))
-    _require(torch.equal(before, _eval_logits(architecture, films)), "the output changed after saving and loading")
+    _require(
+        torch.equal(before, _eval_logits(architecture, radiographs)), "the output changed after saving and loading"
+    )
     return "saved and loaded as safetensors"
 
 

@@ -167,7 +167,7 @@ def build_architecture(
         image_side_px: side of the square input.
         weights: `none`, `imagenet`, or a folder of NAME.safetensors.
         seed: seed of the initial weights.
-        outputs: logits for each film; the last linear layer of a plugin is replaced where it is not 1.
+        outputs: logits for each image; the last linear layer of a plugin is replaced where it is not 1.
 
     Raises:
         SettingsError: the name is unknown, weights are not to be had, or a plugin breaks its contract.

@@ -29,7 +29,7 @@ def build_timm_backbone(
         in_channels: 1 or 3; pretrained first convolutions are adapted by timm.
         image_side_px: side of the input; transformers with a fixed grid are built for it.
         weights: `none`, `imagenet` or a folder of NAME.safetensors.
-        outputs: logits for each film.
+        outputs: logits for each image.
 
     Raises:
         SettingsError: pretrained weights are not to be had.
@@ -64,7 +64,7 @@ def build_timm_backbone(
     if options.get("pretrained_cfg_overlay", {}).get("num_classes") != outputs:  # the head was drawn anew
         _tame_head(module)
     mean, std = 0.5, 0.25
-    if origin != "random" and config is not None:  # gray films: one mean and deviation for all channels
+    if origin != "random" and config is not None:  # gray images: one mean and deviation for all channels
         mean, std = sum(config.mean) / 3, sum(config.std) / 3
     return Architecture(
         module=module,

@@ -21,16 +21,16 @@ from pneumobench.architectures.registry import check_names
 from pneumobench.architectures.timm_backbone import find_heatmap_layers
 from pneumobench.attributions.grad_cam import choose_layer
 from pneumobench.attributions.methods import AttributionMethod, attribution_method, method_names
-from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, SIDE_PX, learn_patch, planted_films
+from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, SIDE_PX, learn_patch, planted_images
 from pneumobench.errors import NotAvailableError, SettingsError
 
-JUDGED_FILMS = 8  # films with a patch
-POINTING_MIN = 0.5  # chance is 4 to 20 %, by the cell; Grad-CAM of one-block transformers misses three of eight films
+JUDGED_IMAGES = 8  # images with a patch
+POINTING_MIN = 0.5  # chance is 4 to 20 %, by the cell; Grad-CAM of one-block transformers misses three of eight images
 MASS_RATIO_MIN = 2.0  # chance is 1
 # Maps without a sign show where the score is sensitive, also where a patch would count if it came, and their maximum is
 # one noisy pixel: only their heat is judged.
 UNSIGNED_MASS_RATIO_MIN = 1.25
-UNSEEN_SEED = 10_000  # beyond the seeds of the training films
+UNSEEN_SEED = 10_000  # beyond the seeds of the training images
 
 # Slim members of the families: their timm name and what makes them small enough for one core. The layers are
 # declared by the code that declares those of the full-sized members. Strides of 8 give the last layer at 64 px the grid
@@ -66,7 +66,7 @@ SMALL_MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def small_member(name: str, *, seed: int = 0) -> Architecture:
-    """Return the slim member of a family, or any other architecture by its name, for films of 64 px.
+    """Return the slim member of a family, or any other architecture by its name, for images of 64 px.
 
     Raises:
         SettingsError: the name is unknown.
@@ -87,7 +87,7 @@ class Verdict:
         architecture: its name.
         method: its name.
         state: `pass`, `fail` or `not available`.
-        pointing: share of the films whose maximum lies in the patch; NaN where no map was made.
+        pointing: share of the images whose maximum lies in the patch; NaN where no map was made.
         mass_ratio: positive heat in the patch relative to chance; NaN where no map was made.
         reason: why not, in words; empty for a pass.
     """
@@ -107,12 +107,12 @@ def conformance(
     seed: int = 0,
     report: Callable[[Verdict], None] | None = None,
 ) -> list[Verdict]:
-    """Train each architecture on planted films and judge each method on it.
+    """Train each architecture on planted images and judge each method on it.
 
     Args:
         names: families of SMALL_MEMBERS, or names of architectures.
         methods: names of methods; empty = all.
-        seed: seed of weights and films.
+        seed: seed of weights and images.
         report: called with every verdict as soon as it is there.
 
     Raises:
@@ -138,10 +138,10 @@ def conformance(
 
 def judge(name: str, architecture: Architecture, method: AttributionMethod) -> Verdict:
     """Judge a method on an architecture that has learnt the planted patch."""
-    planted = planted_films(2 * JUDGED_FILMS, seed=UNSEEN_SEED)
-    films, patch = planted.films[planted.strength > 0], planted.patch[planted.strength > 0]
+    planted = planted_images(2 * JUDGED_IMAGES, seed=UNSEEN_SEED)
+    radiographs, patch = planted.radiographs[planted.strength > 0], planted.patch[planted.strength > 0]
     try:
-        maps = method.attribute(architecture, films).cpu()
+        maps = method.attribute(architecture, radiographs).cpu()
         reach = tolerance_px(architecture, method)
     except NotAvailableError as error:
         return Verdict(architecture=name, method=method.name, state="not available", reason=str(error))
@@ -196,7 +196,7 @@ def located(maps: Tensor, patch: Tensor) -> tuple[float, float]:
 
     Returns:
         Pointing game, the share of maps whose maximum lies in the patch; a map without positive heat misses.
-        Share of the positive heat that lies in the patch over the patch's share of the film, mean over films; 1 =
+        Share of the positive heat that lies in the patch over the patch's share of the image, mean over images; 1 =
         chance.
 
     Source: Zhang et al. 2018, doi 10.1007/s11263-017-1059-x.

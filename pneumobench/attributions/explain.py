@@ -1,4 +1,4 @@
-"""Explain one fold: Grad-CAM maps of test films, their lung attention, and overlays for the gallery."""
+"""Explain one fold: Grad-CAM maps of test images, their lung attention, and overlays for the gallery."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pneumobench.files import written_whole
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 
-EXPLAINED_TOGETHER = 64  # films per pass; bounds memory
+EXPLAINED_TOGETHER = 64  # images per pass; bounds memory
 METHOD = "gradcam"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """Lung attention of the explained films of a fold.
+    """Lung attention of the explained images of a fold.
 
     Args:
         attention: columns image_id, fold, label, method, mask_tier, lung_area, lar, lar_adjusted.
@@ -46,7 +46,7 @@ class Explained:
 def rows_to_explain(images: FoldImages, masks: LungMasks, count: int | None, seed: int) -> NDArray[np.int64]:
     """Return test rows of a fold that have a lung mask of the data set's tier: all, or a seeded draw of `count`.
 
-    The draw does not depend on the architecture, so all are judged on the same films.
+    The draw does not depend on the architecture, so all are judged on the same images.
     """
     rows = images.positions["test"]
     usable = masks.usable_rows()
@@ -72,14 +72,14 @@ def explain_rows(
         SettingsError: the architecture declares no usable heat-map layer.
     """
     device = next(architecture.module.parameters()).device
-    side_px = images.films.shape[1]
+    side_px = images.radiographs.shape[1]
     chosen = choose_layer(architecture, side_px)
     parts, maps = [], []
     started = time.perf_counter()
     for start in range(0, len(rows), EXPLAINED_TOGETHER):
         some = rows[start : start + EXPLAINED_TOGETHER]
-        films = torch.from_numpy(np.array(images.films[some]))[:, None].to(device)
-        some_maps = grad_cam(architecture, films, chosen)
+        radiographs = torch.from_numpy(np.array(images.radiographs[some]))[:, None].to(device)
+        some_maps = grad_cam(architecture, radiographs, chosen)
         attention = lung_attention_ratio(positive_heat(some_maps, side_px).cpu().numpy(), masks.of_rows(some))
         maps.append(some_maps.cpu().numpy())
         parts.append(
@@ -133,19 +133,19 @@ def write_gallery(
     Args:
         folder: `attributions` folder of the job.
         explained: maps of the explained rows.
-        images: films of the fold.
+        images: images of the fold.
         masks: lung masks.
         probability: probabilities of the explained rows (B,).
         overlays: number of pictures.
     """
-    side_px = images.films.shape[1]
+    side_px = images.radiographs.shape[1]
     with written_whole(folder / "maps.npz") as temporary:
         np.savez_compressed(temporary, rows=explained.rows, maps=explained.maps)
     listed = []
     for number, (i, outcome) in enumerate(_gallery_order(images.label[explained.rows], probability, overlays)):
         row = explained.rows[i : i + 1]
         heat = positive_heat(torch.from_numpy(explained.maps[i : i + 1]), side_px)[0].numpy()
-        picture = draw_overlay(np.array(images.films[row[0]]), heat, masks.of_rows(row)[0])
+        picture = draw_overlay(np.array(images.radiographs[row[0]]), heat, masks.of_rows(row)[0])
         name = f"{number:02d}-{outcome}.png"
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(encode_png(picture))

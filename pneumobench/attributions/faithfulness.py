@@ -1,7 +1,7 @@
 """Does a heat map name what the network uses? Deletion and insertion of pixels in the map's order.
 
 Source: Petsiuk et al. 2018, RISE, arXiv 1806.07421. Curves depend on what removed pixels are replaced by and on the
-network, so each is read against a map that knows nothing, on the same film.
+network, so each is read against a map that knows nothing, on the same image.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 
 STEPS: Final = 10  # points of a curve after the first: a tenth of the pixels each
-BLUR: Final = 0.1  # removed pixels show the film blurred by this share of the side: no new edges, little content
+BLUR: Final = 0.1  # removed pixels show the image blurred by this share of the side: no new edges, little content
 RANDOM_GRID: Final = 8  # cells of the random map on each side: as coarse as the maps it is compared with
-SCORED_TOGETHER: Final = 64  # films per pass; bounds memory
+SCORED_TOGETHER: Final = 64  # images per pass; bounds memory
 
 Probability = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Faithfulness:
-    """Areas under the curves of B films, 0 to 1.
+    """Areas under the curves of B images, 0 to 1.
 
     Attributes:
         deletion: (B,) mean probability of the called class while the hottest pixels go first; lower is better.
-        insertion: (B,) the same while they come first into the blurred film; higher is better.
+        insertion: (B,) the same while they come first into the blurred image; higher is better.
     """
 
     deletion: NDArray[np.float64]
@@ -39,38 +39,38 @@ class Faithfulness:
 
 
 def random_maps(count: int, side_px: int, seed: int) -> Tensor:
-    """Return smooth maps (B, side, side) that know nothing of the films."""
+    """Return smooth maps (B, side, side) that know nothing of the images."""
     generator = torch.Generator().manual_seed(seed)
     cells = torch.rand(count, 1, RANDOM_GRID, RANDOM_GRID, generator=generator)
     return functional.interpolate(cells, (side_px, side_px), mode="bilinear", align_corners=False)[:, 0]
 
 
-def faithfulness(probability: Probability, films: Tensor, heat: Tensor, *, signed: bool) -> Faithfulness:
+def faithfulness(probability: Probability, radiographs: Tensor, heat: Tensor, *, signed: bool) -> Faithfulness:
     """Return deletion and insertion areas of maps.
 
     Args:
-        probability: pneumonia probabilities (B,) of films (B, 1, H, W) uint8, without gradients.
-        films: (B, 1, H, W) uint8 on the device of the network.
+        probability: pneumonia probabilities (B,) of images (B, 1, H, W) uint8, without gradients.
+        radiographs: (B, 1, H, W) uint8 on the device of the network.
         heat: (B, H, W) maps for pneumonia, on the same device.
-        signed: whether a negative value speaks against pneumonia; it then comes first where the network calls a film
+        signed: whether a negative value speaks against pneumonia; it then comes first where the network calls an image
             normal.
     """
-    side_px = films.shape[-1]
+    side_px = radiographs.shape[-1]
     kernel = 2 * round(2 * BLUR * side_px) + 1
-    blurred = gaussian_blur(films.float(), [kernel, kernel], [BLUR * side_px] * 2).round().to(torch.uint8)
-    called = probability(films) >= 0.5  # (B,)
+    blurred = gaussian_blur(radiographs.float(), [kernel, kernel], [BLUR * side_px] * 2).round().to(torch.uint8)
+    called = probability(radiographs) >= 0.5  # (B,)
     for_call = torch.where(called[:, None, None], heat, -heat) if signed else heat
     # rank of every pixel: 0 = hottest; stable, so that equal pixels keep one order everywhere
     order = for_call.flatten(1).argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
-    place = rank.reshape(len(films), 1, side_px, side_px)
+    place = rank.reshape(len(radiographs), 1, side_px, side_px)
     deletion: list[NDArray[np.float64]] = []
     insertion: list[NDArray[np.float64]] = []
     for step in range(STEPS + 1):
         touched = place < round(step / STEPS * side_px**2)
-        for curve, first, then in ((deletion, blurred, films), (insertion, films, blurred)):
+        for curve, first, then in ((deletion, blurred, radiographs), (insertion, radiographs, blurred)):
             shown = probability(torch.where(touched, first, then))
             curve.append(torch.where(called, shown, 1 - shown).double().cpu().numpy())
     return Faithfulness(deletion=_area(deletion), insertion=_area(insertion))

@@ -106,7 +106,7 @@ def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
         grid = (int(shape[0][2]), int(shape[0][3]))
         if grid[0] != grid[1]:
             raise SettingsError(
-                f"heat-map layer {where.name!r} gives {grid[0]} x {grid[1]} cells of square films; check its layout."
+                f"heat-map layer {where.name!r} gives {grid[0]} x {grid[1]} cells of square images; check its layout."
             )
         enough = min(MIN_GRID_CELLS, min(best.grid) if best else 0)
         if best is None or min(grid) >= enough:
@@ -116,12 +116,12 @@ def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
     return best
 
 
-def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
+def grad_cam(architecture: Architecture, radiographs: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
     """Return Grad-CAM maps of a class score on the layer's own grid.
 
     Args:
         architecture: network; used in eval mode, at float32, and left as it was.
-        films: (B, 1, H, W) uint8 on the device of the network.
+        radiographs: (B, 1, H, W) uint8 on the device of the network.
         chosen: layer from `choose_layer`.
         target: column of the network's output.
 
@@ -134,14 +134,14 @@ def grad_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, tar
     with inspected(architecture) as ready, _probed(ready.module, chosen.layer) as probe:
         scores = ClassScores(ready)
         with torch.no_grad():
-            check_target(scores(films[:1]), target)
-        maps = LayerGradCam(scores, probe).attribute(films, target=target, relu_attributions=False)
+            check_target(scores(radiographs[:1]), target)
+        maps = LayerGradCam(scores, probe).attribute(radiographs, target=target, relu_attributions=False)
     maps = torch.as_tensor(maps).detach().float().squeeze(1)  # (B, 1, rows, columns) -> (B, rows, columns)
-    assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
+    assert maps.shape == (len(radiographs), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps
 
 
-def hires_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
+def hires_cam(architecture: Architecture, radiographs: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:
     """Return HiResCAM maps, the sum over channels of gradient times activation in each cell; else as `grad_cam`.
 
     Grad-CAM gives every cell the mean gradient of its channel. That is right where global pooling follows; in a
@@ -157,8 +157,8 @@ def hires_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, ta
     with inspected(architecture) as ready, _probed(ready.module, chosen.layer) as probe:
         scores = ClassScores(ready)
         with torch.no_grad():
-            check_target(scores(films[:1]), target)
-        product = LayerGradientXActivation(scores, probe).attribute(films, target=target)
+            check_target(scores(radiographs[:1]), target)
+        product = LayerGradientXActivation(scores, probe).attribute(radiographs, target=target)
     product = torch.as_tensor(product).detach().float()
     maps = product.sum(1)  # (B, C, rows, columns) -> (B, rows, columns)
     if bool(maps.abs().mean() < CANCELLED * product.abs().sum(1).mean()):
@@ -166,7 +166,7 @@ def hires_cam(architecture: Architecture, films: Tensor, chosen: ChosenLayer, ta
             f"hirescam is not available: a normalisation of each cell follows {chosen.layer.name}, and gradient times "
             "activation is zero there by construction. Use gradcam or integrated_gradients."
         )
-    assert maps.shape == (len(films), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
+    assert maps.shape == (len(radiographs), *chosen.grid), f"map {tuple(maps.shape)}, expected grid {chosen.grid}"
     return maps
 
 

@@ -1,7 +1,7 @@
 """Methods that follow the gradient of a class score to the pixels, through Captum.
 
-Films go one by one, with many steps or samples in one pass: memory is bounded, and a map does not depend on the other
-films of its batch. Random numbers start anew from one seed for each film, so the same film gets the same map.
+Images go one by one, with many steps or samples in one pass: memory is bounded, and a map does not depend on the other
+images of its batch. Random numbers start anew from one seed for each image, so the same image gets the same map.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pneumobench.architectures import Architecture
 from pneumobench.attributions.inspection import ClassScores, check_target, seeded
 from pneumobench.attributions.methods import register_method
 
-PASS_SIZE = 16  # copies of a film in one pass: about 1.3 GB for a ResNet-50 at 224 px
+PASS_SIZE = 16  # copies of an image in one pass: about 1.3 GB for a ResNet-50 at 224 px
 INTEGRATION_STEPS = 32  # Gauss-Legendre nodes, exact for polynomials of degree 63 along the path
 NOISY_COPIES = 32
-NOISE_SHARE = 0.05  # of the film's gray range: on planted patches its maps point better than those of 0.15
+NOISE_SHARE = 0.05  # of the image's gray range: on planted patches its maps point better than those of 0.15
 SHAP_SAMPLES = 32
-SHAP_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # gray levels of the film that uniform baselines are drawn from
+SHAP_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # gray levels of the image that uniform baselines are drawn from
 SEED = 0
 
 
 def uniform_baseline(gray: Tensor) -> Tensor:
-    """Return a film without structure: the mean gray of each film (B, 1, H, W) everywhere.
+    """Return an image without structure: the mean gray of each image (B, 1, H, W) everywhere.
 
     Black would do for photographs; in a radiograph the lungs are dark, and what equals the baseline gets no
     attribution.
@@ -34,22 +34,24 @@ def uniform_baseline(gray: Tensor) -> Tensor:
     return gray.mean((2, 3), keepdim=True).expand_as(gray).contiguous()
 
 
-def film_by_film(architecture: Architecture, films: Tensor, target: int, one: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return maps (B, H, W) of a function from one gray film (1, 1, H, W) float32 to its map of the same shape."""
+def image_by_image(
+    architecture: Architecture, radiographs: Tensor, target: int, one: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return maps (B, H, W) of a function from one gray image (1, 1, H, W) float32 to its map of the same shape."""
     with torch.no_grad():
-        check_target(ClassScores(architecture)(films[:1]), target)
+        check_target(ClassScores(architecture)(radiographs[:1]), target)
     maps = []
-    for film in torch.split(films, 1):
-        with seeded(SEED, films.device):
-            maps.append(one(film.float()).detach()[:, 0])
+    for radiograph in torch.split(radiographs, 1):
+        with seeded(SEED, radiographs.device):
+            maps.append(one(radiograph.float()).detach()[:, 0])
     return torch.cat(maps)
 
 
 @register_method("integrated_gradients", source="arXiv:1703.01365", needs_layer=False)
-def integrated_gradients(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-    """Return integrated gradients from a uniform film of the film's mean gray: (B, H, W), signed.
+def integrated_gradients(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+    """Return integrated gradients from a uniform image of the image's mean gray: (B, H, W), signed.
 
-    A map sums to the score of the film less the score of the uniform film.
+    A map sums to the score of the image less the score of the uniform image.
 
     Source: Sundararajan et al. 2017, arXiv:1703.01365.
     """
@@ -65,12 +67,12 @@ def integrated_gradients(architecture: Architecture, films: Tensor, target: int 
         )
         return result
 
-    return film_by_film(architecture, films, target, one)
+    return image_by_image(architecture, radiographs, target, one)
 
 
 @register_method("saliency_smoothgrad", source="arXiv:1706.03825", needs_layer=False, signed=False)
-def saliency_smoothgrad(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-    """Return the mean |gradient| of noisy copies of a film: (B, H, W), not negative.
+def saliency_smoothgrad(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+    """Return the mean |gradient| of noisy copies of an image: (B, H, W), not negative.
 
     Source: Smilkov et al. 2017, arXiv:1706.03825; Simonyan et al. 2013, arXiv:1312.6034.
     """
@@ -86,15 +88,15 @@ def saliency_smoothgrad(architecture: Architecture, films: Tensor, target: int =
         )
         return result
 
-    return film_by_film(architecture, films, target, one)
+    return image_by_image(architecture, radiographs, target, one)
 
 
 @register_method("gradient_shap", source="arXiv:1705.07874", needs_layer=False)
-def gradient_shap(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+def gradient_shap(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
     """Return expected gradients over uniform baselines: (B, H, W), signed.
 
-    Baselines are uniform films at five quantiles of the film's own gray levels, so that no gray level stands for
-    `nothing there`; the point between baseline and film is drawn as well.
+    Baselines are uniform images at five quantiles of the image's own gray levels, so that no gray level stands for
+    `nothing there`; the point between baseline and image is drawn as well.
 
     Source: Lundberg and Lee 2017, arXiv:1705.07874; Erion et al. 2021, doi 10.1038/s42256-021-00343-w.
     """
@@ -109,4 +111,4 @@ def gradient_shap(architecture: Architecture, films: Tensor, target: int = 0) ->
         ]
         return torch.stack(parts).mean(0)
 
-    return film_by_film(architecture, films, target, one)
+    return image_by_image(architecture, radiographs, target, one)

@@ -18,10 +18,10 @@ from pneumobench.errors import SettingsError
 
 
 class ClassScores(nn.Module):
-    """Gray films (B, 1, H, W), gray levels 0 to 255, uint8 or float -> scores, as `class_scores` orders them.
+    """Gray images (B, 1, H, W), gray levels 0 to 255, uint8 or float -> scores, as `class_scores` orders them.
 
     Attributions are made with respect to these gray levels: where a network takes three channels, they are copies of
-    one film, and the gradient of a gray level is the sum of the gradients of its copies.
+    one image, and the gradient of a gray level is the sum of the gradients of its copies.
     """
 
     def __init__(self, architecture: Architecture) -> None:

@@ -15,7 +15,7 @@ from pneumobench.attributions.inspection import ClassScores
 from pneumobench.attributions.methods import register_method
 from pneumobench.errors import NotAvailableError
 
-FILMS_PER_PASS = 64  # gradients start at the layer, so that little is kept
+IMAGES_PER_PASS = 64  # gradients start at the layer, so that little is kept
 
 LayerMaps = Callable[[Architecture, Tensor, ChosenLayer, int], Tensor]
 
@@ -27,32 +27,32 @@ _UNGUIDED = (
 
 
 @register_method("gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True)
-def gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-    """Return Grad-CAM maps without their ReLU, brought to the films' resolution: (B, H, W), signed.
+def gradcam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+    """Return Grad-CAM maps without their ReLU, brought to the images' resolution: (B, H, W), signed.
 
     Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
     """
-    return _full_size(grad_cam, architecture, films, target)
+    return _full_size(grad_cam, architecture, radiographs, target)
 
 
 @register_method("hirescam", source="arXiv:2011.08891", needs_layer=True)
-def hirescam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-    """Return HiResCAM maps brought to the films' resolution: (B, H, W), signed.
+def hirescam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+    """Return HiResCAM maps brought to the images' resolution: (B, H, W), signed.
 
     Source: Draelos and Carin 2020, arXiv:2011.08891.
     """
-    return _full_size(hires_cam, architecture, films, target)
+    return _full_size(hires_cam, architecture, radiographs, target)
 
 
-def _full_size(method: LayerMaps, architecture: Architecture, films: Tensor, target: int) -> Tensor:
-    chosen = choose_layer(architecture, films.shape[-1])
-    maps = torch.cat([method(architecture, some, chosen, target) for some in torch.split(films, FILMS_PER_PASS)])
-    full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(films.shape[2:]), "bilinear")
+def _full_size(method: LayerMaps, architecture: Architecture, radiographs: Tensor, target: int) -> Tensor:
+    chosen = choose_layer(architecture, radiographs.shape[-1])
+    maps = torch.cat([method(architecture, some, chosen, target) for some in torch.split(radiographs, IMAGES_PER_PASS)])
+    full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(radiographs.shape[2:]), "bilinear")
     return full[:, 0]
 
 
 @register_method("guided_gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True, signed=False)
-def guided_gradcam(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+def guided_gradcam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
     """Return |guided backpropagation| x max(Grad-CAM, 0): (B, H, W), not negative.
 
     The sign of a guided gradient says whether a pixel should be brighter or darker, not whether it speaks for the
@@ -65,20 +65,20 @@ def guided_gradcam(architecture: Architecture, films: Tensor, target: int = 0) -
             for ReLU, and Captum reaches modules only; with others it would return plain gradients without a word.
     """
     scores = ClassScores(architecture)
-    refuse_unguided(scores, films[:1])
-    heat = gradcam(architecture, films, target).clamp(min=0)
+    refuse_unguided(scores, radiographs[:1])
+    heat = gradcam(architecture, radiographs, target).clamp(min=0)
     guided = []
-    for film in torch.split(films, 1):
+    for radiograph in torch.split(radiographs, 1):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
-            guided.append(GuidedBackprop(scores).attribute(film.float().requires_grad_(), target=target).abs())
+            guided.append(GuidedBackprop(scores).attribute(radiograph.float().requires_grad_(), target=target).abs())
     return torch.cat(guided)[:, 0] * heat
 
 
-def refuse_unguided(scores: ClassScores, film: Tensor) -> None:
+def refuse_unguided(scores: ClassScores, radiograph: Tensor) -> None:
     """Refuse a network with a non-linearity that is not an nn.ReLU module.
 
-    The gradient graph of one film is read, so that activations called as functions are seen as well.
+    The gradient graph of one image is read, so that activations called as functions are seen as well.
 
     Raises:
         NotAvailableError: naming what was found.
@@ -86,7 +86,7 @@ def refuse_unguided(scores: ClassScores, film: Tensor) -> None:
     calls: list[nn.Module] = []
     relus = [part for part in scores.modules() if isinstance(part, nn.ReLU)]
     hooks = [relu.register_forward_hook(lambda module, _i, _o: calls.append(module)) for relu in relus]
-    output = scores(film.float().requires_grad_())
+    output = scores(radiograph.float().requires_grad_())
     for hook in hooks:
         hook.remove()
     waiting, seen, names = [output.grad_fn], set(), []

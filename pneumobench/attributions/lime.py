@@ -1,7 +1,7 @@
-"""LIME for films: which superpixels speak for pneumonia, by switching them off and watching the probability.
+"""LIME for images: which superpixels speak for pneumonia, by switching them off and watching the probability.
 
 The surrogate is that of the `lime` package's image explainer: a ridge regression of the probability on which
-superpixels are shown, weighted by the cosine distance to the whole film. What differs is what it costs. Films are
+superpixels are shown, weighted by the cosine distance to the whole image. What differs is what it costs. Images are
 put together on the device in batches; the regression keeps sums instead of samples; the shown superpixels come from
 balanced designs, which need fewer samples than independent draws for the same answer; and sampling stops when the
 ranking of the superpixels has settled.
@@ -35,12 +35,12 @@ from pneumobench.errors import SettingsError
 
 KERNEL_WIDTH = 0.25  # of the cosine distance, as in the lime package
 RIDGE = 1.0  # penalty on squared weights, as in the lime package
-# Three films (resnet18, 64 px, superpixels without smoothing), nine pairings of overlapping stretches of samples each,
+# Three images (resnet18, 64 px, superpixels without smoothing), nine pairings of overlapping stretches of samples each,
 # at most 512: after 228 on average all 27 had a rank correlation of at least 0.9 with 2,048 independent draws; stopping
 # at 0.5 gave 85 %. benchmark/performance/lime.py measures it on whole explanations.
 SETTLED_AT = 0.8
 SUPERPIXELS = 50  # asked for; each is about a seventh of the side
-MAP_SEED = 0  # one seed for all films of `lime_maps`: a film's map does not depend on its neighbours
+MAP_SEED = 0  # one seed for all images of `lime_maps`: an image's map does not depend on its neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class LimeSettings:
 
     Args:
         superpixels: how many are asked for.
-        max_samples: perturbed films at most.
-        batch_size: perturbed films that the network sees together; bounds memory.
+        max_samples: perturbed images at most.
+        batch_size: perturbed images that the network sees together; bounds memory.
         settled_at: stop when the Spearman correlation of the weights from either half of the samples reaches
             this. By Spearman and Brown a correlation r of halves means sqrt(2 r / (1 + r)) with the answer of
             endless samples. None: always take `max_samples`.
@@ -78,12 +78,12 @@ class LimeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LimeExplanation:
-    """Weights of the superpixels of one film, and how far to trust them.
+    """Weights of the superpixels of one image, and how far to trust them.
 
     Args:
         weights: change of the probability when a superpixel is shown (superpixels,); negative speaks against.
         labels: superpixel of every pixel (H, W).
-        samples: perturbed films that the network saw.
+        samples: perturbed images that the network saw.
         r2: weighted share of the variance of the probability that the weights explain, at most 1; NaN when the
             probability never changed.
         half_split_rank_correlation: Spearman correlation of the weights from either half of the samples, -1 to 1;
@@ -109,48 +109,51 @@ class LimeExplanation:
     needs_layer=False,
     cell=1 / math.sqrt(SUPERPIXELS),
 )
-def lime_maps(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+def lime_maps(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
     """Return LIME weights spread over their superpixels, at the default settings.
 
     Args:
         architecture: network; used in eval mode, in bfloat16 where autocast allows it.
-        films: (B, 1, H, W) uint8.
+        radiographs: (B, 1, H, W) uint8.
         target: output to explain.
 
     Returns:
-        Maps (B, H, W) float32 on the device of the films, negative where the film speaks against the target.
+        Maps (B, H, W) float32 on the device of the images, negative where the image speaks against the target.
 
     Raises:
         SettingsError: the network has no such output.
     """
     settings = LimeSettings()
-    heats = [explain_film(architecture, film, seed=MAP_SEED, settings=settings, target=target).heat() for film in films]
-    return torch.from_numpy(np.stack(heats)).to(films.device)
+    heats = [
+        explain_radiograph(architecture, radiograph, seed=MAP_SEED, settings=settings, target=target).heat()
+        for radiograph in radiographs
+    ]
+    return torch.from_numpy(np.stack(heats)).to(radiographs.device)
 
 
-def explain_film(
-    architecture: Architecture, film: Tensor, *, seed: int, settings: LimeSettings, target: int = 0
+def explain_radiograph(
+    architecture: Architecture, radiograph: Tensor, *, seed: int, settings: LimeSettings, target: int = 0
 ) -> LimeExplanation:
-    """Explain the probability of one film; the same arguments give the same weights.
+    """Explain the probability of one image; the same arguments give the same weights.
 
     A superpixel that is switched off takes its own mean gray. The network runs in eval mode under bfloat16
     autocast, on the device where it is, and is left in the mode it was in.
 
     Args:
         architecture: network; one output stands for a sigmoid, several for a softmax.
-        film: (1, H, W) uint8.
+        radiograph: (1, H, W) uint8.
         seed: seed of the perturbations.
         settings: number of superpixels and samples.
         target: output to explain.
 
     Raises:
-        SettingsError: the network has no such output, or the film gives fewer than 2 superpixels.
+        SettingsError: the network has no such output, or the image gives fewer than 2 superpixels.
     """
     started = time.perf_counter()
     device = next(architecture.module.parameters()).device
-    labels = superpixels(film[0].cpu().numpy(), settings.superpixels)
+    labels = superpixels(radiograph[0].cpu().numpy(), settings.superpixels)
     count = int(labels.max()) + 1
-    perturbed = _Perturbed(film, labels, device)
+    perturbed = _Perturbed(radiograph, labels, device)
     designs = [_design(count, np.random.default_rng([seed, half])) for half in (0, 1)]
     sums = np.zeros((2, count + 2, count + 2))  # of either half
     samples, agreement = 0, float("nan")
@@ -158,8 +161,8 @@ def explain_film(
         while of_each := min(settings.batch_size, settings.max_samples - samples) // 2:
             shown = np.array([row for design in designs for row in islice(design, of_each)])
             if samples == 0:
-                shown[0] = True  # the film itself
-            probability = _probability(architecture, perturbed.films(shown), target)
+                shown[0] = True  # the image itself
+            probability = _probability(architecture, perturbed.radiographs(shown), target)
             for half in (0, 1):
                 part = slice(half * of_each, (half + 1) * of_each)
                 sums[half] += _weighted_sums(shown[part], probability[part])
@@ -179,18 +182,18 @@ def explain_film(
 
 
 class _Perturbed:
-    """Puts films together on a device from what is shown of them."""
+    """Puts images together on a device from what is shown of them."""
 
-    def __init__(self, film: Tensor, labels: NDArray[np.int32], device: torch.device) -> None:
-        self.shape = film.shape
-        self.shown = film.flatten().to(device)
+    def __init__(self, radiograph: Tensor, labels: NDArray[np.int32], device: torch.device) -> None:
+        self.shape = radiograph.shape
+        self.shown = radiograph.flatten().to(device)
         self.labels = torch.from_numpy(labels.ravel().astype(np.int64)).to(device)
-        gray = film.numpy(force=True).ravel()
+        gray = radiograph.numpy(force=True).ravel()
         mean = np.bincount(labels.ravel(), weights=gray) / np.bincount(labels.ravel())
         self.hidden = torch.from_numpy(np.rint(mean).astype(np.uint8)).to(device)[self.labels]
 
-    def films(self, shown: NDArray[np.bool_]) -> Tensor:
-        """Return films (n, 1, H, W) uint8 of which only some superpixels (n, superpixels) are shown."""
+    def radiographs(self, shown: NDArray[np.bool_]) -> Tensor:
+        """Return images (n, 1, H, W) uint8 of which only some superpixels (n, superpixels) are shown."""
         pixels = torch.from_numpy(shown).to(self.labels.device)[:, self.labels]  # (n, superpixels) -> (n, H * W)
         return torch.where(pixels, self.shown, self.hidden).view(-1, *self.shape)
 
@@ -211,16 +214,16 @@ def _design(count: int, rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]
             yield ~row
 
 
-def _probability(architecture: Architecture, films: Tensor, target: int) -> NDArray[np.float64]:
+def _probability(architecture: Architecture, radiographs: Tensor, target: int) -> NDArray[np.float64]:
     """Return the probability of the target (n,)."""
-    scores = class_scores(architecture.class_logits(films).double())
+    scores = class_scores(architecture.class_logits(radiographs).double())
     check_target(scores, target)
     return np.asarray(scores.sigmoid()[:, target].cpu().numpy())
 
 
 def _weighted_sums(shown: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weighted products of 1, superpixels and probability: all that a regression needs of samples."""
-    distance = 1 - np.sqrt(shown.mean(1))  # cosine distance to the film with everything shown
+    distance = 1 - np.sqrt(shown.mean(1))  # cosine distance to the image with everything shown
     weight = np.sqrt(np.exp(-((distance / KERNEL_WIDTH) ** 2)))
     table = np.column_stack([np.ones(len(shown)), shown, probability])
     return np.asarray(table.T @ (table * weight[:, None]))

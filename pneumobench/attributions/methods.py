@@ -20,9 +20,9 @@ OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion", "lime")  # modu
 
 
 class Attribute(Protocol):
-    """Maps (B, H, W) float32 of films (B, 1, H, W) uint8 for one column of the module's output."""
+    """Maps (B, H, W) float32 of images (B, 1, H, W) uint8 for one column of the module's output."""
 
-    def __call__(self, architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+    def __call__(self, architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
         """Return the maps."""
 
 
@@ -32,14 +32,14 @@ class AttributionMethod:
 
     Args:
         name: name in suites and on the command line.
-        attribute: function (architecture, films, target) -> maps. Films (B, 1, H, W) uint8; maps (B, H, W) float32 on
-            the device of the network, at the resolution of the films. The network comes back as it was: modes,
-            precision, requires_grad and gradients. A film's map does not depend on the rest of its batch.
+        attribute: function (architecture, images, target) -> maps. Images (B, 1, H, W) uint8; maps (B, H, W) float32 on
+            the device of the network, at the resolution of the images. The network comes back as it was: modes,
+            precision, requires_grad and gradients. An image's map does not depend on the rest of its batch.
             Raises NotAvailableError where the method does not exist for the network.
         source: publication.
         needs_layer: whether it reads one of the architecture's `heatmap_layers`.
         signed: True = positive speaks for the class and negative against it; False = strength alone, never negative.
-        cell: side of the smallest square that a map tells apart, as a share of the film's side; 0 = one pixel.
+        cell: side of the smallest square that a map tells apart, as a share of the image's side; 0 = one pixel.
             Methods that need a layer are as coarse as the layer's grid.
         origin: file and line of the function.
     """
@@ -60,10 +60,10 @@ _methods: dict[str, AttributionMethod] = {}
 def register_method(
     name: str, *, source: str, needs_layer: bool, signed: bool = True, cell: float = 0.0
 ) -> Callable[[Method], Method]:
-    """Register a function (architecture, films, target=0) -> maps under a name.
+    """Register a function (architecture, images, target=0) -> maps under a name.
 
     The function gets the network ready for attribution: in eval mode, in float32, not compiled, parameters frozen,
-    and films on its device. Its maps are checked.
+    and images on its device. Its maps are checked.
 
     Args:
         name: 1 to 64 of a-z 0-9 _ . -
@@ -77,8 +77,8 @@ def register_method(
 
     Example:
         >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, signed=False)
-        ... def doc_brightness(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-        ...     return films[:, 0].float()
+        ... def doc_brightness(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+        ...     return radiographs[:, 0].float()
     """
 
     def decorate(function: Method) -> Method:
@@ -94,8 +94,8 @@ def register_method(
                 f"attribution method {name!r} is registered twice: {known.origin} and {origin}. Rename one of them."
             )
 
-        def attribute(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-            return _checked(function, method, architecture, films, target)
+        def attribute(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+            return _checked(function, method, architecture, radiographs, target)
 
         method = AttributionMethod(
             name=name,
@@ -133,11 +133,16 @@ def method_names() -> tuple[str, ...]:
 
 
 def _checked(
-    function: Callable[..., Tensor], method: AttributionMethod, architecture: Architecture, films: Tensor, target: int
+    function: Callable[..., Tensor],
+    method: AttributionMethod,
+    architecture: Architecture,
+    radiographs: Tensor,
+    target: int,
 ) -> Tensor:
-    if films.ndim != 4 or films.shape[1] != 1 or films.dtype != torch.uint8 or len(films) == 0:
+    if radiographs.ndim != 4 or radiographs.shape[1] != 1 or radiographs.dtype != torch.uint8 or len(radiographs) == 0:
         raise SettingsError(
-            f"{method.name}: films {tuple(films.shape)} {films.dtype}; expected (B, 1, H, W) torch.uint8, B at least 1."
+            f"{method.name}: images {tuple(radiographs.shape)} {radiographs.dtype}; expected (B, 1, H, W) torch.uint8, "
+            "B at least 1."
         )
     if method.needs_layer and not architecture.heatmap_layers:
         raise NotAvailableError(
@@ -145,9 +150,9 @@ def _checked(
             "method that needs no layer, such as integrated_gradients."
         )
     with inspected(architecture) as ready:
-        first = next(ready.module.parameters(), films)
-        maps = function(ready, films.to(first.device), target).detach().float()
-    expected = (len(films), *films.shape[2:])
+        first = next(ready.module.parameters(), radiographs)
+        maps = function(ready, radiographs.to(first.device), target).detach().float()
+    expected = (len(radiographs), *radiographs.shape[2:])
     if tuple(maps.shape) != expected:
         raise SettingsError(
             f"{method.origin}: {method.name} returned maps {tuple(maps.shape)}; expected (B, H, W) = {expected}."

@@ -1,4 +1,4 @@
-"""Occlusion: what a class score loses when a window of the film is covered."""
+"""Occlusion: what a class score loses when a window of the image is covered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from captum.attr import Occlusion
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.gradient_methods import film_by_film, uniform_baseline
+from pneumobench.attributions.gradient_methods import image_by_image, uniform_baseline
 from pneumobench.attributions.inspection import ClassScores
 from pneumobench.attributions.methods import register_method
 
@@ -16,15 +16,15 @@ WINDOWS_PER_PASS = 32  # forward passes only
 
 
 @register_method("occlusion", source="arXiv:1311.2901", needs_layer=False, cell=WINDOW_SHARE)
-def occlusion(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
+def occlusion(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
     """Return the mean loss of the score over the windows that cover a pixel: (B, H, W), signed.
 
-    A window is filled with the film's mean gray.
+    A window is filled with the image's mean gray.
 
     Source: Zeiler and Fergus 2014, arXiv:1311.2901.
     """
     method = Occlusion(ClassScores(architecture))
-    window, stride = (tuple(max(1, round(share * side)) for side in films.shape[2:])
+    window, stride = (tuple(max(1, round(share * side)) for side in radiographs.shape[2:])
                       for share in (WINDOW_SHARE, STRIDE_SHARE))  # fmt: skip
 
     def one(gray: Tensor) -> Tensor:
@@ -38,4 +38,4 @@ def occlusion(architecture: Architecture, films: Tensor, target: int = 0) -> Ten
         )
         return result
 
-    return film_by_film(architecture, films, target, one)
+    return image_by_image(architecture, radiographs, target, one)

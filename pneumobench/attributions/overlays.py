@@ -1,4 +1,4 @@
-"""Heat maps drawn over films, with the film's gray kept visible and the lungs outlined, and panels of several."""
+"""Heat maps drawn over images, with the image's gray kept visible and the lungs outlined, and panels of several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pneumobench.files import written_whole
 
 OVERLAY_SIDE_PX: Final = 256
-STRONGEST_TINT: Final = 0.65  # share of colour at the peak of a map: the film shows through everywhere
+STRONGEST_TINT: Final = 0.65  # share of colour at the peak of a map: the image shows through everywhere
 OUTLINE_RGB: Final = (90, 220, 255)
 PAPER_RGB, INK_RGB = (20, 24, 27), (230, 234, 237)
 TITLE_PX, GAP_PX, FONT_PX = 24, 6, 14
@@ -33,18 +33,18 @@ def _inferno() -> NDArray[np.float32]:
 
 
 def draw_overlay(
-    film: NDArray[np.uint8], heat: NDArray[np.float32] | None, lung_mask: NDArray[np.bool_] | None
+    radiograph: NDArray[np.uint8], heat: NDArray[np.float32] | None, lung_mask: NDArray[np.bool_] | None
 ) -> Picture:
-    """Return an RGB picture (256, 256, 3) of a film with its heat map and the outline of the lungs.
+    """Return an RGB picture (256, 256, 3) of an image with its heat map and the outline of the lungs.
 
     Args:
-        film: (H, W) uint8.
+        radiograph: (H, W) uint8.
         heat: (H, W), negative parts left out; scaled to its own peak, so colours compare places, not images. None =
-            the film alone.
+            the image alone.
         lung_mask: (H, W) bool; None = no outline.
     """
     size = (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX)
-    gray = cv2.resize(film, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)[..., None]
+    gray = cv2.resize(radiograph, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)[..., None]
     picture = np.repeat(gray, 3, axis=2)
     if heat is not None:
         share = cv2.resize(np.maximum(heat, 0).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
@@ -85,7 +85,7 @@ def draw_panel(rows: Sequence[Sequence[Tile]], *, legend: bool = False) -> Pictu
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, middle: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
-    left, bar, dark = GAP_PX + 2, 80, 40.0  # a dark film under the colours, as in a lung
+    left, bar, dark = GAP_PX + 2, 80, 40.0  # a dark image under the colours, as in a lung
     for step in range(bar):
         share = step / (bar - 1)
         tint = STRONGEST_TINT * np.sqrt(share)

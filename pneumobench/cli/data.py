@@ -24,13 +24,13 @@ def audit(options: argparse.Namespace, rest: list[str]) -> int:
 
     spec = recognised_data(Path(options.data), source=options.source, lung_masks=options.lung_masks)
     index, problems = read_radiographs(Suite(data=spec), Path())
-    facts: dict[str, Any] = {"source": spec.source, **audit(index, problems, source=spec.source)}
-    lines = [f"read as: {spec.source}", audit_text(facts)]
+    metadata: dict[str, Any] = {"source": spec.source, **audit(index, problems, source=spec.source)}
+    lines = [f"read as: {spec.source}", audit_text(metadata)]
     cards = [read_card(card_path(name)) for name in card_names()] if spec.source != "csv" else []
     for card in cards:
         if card.source == spec.source:
-            differences = _published_differences(card, facts["splits"])
-            facts["published"] = {"card": card.name, "differences": differences}
+            differences = _published_differences(card, metadata["splits"])
+            metadata["published"] = {"card": card.name, "differences": differences}
             unknown = [
                 f"{part} {name}"
                 for part, counts in card.counts.items()
@@ -38,11 +38,11 @@ def audit(options: argparse.Namespace, rest: list[str]) -> int:
                 if getattr(counts, name) is None
             ]
             lines.append(
-                f"numbers of films by part and class as published (card {card.name}): {'no' if differences else 'yes'}"
+                f"numbers of images by part and class as published (card {card.name}): {'no' if differences else 'yes'}"
                 + (f"; not known to the card: {', '.join(unknown)}" if unknown else "")
             )
             lines += [f"    {line}" for line in differences]
-    write_json(options.output, facts)
+    write_json(options.output, metadata)
     print("\n".join(lines))
     print(f"report: {options.output}")
     return DataError.exit_code if problems else 0
@@ -52,7 +52,7 @@ def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[st
     """Compare the parts that are read with the card; a part that is not read is not missed."""
     from pneumobench.datasets.cards import count_differences
 
-    found = {part: {name: facts[name] for name in ("normal", "pneumonia")} for part, facts in splits.items()}
+    found = {part: {name: metadata[name] for name in ("normal", "pneumonia")} for part, metadata in splits.items()}
     read = {part: counts for part, counts in card.counts.items() if part in ("train", "test")}
     return count_differences(read, found)
 
@@ -69,12 +69,12 @@ def datasets(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.table import Table
 
     table = Table(title="Known data sets", caption="pneumobench datasets NAME prints the card of one")
-    for column in ("name", "title", "films", "data.source", "licence", "download"):
+    for column in ("name", "title", "images", "data.source", "licence", "download"):
         table.add_column(column, overflow="fold")
     for card in (read_card(card_path(name)) for name in card_names()):
-        films = f"{sum(counts.images for counts in card.counts.values()):,}"
+        radiographs = f"{sum(counts.images for counts in card.counts.values()):,}"
         table.add_row(
-            card.name, card.pretty_name, films, card.source, card.license, "yes" if card.kaggle else "by hand"
+            card.name, card.pretty_name, radiographs, card.source, card.license, "yes" if card.kaggle else "by hand"
         )
     Console().print(table)
     return 0
@@ -97,6 +97,6 @@ def download(options: argparse.Namespace, rest: list[str]) -> int:
         print(f"not as published: {line}")
     if done.differences:
         return EXIT_CHECK_FAILED
-    print("films by part and class: as published")
+    print("images by part and class: as published")
     print(f"next: pneumobench audit {done.folder}")
     return 0

@@ -26,23 +26,23 @@ def _questions(options: argparse.Namespace) -> Questions:
 
 
 def explain(options: argparse.Namespace, rest: list[str]) -> int:
-    """Explain the networks of a run further, or put one film to them."""
+    """Explain the networks of a run further, or put one image to them."""
     del rest
     from rich.console import Console
 
-    from pneumobench.reporting.image_answers import film_table
+    from pneumobench.reporting.image_answers import image_table
     from pneumobench.reporting.terminal import print_leaderboard
     from pneumobench.runs import questions
 
     if options.images is not None and options.images < 1:
         raise SettingsError(f"--images {options.images}: expected 1 or more.")
     if options.images is not None and options.image is not None:
-        raise SettingsError("--image explains one film and --images many of the run's: give one of the two.")
+        raise SettingsError("--image explains one image and --images many of the run's: give one of the two.")
     console = Console()
     if options.image is not None:
-        film = questions.explain_image(options.run, options.image, _questions(options), console=console)
-        console.print(film_table(film))
-        console.print(f"picture: {film.picture}", highlight=False, soft_wrap=True)
+        radiograph = questions.explain_image(options.run, options.image, _questions(options), console=console)
+        console.print(image_table(radiograph))
+        console.print(f"picture: {radiograph.picture}", highlight=False, soft_wrap=True)
         return 0
     paths = questions.explain(options.run, _questions(options), images=options.images, console=console)
     print_leaderboard(paths.board, console)
@@ -51,7 +51,7 @@ def explain(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
-    """Score the networks of a run on films of another source."""
+    """Score the networks of a run on images of another source."""
     del rest
     from rich.console import Console
 
@@ -63,7 +63,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     console, name = Console(), options.name or (data if data.is_dir() else data.parent).name.lower()
     found = questions.evaluate(options.run, options.data, _questions(options), name=name, console=console)
     table = found.index.table
-    what = f"{len(table):,} films of {patients_words(found.source, table['patient'].nunique())} "
+    what = f"{len(table):,} images of {patients_words(found.source, table['patient'].nunique())} "
     what += f"({int(table['label'].sum()):,} with pneumonia)."
     if found.three_classes:
         what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."

@@ -45,7 +45,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     tune = commands.add_parser(
         "tune",
-        help="search for the best settings of one architecture, on tune parts alone",
+        help="search for the best settings of one architecture, on validation parts alone",
         description="Run trials with values from the suite's search.space until search.trials are finished, and write "
         "the winner as a suite. Start the command again to go on, or several times at once to share the work. Any "
         "setting can be overridden, e.g. --search.trials 50.",
@@ -62,7 +62,7 @@ def command_parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="check radiographs before anything is trained",
-        description="Count films, patients and classes, and find whatever is wrong. The layout is recognised by its "
+        description="Count images, patients and classes, and find whatever is wrong. The layout is recognised by its "
         "files; `pneumobench datasets NAME` shows it for a published data set.",
         allow_abbrev=False,
     )
@@ -98,15 +98,15 @@ def command_parser() -> argparse.ArgumentParser:
 
     explain = commands.add_parser("explain", help="ask the trained networks of a run more", allow_abbrev=False)
     _question_options(explain)
-    explain.add_argument("--images", type=int, metavar="N", help="films of each fold (default: as the suite says)")
-    explain.add_argument("--image", type=Path, metavar="FILE", help="one film instead, of the run's data or a new one")
+    explain.add_argument("--images", type=int, metavar="N", help="images of each fold (default: as the suite says)")
+    explain.add_argument("--image", type=Path, metavar="FILE", help="one image instead, of the run's data or a new one")
     gallery = commands.add_parser(
         "gallery", help="draw mean heat maps and every error of the trained networks of a run", allow_abbrev=False
     )
     _question_options(gallery)
     external = commands.add_parser(
         "evaluate",
-        help="score the trained networks of a run on films of another source, without training",
+        help="score the trained networks of a run on images of another source, without training",
         allow_abbrev=False,
     )
     external.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")

@@ -54,24 +54,24 @@ def papers(options: argparse.Namespace, rest: list[str]) -> int:
         overrides += ["--data.root", options.data]
     prepared = []
     for path in options.files:  # all that can be wrong is found before the first training
-        facts, original = read_paper(path), load_suite(path, section="suite")
+        metadata, original = read_paper(path), load_suite(path, section="suite")
         suite = load_suite(path, overrides, section="suite")
         if _differences(original, suite):  # what is not the recipe is another run
             suite = dataclasses.replace(suite, name=f"{suite.name}-changed")
-        prepared.append((facts, original, suite, read_claims(path)))
+        prepared.append((metadata, original, suite, read_claims(path)))
     console, results, failed = Console(), [], False
     command = " ".join(["pneumobench papers", *(path.name for path in options.files), *_public(rest)])
-    for facts, original, suite, reported in prepared:
+    for metadata, original, suite, reported in prepared:
         outcome = run(suite, output=options.output, console=console, tracker=NoTracking(), command=command)
         failed |= any(not record.completed for record in outcome.records)
         index, _ = RunFolder(options.output / suite.name).index_and_folds()
         group = index.table.set_index("image_id")["group"]
         results.append(
             PaperResult(
-                title=str(facts["paper"]),
+                title=str(metadata["paper"]),
                 run=suite.name,
                 reproductions=reproductions(reported, outcome.leaderboard.board, group),
-                assumed={str(key): str(why) for key, why in (facts.get("assumed") or {}).items()},
+                assumed={str(key): str(why) for key, why in (metadata.get("assumed") or {}).items()},
                 differences=tuple(_differences(original, suite)),
             )
         )
@@ -89,17 +89,17 @@ def read_paper(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing or has other keys.
     """
     try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     expected = f"expected the keys {', '.join(PAPER_KEYS)}"
-    if not isinstance(facts, dict) or not {"paper", "reported", "suite"} <= set(facts):
+    if not isinstance(metadata, dict) or not {"paper", "reported", "suite"} <= set(metadata):
         raise SettingsError(f"{path}: is no file of a paper; {expected}.")
-    if unknown := set(facts) - set(PAPER_KEYS):
+    if unknown := set(metadata) - set(PAPER_KEYS):
         raise SettingsError(f"{path}: unknown key {min(unknown)!r}; {expected}.")
-    return facts
+    return metadata
 
 
 def _differences(original: Suite, suite: Suite) -> list[str]:

@@ -49,8 +49,8 @@ def tune(options: argparse.Namespace, rest: list[str]) -> int:
         console.print(words, highlight=False, markup=False)
     if suite.folds.count > 1:
         console.print(
-            f"Films of the tune part of fold {suite.search.folds[0]} are tested in other folds: the winner's score out "
-            "of fold is slightly flattered; a held-out or official test part is not.",
+            f"Images of the validation part of fold {suite.search.folds[0]} are tested in other folds: the winner's "
+            "score out of fold is slightly flattered; a held-out or official test part is not.",
             style="yellow",
             highlight=False,
         )
@@ -65,7 +65,7 @@ def tune(options: argparse.Namespace, rest: list[str]) -> int:
 def _is_paper(path: Path) -> bool:
     """Tell whether a file is that of a paper, with a suite inside; what is no YAML is left to the reader of suites."""
     try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
-    return isinstance(facts, dict) and "paper" in facts
+    return isinstance(metadata, dict) and "paper" in metadata

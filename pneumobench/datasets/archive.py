@@ -185,7 +185,7 @@ def _reason_to_refuse(info: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
     if info.file_size > limits.file_bytes:
         return f"has {info.file_size:,} bytes unpacked, at most {limits.file_bytes:,} are taken"
     if info.file_size >= limits.ratio_from_bytes and info.file_size > limits.ratio * info.compress_size:
-        return f"shrank more than {limits.ratio:g} times, as no film does"
+        return f"shrank more than {limits.ratio:g} times, as no image does"
     return ""
 
 

@@ -74,13 +74,13 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
     identical = table[table["sha256"].duplicated(keep=False)].groupby("sha256")
     sides = table.groupby("patient")["split"].nunique()
     content_sides = table.groupby("sha256")["split"].nunique()
-    films = table.groupby("patient").size()
-    facts = {
+    radiographs = table.groupby("patient").size()
+    metadata = {
         "images": len(table),
         "patients": int(table["patient"].nunique()),
         "groups": int(table["group"].nunique()),
         "splits": splits,
-        "most_films_of_a_patient": int(films.max()),
+        "most_films_of_a_patient": int(radiographs.max()),
         "identical_image_groups": [sorted(part["image_id"]) for _, part in identical],
         "identical_across_patients": [
             sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
@@ -95,40 +95,43 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
     }
     if source == "kermany":
         columns = (table[name].tolist() for name in ("image_id", "split", "sha256"))
-        facts["patient_rules"] = patient_rule_counts(*columns)
-    return facts
+        metadata["patient_rules"] = patient_rule_counts(*columns)
+    return metadata
 
 
 def _spread(values: pd.Series[int]) -> dict[str, int]:
     return {"smallest": int(values.min()), "median": int(values.median()), "largest": int(values.max())}
 
 
-def audit_text(facts: dict[str, Any]) -> str:
+def audit_text(metadata: dict[str, Any]) -> str:
     """Return the facts of `audit` as lines for a terminal."""
-    lines = [f"{facts['images']} images, {facts['patients']} patients, {facts['groups']} groups (patient or content)"]
-    for split, part in facts["splits"].items():
+    lines = [
+        f"{metadata['images']} images, {metadata['patients']} patients, {metadata['groups']} groups "
+        "(patient or content)"
+    ]
+    for split, part in metadata["splits"].items():
         subtypes = ", ".join(f"{size} {name}" for name, size in part["subtypes"].items())
         lines += [
             f"{split}: {part['images']} images ({part['normal']} normal, {part['pneumonia']} pneumonia; {subtypes})",
             f"    patients: {part['patients_normal']} normal, {part['patients_pneumonia']} pneumonia; "
             f"drawn lung masks: {part['with_drawn_lung_mask']}",
         ]
-    crossing = facts["patients_in_train_and_test"]
+    crossing = metadata["patients_in_train_and_test"]
     lines += [
-        f"most films of one patient: {facts['most_films_of_a_patient']}",
-        f"byte-identical groups: {len(facts['identical_image_groups'])}, across patients: "
-        f"{len(facts['identical_across_patients'])}, with two labels: {len(facts['identical_with_two_labels'])}, "
-        f"across train and test: {facts['identical_in_train_and_test']}",
+        f"most images of one patient: {metadata['most_films_of_a_patient']}",
+        f"byte-identical groups: {len(metadata['identical_image_groups'])}, across patients: "
+        f"{len(metadata['identical_across_patients'])}, with two labels: {len(metadata['identical_with_two_labels'])}, "
+        f"across train and test: {metadata['identical_in_train_and_test']}",
         f"patient names in both train and official test: {len(crossing)}"
         + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
         *(
             f"under patient rule {rule}: {counts['patients']} patients, {counts['groups']} groups"
-            for rule, counts in facts.get("patient_rules", {}).items()
+            for rule, counts in metadata.get("patient_rules", {}).items()
         ),
-        f"width {facts['width_px']['smallest']}-{facts['width_px']['largest']} px, "
-        f"height {facts['height_px']['smallest']}-{facts['height_px']['largest']} px",
-        *facts["left_out"],
-        f"files that cannot be used: {len(facts['problems'])}",
-        *(f"    {problem}" for problem in facts["problems"]),
+        f"width {metadata['width_px']['smallest']}-{metadata['width_px']['largest']} px, "
+        f"height {metadata['height_px']['smallest']}-{metadata['height_px']['largest']} px",
+        *metadata["left_out"],
+        f"files that cannot be used: {len(metadata['problems'])}",
+        *(f"    {problem}" for problem in metadata["problems"]),
     ]
     return "\n".join(lines)

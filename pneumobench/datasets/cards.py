@@ -20,13 +20,13 @@ FENCE = "---\n"  # above and below the front matter, as in the cards of the Hugg
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilmCounts:
-    """How many films a part of a data set has as published; null = not known for certain.
+class ImageCounts:
+    """How many images a part of a data set has as published; null = not known for certain.
 
     Args:
-        images: films in all, those included that count as neither class.
-        normal: films of label 0.
-        pneumonia: films of label 1.
+        images: images in all, those included that count as neither class.
+        normal: images of label 0.
+        pneumonia: images of label 1.
     """
 
     images: int
@@ -48,9 +48,9 @@ class DatasetCard:
         version: which version the counts are of.
         modality: kind of image and of file.
         population: who was examined.
-        patients: how films of one patient are known.
+        patients: how images of one patient are known.
         layout: the expected tree.
-        counts: films by part (train, val, test; all).
+        counts: images by part (train, val, test; all).
         obtain: how to get it.
         defects: what is known to be wrong with it.
         citation: how to cite it.
@@ -68,7 +68,7 @@ class DatasetCard:
     population: str
     patients: str
     layout: str
-    counts: Mapping[str, FilmCounts]
+    counts: Mapping[str, ImageCounts]
     obtain: str
     defects: tuple[str, ...]
     citation: str
@@ -113,12 +113,12 @@ def read_card(path: Path) -> DatasetCard:
     return card
 
 
-def count_differences(counts: Mapping[str, FilmCounts], found: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return one line for each part and class that has another number of films than the card states.
+def count_differences(counts: Mapping[str, ImageCounts], found: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return one line for each part and class that has another number of images than the card states.
 
     Args:
         counts: counts of a card.
-        found: films by part and class (normal, pneumonia); a part that is not there has no films.
+        found: images by part and class (normal, pneumonia); a part that is not there has no images.
     """
     lines = []
     for part, published in counts.items():
@@ -126,8 +126,8 @@ def count_differences(counts: Mapping[str, FilmCounts], found: Mapping[str, Mapp
         for name in ("normal", "pneumonia"):
             expected, here = getattr(published, name), here_by_class.get(name, 0)
             if expected is not None and expected != here:
-                lines.append(f"{part} {name}: {here} films, {expected} are published")
-    lines += [f"{part}: {sum(found[part].values())} films, none are published" for part in found if part not in counts]
+                lines.append(f"{part} {name}: {here} images, {expected} are published")
+    lines += [f"{part}: {sum(found[part].values())} images, none are published" for part in found if part not in counts]
     return lines
 
 
@@ -160,13 +160,13 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     elif origin is types.UnionType or kind is int:
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         fine = whole or (value is None and kind is not int)
-        expected = "a number of films" if kind is int else "a number of films, or null"
+        expected = "a number of images" if kind is int else "a number of images, or null"
     elif kind is str:
         fine, expected = isinstance(value, str), "text"
     else:  # counts: FilmCounts by part
         if not isinstance(value, dict) or not value:
             raise DataError(f"{where} is {value!r}; expected parts with their counts.")
-        return {str(part): _typed(FilmCounts, counts, f"{where}.{part}") for part, counts in value.items()}
+        return {str(part): _typed(ImageCounts, counts, f"{where}.{part}") for part, counts in value.items()}
     if not fine:
         raise DataError(f"{where} is {value!r}; expected {expected}.")
     return value

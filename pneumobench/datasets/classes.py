@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.datasets.folds import Folds, Part
+from pneumobench.datasets.folds import PART_WORDS, Folds, Part
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.suite.spec import CLASSES
@@ -31,8 +31,8 @@ def check_class_folds(index: Index, folds: Folds) -> None:
             for number, name in enumerate(CLASSES):
                 if not (classes[positions[part]] == number).any():
                     raise DataError(
-                        f"fold {fold}: the {part} part has no {name} film; task three_class needs all three classes in "
-                        "each. Lower folds.count, raise folds.tune_fraction, or add patients."
+                        f"fold {fold}: the {PART_WORDS[part]} part has no {name} image; task three_class needs all "
+                        "three classes in each. Lower folds.count, raise folds.tune_fraction, or add patients."
                     )
 
 
@@ -43,7 +43,7 @@ def three_classes(table: pd.DataFrame) -> NDArray[np.int64]:
         table: the columns image_id, label and subtype; what is labelled normal needs no subtype.
 
     Raises:
-        DataError: a pneumonia film is neither bacterial nor viral, or one of the three classes is empty.
+        DataError: a pneumonia image is neither bacterial nor viral, or one of the three classes is empty.
     """
     found = table["subtype"].str.lower().map(CLASS_OF_SUBTYPE).fillna(-1).astype(np.int64)
     classes: NDArray[np.int64] = np.where(table["label"] == 1, found, 0).astype(np.int64)
@@ -51,10 +51,10 @@ def three_classes(table: pd.DataFrame) -> NDArray[np.int64]:
     if len(unknown):
         examples = ", ".join(f"{row.image_id} ({row.subtype!r})" for row in unknown.head(SHOWN_IMAGES).itertuples())
         raise DataError(
-            f"{len(unknown)} pneumonia films are neither bacterial nor viral: {examples}. Task three_class needs the "
-            "subtype bacteria or virus of each of them: add it, leave these films out, or set task to binary."
+            f"{len(unknown)} pneumonia images are neither bacterial nor viral: {examples}. Task three_class needs the "
+            "subtype bacteria or virus of each of them: add it, leave these images out, or set task to binary."
         )
     for number, name in enumerate(CLASSES):
         if not (classes == number).any():
-            raise DataError(f"no film is {name}; task three_class needs all of normal, bacterial and viral.")
+            raise DataError(f"no image is {name}; task three_class needs all of normal, bacterial and viral.")
     return classes

@@ -1,4 +1,4 @@
-"""LightningDataModule of one fold: gray films in an order that depends only on seed and epoch."""
+"""LightningDataModule of one fold: gray images in an order that depends only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pneumobench.datasets.folds import Part
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.suite.spec import CLASSES
 
-Batch = tuple[Tensor, Tensor, Tensor]  # films (B, 1, H, W) uint8, class numbers (B,) int64, index rows (B,)
+Batch = tuple[Tensor, Tensor, Tensor]  # images (B, 1, H, W) uint8, class numbers (B,) int64, index rows (B,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class FoldImages:
     """The images of one fold.
 
     Args:
-        films: all films of the index (N, H, W) uint8.
+        radiographs: all images of the index (N, H, W) uint8.
         label: 1 = pneumonia, for all images (N,).
         positions: rows of each part of the fold.
         three_classes: 0 = normal, 1 = bacterial, 2 = viral (N,), which is then what is learnt; None = the label is.
     """
 
-    films: NDArray[np.uint8]
+    radiographs: NDArray[np.uint8]
     label: NDArray[np.int64]
     positions: dict[Part, NDArray[np.int64]]
     three_classes: NDArray[np.int64] | None = None
@@ -53,17 +53,19 @@ class FoldImages:
         return tuple((len(target) / (self.class_count * counts)).tolist())
 
 
-class _Films(Dataset[Any]):
-    """Films by (epoch, row): the epoch travels with the row so that worker processes know it too."""
+class _Radiographs(Dataset[Any]):
+    """Images by (epoch, row): the epoch travels with the row so that worker processes know it too."""
 
     def __init__(self, images: FoldImages, augmentation: Augmentation | None) -> None:
         self.images, self.augmentation = images, augmentation
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, int]:
         epoch, row = item
-        film = self.images.films[row]
-        film = np.array(film) if self.augmentation is None else self.augmentation(film, epoch=epoch, image=row)
-        return torch.from_numpy(film)[None], int(self.images.target[row]), row
+        radiograph = self.images.radiographs[row]
+        radiograph = (
+            np.array(radiograph) if self.augmentation is None else self.augmentation(radiograph, epoch=epoch, image=row)
+        )
+        return torch.from_numpy(radiograph)[None], int(self.images.target[row]), row
 
     def __len__(self) -> int:
         return len(self.images.label)
@@ -104,8 +106,8 @@ class FoldDataModule(lightning.LightningDataModule):
     """Batches of one fold for training and for scoring.
 
     Args:
-        images: films, labels and parts of the fold.
-        augmentation: changes of training films.
+        images: images, labels and parts of the fold.
+        augmentation: changes of training images.
         batch_size: images a step.
         seed: seed of the order.
         workers: loader processes, 0 = none.
@@ -137,15 +139,17 @@ class FoldDataModule(lightning.LightningDataModule):
             # current_epoch is not reliable right after a resume; the number of steps done is
             steps = -(-len(self.order) // (self.batch_size * self.trainer.world_size))
             self.order.epoch = self.trainer.global_step // steps
-        dataset = _Films(self.images, self.augmentation)
+        dataset = _Radiographs(self.images, self.augmentation)
         return DataLoader(dataset, self.batch_size, sampler=self.order, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the tune part, as it is, in index order."""
+        """Return the validation part, as it is, in index order."""
         return self.scoring_dataloader("tune")
 
     def scoring_dataloader(self, part: Part) -> DataLoader[Batch]:
-        """Return the films of a part, as they are, in index order."""
+        """Return the images of a part, as they are, in index order."""
         rows = [(0, int(row)) for row in self.images.positions[part]]
         sampler: Any = rows  # any sized iterable of dataset keys is a sampler
-        return DataLoader(_Films(self.images, None), 2 * self.batch_size, sampler=sampler, num_workers=self.workers)
+        return DataLoader(
+            _Radiographs(self.images, None), 2 * self.batch_size, sampler=sampler, num_workers=self.workers
+        )

@@ -34,7 +34,7 @@ class Downloaded:
 
 
 def download(card: DatasetCard, folder: Path) -> Downloaded:
-    """Fetch the archive of a data set, unpack it safely, and compare its films with the card.
+    """Fetch the archive of a data set, unpack it safely, and compare its images with the card.
 
     The folder appears when all of it is there; a download that breaks off leaves nothing.
 
@@ -52,7 +52,7 @@ def download(card: DatasetCard, folder: Path) -> Downloaded:
         require_absent(folder)  # it may have appeared during a long download
         (stage / "unpacked").replace(folder)
     return Downloaded(
-        folder=folder, unpacked=unpacked, differences=tuple(count_differences(card.counts, films_by_class(folder)))
+        folder=folder, unpacked=unpacked, differences=tuple(count_differences(card.counts, images_by_class(folder)))
     )
 
 
@@ -102,7 +102,7 @@ def fetch_archive(handle: str, archive: Path) -> None:
         )
 
 
-def films_by_class(root: Path) -> dict[str, dict[str, int]]:
+def images_by_class(root: Path) -> dict[str, dict[str, int]]:
     """Count the image files of every part of a folder in the layout of Kermany et al., the part val included."""
     base = kermany_base(root)
     found: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Stratified, patient-grouped folds with a tune part each, frozen as hashed JSON, and the guard against leaks."""
+"""Stratified, patient-grouped folds with a validation part each, frozen as hashed JSON, and the guard against leaks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ from pneumobench.suite.spec import FoldSpec
 
 NEVER = -1  # the fold of an image that is never tested
 Part = Literal["train", "tune", "test", "official_test"]
+# the field's words for the parts; `tune` is the name of the validation part in suites, tables and files
+PART_WORDS: dict[Part, str] = {
+    "train": "training",
+    "tune": "validation",
+    "test": "test",
+    "official_test": "official test",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +39,7 @@ class Folds:
         index_hash: hash of the index that was split.
         tune_fraction: share of the training part kept for tuning.
         test_fold: fold in which an image is tested, by image_id; NEVER for an image that is only trained on.
-        tune: image_ids of the tune part, one sorted tuple a fold; the rest of the other folds is trained on.
+        tune: image_ids of the validation part, one sorted tuple a fold; the rest of the other folds is trained on.
         official_test: image_ids of the separate test set, trained on in no fold.
         protocol: how the images were split, see FoldSpec.
     """
@@ -162,7 +169,7 @@ Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
 def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rounds:
     """Yield, fold by fold, rows of the table that are not tested, and rows that are (or the names of such images)."""
     if spec.protocol == "official":
-        _require_groups(index, table, 1, "part with a tune part")
+        _require_groups(index, table, 1, "part with a validation part")
         tested = index.table.loc[index.table["split"] == "test", "image_id"].tolist()
         if not tested:
             raise DataError(f"{index.root}: no image is of the official test folder, which protocol official needs.")
@@ -184,7 +191,7 @@ def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) ->
         if groups <= parts:
             raise DataError(
                 f"{index.root}: {groups} patient groups have {name} images, too few for {parts} {what} with a "
-                f"tune part each; at least {parts + 1} are needed. Lower folds.count or add patients."
+                f"validation part each; at least {parts + 1} are needed. Lower folds.count or add patients."
             )
 
 
@@ -238,12 +245,13 @@ def check_folds(index: Index, folds: Folds) -> None:
                     f"{what} {value} (e.g. {example}) is in {' and '.join(sorted(found))} of fold {fold} "
                     "(folds.json): delete folds.json and start again to split by patient."
                 )
-        for name in ("train", "tune", "test"):
+        parts: tuple[Part, ...] = ("train", "tune", "test")
+        for name in parts:
             labels = table.loc[part == name, "label"]
             if labels.nunique() < 2:
                 raise DataError(
-                    f"fold {fold}: the {name} part has {len(labels)} images of one class only; lower folds.count, "
-                    "raise folds.tune_fraction, or add patients."
+                    f"fold {fold}: the {PART_WORDS[name]} part has {len(labels)} images of one class only; "
+                    "lower folds.count, raise folds.tune_fraction, or add patients."
                 )
 
 

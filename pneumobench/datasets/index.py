@@ -96,10 +96,10 @@ def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
             problems.append(f"{mask}: lung mask of {image_id} is missing")
     good = np.array([not isinstance(item, str) for item in opened], dtype=bool)
     table = listing.rows[good].copy()
-    facts = [item for item in opened if not isinstance(item, str)]
-    table["sha256"] = [fact[0] for fact in facts]
-    table["width"] = [fact[1] for fact in facts]
-    table["height"] = [fact[2] for fact in facts]
+    metadata = [item for item in opened if not isinstance(item, str)]
+    table["sha256"] = [fact[0] for fact in metadata]
+    table["width"] = [fact[1] for fact in metadata]
+    table["height"] = [fact[2] for fact in metadata]
     table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
     table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
     return Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes), tuple(problems)

@@ -1,4 +1,4 @@
-"""Films and labels as a data set states them, before any file is opened: folders of Kermany et al., and tables."""
+"""Images and labels as a data set states them, before any file is opened: folders of Kermany et al., and tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumobench.datasets.patients import kermany_film
+from pneumobench.datasets.patients import kermany_image
 from pneumobench.errors import DataError, suggestion
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 from pneumobench.suite.spec import PatientRule
@@ -52,7 +52,7 @@ def list_kermany(root: Path, lung_masks: str, *, patient_rule: PatientRule = "nu
     Args:
         root: data folder.
         lung_masks: folder of drawn masks below the root; empty = none.
-        patient_rule: which films count as one child, see `pneumobench.datasets.patients.kermany_film`.
+        patient_rule: which images count as one child, see `pneumobench.datasets.patients.kermany_image`.
 
     Raises:
         DataError: the folder or a class folder is missing; shows the expected tree.
@@ -76,7 +76,7 @@ def list_kermany(root: Path, lung_masks: str, *, patient_rule: PatientRule = "nu
                 if file.suffix.lower() not in IMAGE_SUFFIXES:
                     problems.append(f"{file.relative_to(root)}: not an image file of a known kind")
                     continue
-                patient, subtype = kermany_film(file.stem, split, patient_rule)
+                patient, subtype = kermany_image(file.stem, split, patient_rule)
                 mask = root / lung_masks / file.relative_to(base).with_suffix(".png") if lung_masks else None
                 rows.append(
                     {

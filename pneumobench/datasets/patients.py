@@ -1,4 +1,4 @@
-"""Who a film belongs to: patient names of the Kermany files, and groups that must stay on one side of a split."""
+"""Who an image belongs to: patient names of the Kermany files, and groups that must stay on one side of a split."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def kermany_patient(file_stem: str) -> tuple[str, str] | None:
     return None
 
 
-def kermany_film(file_stem: str, split: str, rule: PatientRule) -> tuple[str, str]:
-    """Return (patient, subtype) of a Kermany film; a foreign name is its own patient of unknown subtype.
+def kermany_image(file_stem: str, split: str, rule: PatientRule) -> tuple[str, str]:
+    """Return (patient, subtype) of a Kermany image; a foreign name is its own patient of unknown subtype.
 
     Nobody published what a number of a file name counts. `number` is the cautious reading: `person12` is one child
     in every folder and of every subtype. `folder_subtype_number` is the likely one: numbers restart in each folder
@@ -46,9 +46,9 @@ def kermany_film(file_stem: str, split: str, rule: PatientRule) -> tuple[str, st
         split: official folder, train or test.
         rule: reading of the number.
 
-    >>> kermany_film("person12_virus_48", "train", "number")
+    >>> kermany_image("person12_virus_48", "train", "number")
     ('person12', 'virus')
-    >>> kermany_film("person12_virus_48", "train", "folder_subtype_number")
+    >>> kermany_image("person12_virus_48", "train", "folder_subtype_number")
     ('train/virus/person12', 'virus')
     """
     number, subtype = kermany_patient(file_stem) or (file_stem, "unknown")
@@ -58,11 +58,11 @@ def kermany_film(file_stem: str, split: str, rule: PatientRule) -> tuple[str, st
 def patient_rule_counts(
     image_id: Sequence[str], split: Sequence[str], content_hash: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """Return how many patients and groups (patient or content) films of Kermany et al. have under each rule."""
+    """Return how many patients and groups (patient or content) images of Kermany et al. have under each rule."""
     counts: dict[str, dict[str, int]] = {}
     for rule in typing.get_args(PatientRule):
-        films = zip(image_id, split, strict=True)
-        patient = [kermany_film(PurePosixPath(image).stem, side, rule)[0] for image, side in films]
+        radiographs = zip(image_id, split, strict=True)
+        patient = [kermany_image(PurePosixPath(image).stem, side, rule)[0] for image, side in radiographs]
         groups = len(set(group_images(patient, content_hash).tolist()))
         counts[rule] = {"patients": len(set(patient)), "groups": groups}
     return counts

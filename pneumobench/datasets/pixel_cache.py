@@ -1,4 +1,4 @@
-"""Films and lung masks decoded and resized once, kept as memory-mapped uint8 arrays keyed by their content."""
+"""Images and lung masks decoded and resized once, kept as memory-mapped uint8 arrays keyed by their content."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from pneumobench.datasets.index import Index
 from pneumobench.files import sha256_of_file, sha256_of_text, written_whole
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, film_to_square
+from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, image_to_square
 
 Source = TypeVar("Source")
-DECODE_CHUNK = 256  # images decoded at a time: bounds memory for full-size films
+DECODE_CHUNK = 256  # images decoded at a time: bounds memory for full-size images
 
 
-def cached_films(
+def cached_images(
     index: Index, side_px: int, cache_folder: Path, crop_boxes: Sequence[CropBox] | None = None
 ) -> NDArray[np.uint8]:
-    """Return all films of an index as a read-only memory map (N, side, side) uint8, in index order.
+    """Return all images of an index as a read-only memory map (N, side, side) uint8, in index order.
 
     Args:
-        index: the films.
+        index: the images.
         side_px: side of the squares in pixels.
-        cache_folder: where decoded films are kept.
-        crop_boxes: what is cut out of each film, at its own resolution, before it is squeezed; None = all of it.
+        cache_folder: where decoded images are kept.
+        crop_boxes: what is cut out of each image, at its own resolution, before it is squeezed; None = all of it.
     """
     key = sha256_of_text("\n".join([GEOMETRY, str(side_px), *index.table["sha256"], *crop_key(crop_boxes)]))[:20]
     paths = [index.root / image_id for image_id in index.table["image_id"]]
@@ -37,7 +37,7 @@ def cached_films(
         cache_folder / f"films-{side_px}px-{key}.npy",
         list(zip(paths, boxes, strict=True)),
         side_px,
-        lambda film: film_to_square(cropped(read_gray(film[0]), film[1]), side_px),
+        lambda radiograph: image_to_square(cropped(read_gray(radiograph[0]), radiograph[1]), side_px),
     )
 
 

@@ -1,4 +1,4 @@
-"""From a suite or a folder to the list of its films: which layout it is, and who reads it."""
+"""From a suite or a folder to the list of its images: which layout it is, and who reads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pneumobench.datasets.hospital_listings import (
     RSNA_CLASSES,
-    RSNA_FILMS,
+    RSNA_IMAGES,
     RSNA_LABELS,
     RSNA_TREE,
     VINDR_SPLITS,
@@ -88,7 +88,7 @@ def _layout(path: Path) -> DataSource:
     Raises:
         DataError: no known layout is there; shows them all.
     """
-    if any((path / name).exists() for name in (RSNA_FILMS, RSNA_LABELS, RSNA_CLASSES)):
+    if any((path / name).exists() for name in (RSNA_IMAGES, RSNA_LABELS, RSNA_CLASSES)):
         return "rsna"
     if any((path / f"image_labels_{split}.csv").exists() for split in VINDR_SPLITS):
         return "vindr_pcxr"

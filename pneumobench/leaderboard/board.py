@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import pandas as pd
 
-from pneumobench.leaderboard.checks import BlankedScore, MethodSummary
+from pneumobench.leaderboard.checks import AblationScore, MethodSummary
 from pneumobench.leaderboard.lung_attention import AttentionSummary
 from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
 from pneumobench.leaderboard.three_classes import ThreeClassScores
@@ -56,10 +56,10 @@ class Row:
         official: the official test folder, mean probability of the folds' models; None when there is none.
         official_fold_spread: mean and deviation of the folds' models on the official test folder.
         official_three_classes: normal, bacterial and viral on the official test folder, mean of the folds' models.
-        thresholds: probability threshold from the tune part, by fold.
-        points: decisions at the thresholds that each rule chooses on the tune parts.
+        thresholds: probability threshold from the validation part, by fold.
+        points: decisions at the thresholds that each rule chooses on the validation parts.
         attention: lung attention by method and mask tier, the largest set first.
-        blanked: AUC out of fold with parts of the film blanked, `none` first; empty where it was not asked.
+        ablation: AUC out of fold with parts of the image blanked, `none` first; empty where it was not asked.
         methods: attribution methods that were checked.
         layer: where the heat maps were taken from.
         grid: rows and columns of that layer's map.
@@ -87,7 +87,7 @@ class Row:
     thresholds: dict[int, float]
     points: dict[str, ChosenPoint]
     attention: tuple[AttentionSummary, ...]
-    blanked: dict[str, BlankedScore]
+    ablation: dict[str, AblationScore]
     methods: tuple[MethodSummary, ...]
     layer: str | None
     grid: tuple[int, int] | None
@@ -147,9 +147,9 @@ class Leaderboard:
         suite: name of the suite.
         task: binary or three_class.
         source: where the radiographs come from, `data.source` of the suite.
-        patient_rule: which films of Kermany et al. count as one child, see DataSpec.
+        patient_rule: which images of Kermany et al. count as one child, see DataSpec.
         seed: seed of the suite.
-        protocol: how films were split, see FoldSpec.
+        protocol: how images were split, see FoldSpec.
         folds: number of folds.
         epochs: epochs of training each job was given.
         image_side_px: side of the square the networks saw.

@@ -13,7 +13,7 @@ import pandas as pd
 from pneumobench.leaderboard.lung_attention import AttentionSummary, explained_rows, summaries
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval, mean_interval
-from pneumobench.records.explanation_record import CHECK_COLUMNS, NOT_BLANKED, Explanations
+from pneumobench.records.explanation_record import CHECK_COLUMNS, NOT_MASKED, Explanations
 
 SIMILAR: Final = (
     0.5  # a map whose ranks correlate this much with that of shuffled weights does not show what was learnt
@@ -21,11 +21,11 @@ SIMILAR: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlankedScore:
-    """AUC on out-of-fold films with one part blanked.
+class AblationScore:
+    """AUC on out-of-fold images with one part blanked.
 
     Args:
-        images: films scored: those with a lung mask.
+        images: images scored: those with a lung mask.
         mask_tier: where the lung masks come from: drawn, segmented or box.
         auc: area under the ROC curve; 0.5 = chance.
         interval: 95 % bootstrap interval over patients.
@@ -39,7 +39,7 @@ class BlankedScore:
 
 @dataclass(frozen=True, kw_only=True)
 class MeanWithInterval:
-    """A mean over films with its 95 % bootstrap interval over patients; NaN and None without films."""
+    """A mean over images with its 95 % bootstrap interval over patients; NaN and None without images."""
 
     mean: float
     interval: Interval | None
@@ -47,12 +47,12 @@ class MeanWithInterval:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSummary:
-    """One attribution method on one architecture, over the same sample of out-of-fold films for every architecture.
+    """One attribution method on one architecture, over the same sample of out-of-fold images for every architecture.
 
     Args:
         method: name.
         not_available: why there are no maps; None where there are.
-        images: films explained.
+        images: images explained.
         seconds_per_image: mean time of one map.
         attention: lung attention, by outcome too; None where every map is degenerate.
         corners, borders, outside_body: mean shares of positive attention there, 0 to 1.
@@ -85,25 +85,25 @@ class MethodSummary:
         return self.depends_on_weights and self.faithful
 
 
-def blanked_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dict[str, BlankedScore]:
+def ablation_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dict[str, AblationScore]:
     """Return the scores by what was blanked, `none` first; empty where nothing was asked or one class is missing."""
-    tables = [part.reliance for part in found if len(part.reliance)]
+    tables = [part.ablation for part in found if len(part.ablation)]
     if not tables:
         return {}
     rows = pd.concat(tables).sort_values(["blanking", "image_id"], ignore_index=True)
     scores = {}
-    for blanking, part in rows.groupby("blanking", sort=True):
+    for region, part in rows.groupby("blanking", sort=True):
         has_pneumonia = part["label"].to_numpy() == 1
         if has_pneumonia.all() or not has_pneumonia.any():
             return {}
         probability = part["probability"].to_numpy(np.float64)
-        scores[str(blanking)] = BlankedScore(
+        scores[str(region)] = AblationScore(
             images=len(part),
             mask_tier=" and ".join(sorted({asked.record.mask_tier for asked in found})),
             auc=area_under_roc(probability, has_pneumonia),
             interval=area_under_roc_interval(probability, has_pneumonia, group.loc[part["image_id"]].to_numpy()),
         )
-    return dict(sorted(scores.items(), key=lambda item: (item[0] != NOT_BLANKED, item[0])))
+    return dict(sorted(scores.items(), key=lambda item: (item[0] != NOT_MASKED, item[0])))
 
 
 def method_summaries(
@@ -123,7 +123,7 @@ def method_summaries(
 def _method_summary(
     name: str, found: Sequence[Explanations], pooled: pd.DataFrame, group: pd.Series[int]
 ) -> MethodSummary:
-    facts = [part.record.methods[name] for part in found if name in part.record.methods]
+    metadata = [part.record.methods[name] for part in found if name in part.record.methods]
     tables = [part.methods[name] for part in found if name in part.methods]
     columns = {column: MeanWithInterval(mean=float("nan"), interval=None) for column in CHECK_COLUMNS}
     attention, images, gains = None, 0, (columns["deletion"], columns["insertion"])
@@ -137,10 +137,12 @@ def _method_summary(
         )
         attention = next(iter(summaries(rows, group)), None)
     similarity = columns["randomised_similarity"]
-    seconds = [fact.seconds_per_image for fact in facts if fact.seconds_per_image is not None]
+    seconds = [fact.seconds_per_image for fact in metadata if fact.seconds_per_image is not None]
     return MethodSummary(
         method=name,
-        not_available=next((fact.not_available for fact in facts if fact.not_available), None) if not tables else None,
+        not_available=next((fact.not_available for fact in metadata if fact.not_available), None)
+        if not tables
+        else None,
         images=images,
         seconds_per_image=float(np.mean(seconds)) if seconds else None,
         attention=attention,

@@ -1,6 +1,6 @@
 """Ensembles of the networks of a run: the mean of their probabilities, and a weighted mean.
 
-The weights of a fold are fitted on the out-of-fold predictions of the other folds, so no prediction of a film has a say
+The weights of a fold are fitted on the out-of-fold predictions of the other folds, so no image has a say
 in the weights that it is scored with. Source: Breiman 1996, Stacked regressions, doi 10.1007/BF00117832 (weights that
 are not negative), here with a sum of 1 and the log loss.
 """
@@ -20,14 +20,14 @@ from pneumobench.records.run_folder import CLASS_COLUMNS
 
 Members = Mapping[str, Mapping[int, pd.DataFrame]]  # predictions by network and fold
 FLOOR: Final = 1e-9  # of a probability, so that its logarithm is finite
-WEIGHT_DECIMALS: Final = 4  # finer than what the films decide, coarser than the optimiser's last digits
+WEIGHT_DECIMALS: Final = 4  # finer than what the images decide, coarser than the optimiser's last digits
 
 
 def fitted_weights(probability_of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights (M,), not negative and of sum 1, of the mixture of M networks with the smallest log loss.
 
     Args:
-        probability_of_truth: probability (N, M) that each network gave to the true class of each film.
+        probability_of_truth: probability (N, M) that each network gave to the true class of each image.
 
     >>> fitted_weights(np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.3]])).tolist()
     [1.0, 0.0]
@@ -53,9 +53,9 @@ def fitted_weights(probability_of_truth: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def cross_fitted_weights(members: Members) -> dict[int, NDArray[np.float64]]:
-    """Return the weights (M,) of every fold, fitted on the test films of all other folds.
+    """Return the weights (M,) of every fold, fitted on the test images of all other folds.
 
-    A run of one fold has no others; the tune part, which no network was trained on, stands in.
+    A run of one fold has no others; the validation part, which no network was trained on, stands in.
     """
     folds = sorted(next(iter(members.values())))
     truth = {
@@ -88,7 +88,7 @@ def ensemble_predictions(members: Members, weights: Mapping[int, NDArray[np.floa
     """Return the predictions of an ensemble by fold, as those of a network: its probability is the weighted mean.
 
     Args:
-        members: predictions of the networks, all over the same films of each fold.
+        members: predictions of the networks, all over the same images of each fold.
         weights: of the networks, by fold, of sum 1.
     """
     mixed = {}

@@ -15,8 +15,7 @@ from pneumobench.leaderboard.scores import (
     operating_point_of,
     pooled_predictions,
 )
-from pneumobench.metrics import calibration
-from pneumobench.metrics import confusion
+from pneumobench.metrics import calibration, confusion
 from pneumobench.metrics.intervals import Interval, bootstrap_interval, weighted_area_under_roc
 from pneumobench.metrics.validation import Floats, Integers
 
@@ -30,15 +29,15 @@ class ExternalScore:
     Args:
         architecture: its name.
         folds: folds whose networks were asked.
-        images: films of the external data.
+        images: images of the external data.
         auc: area under the ROC curve of the mean probability of the networks.
         auc_interval: its 95 % interval over patients.
         single_auc: mean over the networks of their own areas.
-        internal_auc: out of fold, on the run's own data; there, too, each film is scored by one network.
+        internal_auc: out of fold, on the run's own data; there, too, each image is scored by one network.
         drop: internal_auc minus single_auc.
         drop_interval: its 95 % interval; the patients of both sources are resampled.
         at_half: decisions of the mean probability at 0.5.
-        at_tuned: decisions at the mean of the thresholds that the folds' tune parts chose.
+        at_tuned: decisions at the mean of the thresholds that the folds' validation parts chose.
         brier: Brier score of the mean probability.
         ece: its expected calibration error.
     """
@@ -69,10 +68,10 @@ def external_score(
 
     Args:
         architecture: its name.
-        models: predictions of the asked folds on the run's own films.
+        models: predictions of the asked folds on the run's own images.
         predictions: columns EXTERNAL_COLUMNS, one row an image and fold of the same folds.
-        group: patient group of the external films by image_id, both classes present.
-        internal_group: the same of the run's own films.
+        group: patient group of the external images by image_id, both classes present.
+        internal_group: the same of the run's own images.
     """
     wide = predictions.pivot(index="image_id", columns="fold", values="probability")
     label = predictions.groupby("image_id")["label"].first().loc[wide.index].to_numpy() == 1

@@ -1,4 +1,4 @@
-"""What a split does to a score: the same network, settings and films under several protocols."""
+"""What a split does to a score: the same network, settings and images under several protocols."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ProtocolEffect:
 
     Args:
         architecture: its name; controls too.
-        protocol: how films were split.
-        images: films that were tested.
-        auc: area under the ROC curve over all tested films.
+        protocol: how images were split.
+        images: images that were tested.
+        auc: area under the ROC curve over all tested images.
         auc_interval: its 95 % interval over patients.
         difference: auc minus that of the reference protocol; None for the reference.
         difference_interval: its 95 % interval; patients that are tested under both protocols are drawn together.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance, Row
-from pneumobench.leaderboard.checks import blanked_scores, method_summaries
+from pneumobench.leaderboard.checks import ablation_scores, method_summaries
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.leaderboard.lung_attention import explained_rows, summaries
 from pneumobench.leaderboard.rows import cost_together, job_state, scored_row, summed_cost
@@ -122,7 +122,7 @@ def _network_row(run: GatheredRun, architecture: str) -> Row:
     return replace(
         row,
         plugin=records[0].plugin if records else None,
-        blanked=blanked_scores(asked, group),
+        ablation=ablation_scores(asked, group),
         methods=method_summaries(asked, row.predictions, group),
         layer=explained.layer if explained else None,
         grid=explained.grid if explained else None,

@@ -43,7 +43,7 @@ class Reproduction:
         system: its name in the paper.
         architecture: what reproduces it; empty = nothing does.
         verdict: what the claims checker says of the printed numbers.
-        images: films that were scored here.
+        images: images that were scored here.
         metrics: the printed metrics that can be compared.
         auc: area under the ROC curve here, None without a score.
     """
@@ -59,7 +59,7 @@ class Reproduction:
 def reproductions(claims: Sequence[Claim], board: Leaderboard, group: pd.Series[int]) -> tuple[Reproduction, ...]:
     """Set the claims of a paper against a leaderboard of its recipe.
 
-    Where the recipe holds films out of all folds, those are compared, with the mean probability of the folds' networks.
+    Where the recipe holds images out of all folds, those are compared, by the mean probability of the folds' networks.
 
     Args:
         claims: what is reported.

@@ -70,7 +70,7 @@ def scored_row(
         thresholds={model.fold: model.threshold for model in models},
         points=chosen_points(models),
         attention=(),
-        blanked={},
+        ablation={},
         methods=(),
         layer=None,
         grid=None,

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.metrics import calibration, discrimination, thresholds
-from pneumobench.metrics import confusion
+from pneumobench.metrics import calibration, confusion, discrimination, thresholds
 from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval
 from pneumobench.records.run_folder import CLASS_COLUMNS
@@ -59,7 +58,7 @@ class Scores:
         auc_interval: 95 % bootstrap interval over patient groups; None for a single fold.
         average_precision: area under the precision-recall curve.
         at_half: at probability 0.5.
-        at_tuned: at the threshold(s) chosen on the tune part.
+        at_tuned: at the threshold(s) chosen on the validation part.
         brier, brier_tempered: mean squared error of the probability, before and after temperature scaling.
         ece, ece_tempered: expected calibration error, before and after temperature scaling.
     """
@@ -79,12 +78,12 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldModel:
-    """One fold's predictions with what its tune part decided.
+    """One fold's predictions with what its validation part decided.
 
     Args:
         fold: number of the fold.
-        thresholds: probability threshold by each rule of THRESHOLD_RULES on the tune part.
-        temperature: what logits are divided by, fitted on the tune part.
+        thresholds: probability threshold by each rule of THRESHOLD_RULES on the validation part.
+        temperature: what logits are divided by, fitted on the validation part.
         test: out-of-fold rows: image_id, label, logit, probability, tempered; for three classes CLASS_COLUMNS too.
         official: the official test rows, the same columns; may be empty.
     """
@@ -110,7 +109,7 @@ class MeanSpread:
 
 
 def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
-    """Choose threshold and temperature on the tune rows of one job; apply the temperature to the others."""
+    """Choose threshold and temperature on the validation rows of one job; apply the temperature to the others."""
     tune = predictions[predictions["split"] == "tune"]
     has_pneumonia = _labels(tune)
     temperature = calibration.fit_temperature(tune["logit"].to_numpy(np.float64), has_pneumonia)
@@ -128,7 +127,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
 
 
 def pooled_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores:
-    """Score all out-of-fold predictions together, each fold's tune threshold applied to that fold only.
+    """Score all out-of-fold predictions together, each fold's validation threshold applied to that fold only.
 
     Args:
         models: the folds, each image tested in one of them.
@@ -172,7 +171,7 @@ def official_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores | 
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenPoint:
-    """What a rule that chooses thresholds on the tune parts leads to.
+    """What a rule that chooses thresholds on the validation parts leads to.
 
     Args:
         threshold: mean over the folds' models.
@@ -236,20 +235,20 @@ def spread(scores: list[Scores]) -> dict[str, MeanSpread]:
     }
 
 
-def operating_point_of(confusion: Confusion) -> OperatingPoint:
+def operating_point_of(counts: Confusion) -> OperatingPoint:
     """Return every score of one confusion matrix."""
     return OperatingPoint(
-        tp=confusion.tp,
-        fn=confusion.fn,
-        fp=confusion.fp,
-        tn=confusion.tn,
-        accuracy=confusion.accuracy(confusion),
-        precision=confusion.precision(confusion),
-        recall=confusion.recall(confusion),
-        specificity=confusion.specificity(confusion),
-        f1=confusion.f1(confusion),
-        mcc=confusion.mcc(confusion),
-        balanced_accuracy=confusion.balanced_accuracy(confusion),
+        tp=counts.tp,
+        fn=counts.fn,
+        fp=counts.fp,
+        tn=counts.tn,
+        accuracy=confusion.accuracy(counts),
+        precision=confusion.precision(counts),
+        recall=confusion.recall(counts),
+        specificity=confusion.specificity(counts),
+        f1=confusion.f1(counts),
+        mcc=confusion.mcc(counts),
+        balanced_accuracy=confusion.balanced_accuracy(counts),
     )
 
 

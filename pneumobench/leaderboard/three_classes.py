@@ -39,7 +39,7 @@ class ThreeClassScores:
         mcc: Matthews correlation coefficient of three classes.
         macro_auc: mean of the areas of each class against the others.
         macro_auc_interval: its 95 % interval over patients.
-        bacterial_auc: bacterial against viral films among those with pneumonia, by their relative probability.
+        bacterial_auc: bacterial against viral images among those with pneumonia, by their relative probability.
         bacterial_auc_interval: its 95 % interval over patients.
         by_class: scores of each class.
         confusion: images by class (rows) and call (columns), in the order normal, bacterial, viral.
@@ -74,7 +74,7 @@ def three_class_scores(table: pd.DataFrame, group: pd.Series[int]) -> ThreeClass
     recall, precision = multiclass.recall_by_class(confusion), multiclass.precision_by_class(confusion)
     f1, area = multiclass.f1_by_class(confusion), multiclass.area_by_class(probability, number)
     ill = number > 0
-    # a film that is surely normal has no relative probability; it says nothing about the two
+    # an image that is surely normal has no relative probability; it says nothing about the two
     bacterial, viral = probability[ill, 1], probability[ill, 2]
     relative = np.divide(bacterial, bacterial + viral, out=np.full(len(viral), 0.5), where=bacterial + viral > 0)
     return ThreeClassScores(

@@ -1,4 +1,4 @@
-"""What a network sees of a film: all of it, a fixed part, or the box around its lungs."""
+"""What a network sees of an image: all of it, a fixed part, or the box around its lungs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ FIXED_BOX: Final[CropBox] = (*BOX_ROWS, *BOX_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilmCrop:
-    """What is cut out of each film of an index.
+class ImageCrop:
+    """What is cut out of each image of an index.
 
     Args:
         kind: the choice of the suite.
-        boxes: one box a film in index order; None = films stay whole.
-        by_fixed: films of an adaptive crop without usable lungs, which the fixed crop serves.
+        boxes: one box an image in index order; None = images stay whole.
+        by_fixed: images of an adaptive crop without usable lungs, which the fixed crop serves.
     """
 
     kind: Crop
     boxes: tuple[CropBox, ...] | None
     by_fixed: int = 0
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return what a run's facts say of it."""
         return {"kind": self.kind, **({"films_by_fixed_crop": self.by_fixed} if self.kind == "adaptive" else {})}
 
 
 def lung_box(mask: NDArray[np.bool_]) -> CropBox:
-    """Return the box around a mask (H, W) that is not empty, 5 % of the film wider on every side, within the film."""
+    """Return the box around a mask (H, W) that is not empty, 5 % of the image wider on every side, within the image."""
     box = []
     for axis in (1, 0):  # rows, then columns
         lung = np.flatnonzero(mask.any(axis=axis))
@@ -48,23 +48,23 @@ def lung_box(mask: NDArray[np.bool_]) -> CropBox:
     return top, bottom, left, right
 
 
-def film_crop(kind: Crop, index: Index, segmented: SegmentedLungs | None) -> FilmCrop:
-    """Return the crop of every film of an index.
+def image_crop(kind: Crop, index: Index, segmented: SegmentedLungs | None) -> ImageCrop:
+    """Return the crop of every image of an index.
 
-    An adaptive crop is always that of segmented lungs: of a new film nobody has drawn any.
+    An adaptive crop is always that of segmented lungs: of a new image nobody has drawn any.
 
     Args:
         kind: `none`, `fixed` (rows 15-90 %, columns 20-80 %) or `adaptive`.
-        index: the films.
+        index: the images.
         segmented: their segmented lungs, needed for `adaptive`.
     """
     if kind == "none":
-        return FilmCrop(kind=kind, boxes=None)
+        return ImageCrop(kind=kind, boxes=None)
     boxes = [FIXED_BOX] * len(index.table)
     if kind == "fixed":
-        return FilmCrop(kind=kind, boxes=tuple(boxes))
+        return ImageCrop(kind=kind, boxes=tuple(boxes))
     assert segmented is not None
     usable = segmented.usable_rows()
     for row in usable:
         boxes[row] = lung_box(segmented.masks[row] > 0)
-    return FilmCrop(kind=kind, boxes=tuple(boxes), by_fixed=len(boxes) - len(usable))
+    return ImageCrop(kind=kind, boxes=tuple(boxes), by_fixed=len(boxes) - len(usable))

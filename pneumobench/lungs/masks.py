@@ -33,10 +33,10 @@ def fixed_lung_box(side_px: int) -> NDArray[np.bool_]:
 
 
 def read_drawn_mask(path: Path, side_px: int, crop_box: CropBox | None = None) -> NDArray[np.bool_]:
-    """Read a drawn mask image (lung = brighter than half of its brightest pixel) in the films' geometry.
+    """Read a drawn mask image (lung = brighter than half of its brightest pixel) in the images' geometry.
 
     Args:
-        path: the image; it shows the whole film.
+        path: the image; it shows the whole image.
         side_px: side of the square that is returned, in pixels.
         crop_box: what is cut out first; None = nothing.
 
@@ -99,9 +99,9 @@ class LungMasks:
         place = self.row_of.get(row)
         return self.stand_ins.get(row, self.box) if place is None else np.asarray(self.masks[place] > 0)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return what a run's facts say of the masks."""
-        return {"tier": self.kind, **({} if self.kind == "box" else {"films": len(self.row_of)} | self._left_out())}
+        return {"tier": self.kind, **({} if self.kind == "box" else {"images": len(self.row_of)} | self._left_out())}
 
     def _left_out(self) -> dict[str, Any]:
         return {"left_out": self.left_out} if self.left_out else {}
@@ -116,19 +116,19 @@ def lung_masks(
     crop_boxes: Sequence[CropBox] | None = None,
     segmented: SegmentedLungs | None = None,
 ) -> LungMasks:
-    """Return the masks of an index, in the geometry of `cached_films` with the same crop.
+    """Return the masks of an index, in the geometry of `cached_images` with the same crop.
 
     Args:
-        index: the films.
+        index: the images.
         side_px: side of the masks in pixels.
         cache_folder: where decoded masks are kept.
         tier: `auto` = drawn masks where the index names some, else the box.
-        crop_boxes: what is cut out of each film; None = films are whole.
+        crop_boxes: what is cut out of each image; None = images are whole.
         segmented: segmented lungs of the index, needed for tier `segmented`; stand in for drawn masks that are missing.
 
     Raises:
         DataError: a drawn mask cannot be read, or tier is `drawn` and the index names none.
-        SettingsError: the fixed box shall be the mask of films that are cropped.
+        SettingsError: the fixed box shall be the mask of images that are cropped.
     """
     named = np.flatnonzero((index.table["lung_mask"] != "").to_numpy())
     if tier == "auto":
@@ -137,7 +137,7 @@ def lung_masks(
     if tier == "box":
         if crop_boxes is not None:
             raise SettingsError(
-                "data.crop cuts films, and the fixed lung box in a cut film says nothing of lungs: set "
+                "data.crop cuts images, and the fixed lung box in a cut image says nothing of lungs: set "
                 "data.lung_mask_tier to segmented (or name drawn masks with data.lung_masks), or data.crop to none."
             )
         return LungMasks(kind="box", masks=np.zeros((0, side_px, side_px), dtype=np.uint8), row_of={}, box=box)
@@ -172,7 +172,7 @@ def lung_masks(
 def _squares(
     segmented: SegmentedLungs, rows: Iterable[int], side_px: int, crop_boxes: Sequence[CropBox] | None
 ) -> dict[int, NDArray[np.bool_]]:
-    """Return segmented lungs in the films' geometry, plausible or not, by row of the index; none that are empty."""
+    """Return segmented lungs in the images' geometry, plausible or not, by row of the index; none that are empty."""
     squares = {
         row: mask_to_square(cropped(segmented.masks[row] > 0, crop_boxes[row] if crop_boxes else None), side_px)
         for row in rows

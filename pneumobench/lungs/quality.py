@@ -19,14 +19,14 @@ OUTER_SHARE: Final = 0.001  # of drawn masks that lie outside a bound, on either
 MASKS_NEEDED: Final = 20  # drawn masks with two lungs; fewer say little about what is plausible
 # what a bound is about, as `measures_of` names it
 MEASURES: Final = {
-    "area": "area of both lungs as a share of the film",
+    "area": "area of both lungs as a share of the image",
     "smaller_to_larger": "area of the smaller lung over that of the larger",
-    "left_row": "row of the centre of the lung at the left of the film, 0 = top, 1 = bottom",
+    "left_row": "row of the centre of the lung at the left of the image, 0 = top, 1 = bottom",
     "right_row": "row of the centre of the lung at the right",
     "left_column": "column of the centre of the lung at the left, 0 = left, 1 = right",
     "right_column": "column of the centre of the lung at the right",
-    "height": "height of the box around both lungs as a share of the film",
-    "width": "width of the box around both lungs as a share of the film",
+    "height": "height of the box around both lungs as a share of the image",
+    "width": "width of the box around both lungs as a share of the image",
 }
 
 
@@ -61,7 +61,7 @@ class QualityBounds:
 def measures_of(mask: NDArray[np.bool_]) -> dict[str, float] | None:
     """Return the measures of a mask (H, W) that has exactly two connected parts, or None.
 
-    All are shares of the film, so the side of the mask does not matter.
+    All are shares of the image, so the side of the mask does not matter.
     """
     parts, count = ndimage.label(mask)
     if count != 2:
@@ -93,7 +93,7 @@ def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
     if len(measured) < MASKS_NEEDED:
         raise DataError(
             f"{len(measured)} of {len(masks)} drawn masks show two separate lungs; at least {MASKS_NEEDED} are needed "
-            "to say what is plausible. Give more films with drawn masks."
+            "to say what is plausible. Give more images with drawn masks."
         )
     bounds = {}
     for name in MEASURES:

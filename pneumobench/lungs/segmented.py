@@ -1,4 +1,4 @@
-"""Segmented lungs of all films of an index, checked one by one and kept on disk."""
+"""Segmented lungs of all images of an index, checked one by one and kept on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
-from pneumobench.datasets.pixel_cache import cached_chunks, cached_films
+from pneumobench.datasets.pixel_cache import cached_chunks, cached_images
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality, check_lungs, read_bounds
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, load_network, segment_lungs
@@ -24,12 +24,12 @@ SEGMENTER_VERSION: Final = 1  # part of the cache key: raise it when masks or th
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentedLungs:
-    """Segmented lungs of the whole films of an index.
+    """Segmented lungs of the whole images of an index.
 
     Args:
         masks: (N, 224, 224) uint8 in index order, 1 = lung, also where they are not usable.
         quality: verdict on each mask.
-        key: changes with the films, the weights and the bounds of what is plausible.
+        key: changes with the images, the weights and the bounds of what is plausible.
         weights_sha256: hash of the weights.
     """
 
@@ -48,11 +48,11 @@ class SegmentedLungs:
 
 
 def segmented_lungs(index: Index, cache_folder: Path, weights_folder: Path | None = None) -> SegmentedLungs:
-    """Segment every film of an index, or read what an earlier start segmented.
+    """Segment every image of an index, or read what an earlier start segmented.
 
     Args:
-        index: the films.
-        cache_folder: where decoded films and masks are kept.
+        index: the images.
+        cache_folder: where decoded images and masks are kept.
         weights_folder: weights and bounds of the segmenter; None = the shipped ones.
 
     Raises:
@@ -63,12 +63,12 @@ def segmented_lungs(index: Index, cache_folder: Path, weights_folder: Path | Non
     weights_sha256 = sha256_of_file(folder / WEIGHTS_NAME)
     parts = [GEOMETRY, str(SEGMENTER_VERSION), weights_sha256, sha256_of_file(folder / BOUNDS_NAME)]
     key = sha256_of_text("\n".join([*parts, *index.table["sha256"]]))[:20]
-    films = cached_films(index, SEGMENTED_SIDE_PX, cache_folder)
+    radiographs = cached_images(index, SEGMENTED_SIDE_PX, cache_folder)
     masks = cached_chunks(
         cache_folder / f"segmented-{SEGMENTED_SIDE_PX}px-{key}.npy",
-        len(films),
+        len(radiographs),
         SEGMENTED_SIDE_PX,
-        lambda chunk: segment_lungs(np.asarray(films[chunk]), network).astype(np.uint8),
+        lambda chunk: segment_lungs(np.asarray(radiographs[chunk]), network).astype(np.uint8),
     )
     verdicts = cache_folder / f"segmented-{key}.json"
     if not verdicts.is_file():

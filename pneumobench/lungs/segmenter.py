@@ -1,4 +1,4 @@
-"""A small U-Net that finds the lungs in a gray chest film, with its shipped weights."""
+"""A small U-Net that finds the lungs in a gray chest image, with its shipped weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from pneumobench.errors import DataError
 from pneumobench.files import written_whole
-from pneumobench.radiographs.geometry import film_to_square
+from pneumobench.radiographs.geometry import image_to_square
 
 WEIGHTS_FOLDER: Final = Path(__file__).resolve().parent / "weights"
 WEIGHTS_NAME: Final = "lung_unet.safetensors"
 WORKING_SIDE_PX: Final = 112  # half of the 224 px at which lungs were drawn; four halvings lead to 7
 WIDTHS: Final = (16, 32, 64, 96, 128)  # channels at 112, 56, 28, 14 and 7 px
-SEGMENTED_TOGETHER: Final = 32  # films per pass; bounds memory
-FLAT_FILM_SD: Final = 1.0  # gray levels; below it a film shows nothing, and is not stretched
+SEGMENTED_TOGETHER: Final = 32  # images per pass; bounds memory
+FLAT_IMAGE_SD: Final = 1.0  # gray levels; below it an image shows nothing, and is not stretched
 TRAIN_COMMAND: Final = "python benchmark/segmenter/train.py DATA"
 
 
@@ -41,9 +41,9 @@ class _TwoConvolutions(nn.Sequential):
 
 
 class LungUNet(nn.Module):
-    """U-Net with batch normalisation: films (B, 1, side, side) float32 to lung logits of the same shape.
+    """U-Net with batch normalisation: images (B, 1, side, side) float32 to lung logits of the same shape.
 
-    The side is a multiple of 16. Films come standardised, see `standardised`.
+    The side is a multiple of 16. Images come standardised, see `standardised`.
 
     Source: Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation (2015).
     """
@@ -54,9 +54,9 @@ class LungUNet(nn.Module):
         self.up = nn.ModuleList(_TwoConvolutions(fine + coarse, fine) for fine, coarse in pairwise(WIDTHS))
         self.head = nn.Conv2d(WIDTHS[0], 1, 1)
 
-    def forward(self, films: Tensor) -> Tensor:
+    def forward(self, radiographs: Tensor) -> Tensor:
         """Return the lung logits (B, 1, side, side)."""
-        features = films
+        features = radiographs
         kept: list[Tensor] = []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else functional.max_pool2d(features, 2))
@@ -68,10 +68,10 @@ class LungUNet(nn.Module):
         return logits
 
 
-def standardised(films: Tensor) -> Tensor:
-    """Return films (B, 1, H, W) float32 with mean 0 and standard deviation 1 each, whatever their exposure."""
-    mean = films.mean(dim=(2, 3), keepdim=True)
-    return (films - mean) / films.std(dim=(2, 3), keepdim=True).clamp(min=FLAT_FILM_SD)
+def standardised(radiographs: Tensor) -> Tensor:
+    """Return images (B, 1, H, W) float32 with mean 0 and standard deviation 1 each, whatever their exposure."""
+    mean = radiographs.mean(dim=(2, 3), keepdim=True)
+    return (radiographs - mean) / radiographs.std(dim=(2, 3), keepdim=True).clamp(min=FLAT_IMAGE_SD)
 
 
 def logits_at(network: LungUNet, squares: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -80,15 +80,15 @@ def logits_at(network: LungUNet, squares: Tensor, shape: tuple[int, int]) -> Ten
     return functional.interpolate(logits, size=shape, mode="bilinear", align_corners=False)
 
 
-def segment_lungs(films: NDArray[np.uint8], network: LungUNet | None = None) -> NDArray[np.bool_]:
-    """Return the lungs of gray films (B, H, W) uint8, whole films, as masks (B, H, W) bool.
+def segment_lungs(radiographs: NDArray[np.uint8], network: LungUNet | None = None) -> NDArray[np.bool_]:
+    """Return the lungs of gray images (B, H, W) uint8, whole images, as masks (B, H, W) bool.
 
-    A film is squeezed to 112 x 112 px as a network's input is, its logits come back to H x W bilinearly, and of
+    An image is squeezed to 112 x 112 px as a network's input is, its logits come back to H x W bilinearly, and of
     the pixels above 0 the two largest connected parts stay, holes filled. Whether they are two lungs is for
     `pneumobench.lungs.quality` to say. Always on the CPU in float32, whatever trains the classifiers.
 
     Args:
-        films: gray films.
+        radiographs: gray images.
         network: the segmenter; None = the shipped one.
 
     Raises:
@@ -96,12 +96,14 @@ def segment_lungs(films: NDArray[np.uint8], network: LungUNet | None = None) -> 
     """
     network = load_network(WEIGHTS_FOLDER) if network is None else network
     network.eval()
-    masks = np.zeros(films.shape, dtype=bool)
-    for start in range(0, len(films), SEGMENTED_TOGETHER):
-        some = films[start : start + SEGMENTED_TOGETHER]
-        squares = np.stack([film_to_square(film, WORKING_SIDE_PX) for film in some])
+    masks = np.zeros(radiographs.shape, dtype=bool)
+    for start in range(0, len(radiographs), SEGMENTED_TOGETHER):
+        some = radiographs[start : start + SEGMENTED_TOGETHER]
+        squares = np.stack([image_to_square(radiograph, WORKING_SIDE_PX) for radiograph in some])
         with torch.inference_mode():
-            logits = logits_at(network, torch.from_numpy(squares)[:, None].float(), (films.shape[1], films.shape[2]))
+            logits = logits_at(
+                network, torch.from_numpy(squares)[:, None].float(), (radiographs.shape[1], radiographs.shape[2])
+            )
         for offset, found in enumerate((logits[:, 0] > 0).numpy()):
             masks[start + offset] = two_largest_parts(found)
     return masks
@@ -130,7 +132,7 @@ def load_network(folder: Path) -> LungUNet:
         network.load_state_dict(weights)  # half precision becomes float32
     except FileNotFoundError:
         raise DataError(
-            f"{path}: the weights of the lung segmenter are missing. Train them on films with drawn lung masks: "
+            f"{path}: the weights of the lung segmenter are missing. Train them on images with drawn lung masks: "
             f"{TRAIN_COMMAND} (about a quarter of an hour on two CPU cores); or set data.lung_mask_tier to drawn "
             "or box and data.crop to none or fixed."
         ) from None
@@ -142,10 +144,10 @@ def load_network(folder: Path) -> LungUNet:
     return network.eval()
 
 
-def save_network(network: LungUNet, folder: Path, facts: dict[str, str]) -> None:
+def save_network(network: LungUNet, folder: Path, metadata: dict[str, str]) -> None:
     """Write the weights as safetensors with facts about their training; convolutions in half precision."""
     with written_whole(folder / WEIGHTS_NAME) as temporary:
-        save_file(stored_weights(network), temporary, metadata=facts)
+        save_file(stored_weights(network), temporary, metadata=metadata)
 
 
 def stored_weights(network: LungUNet) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Train the lung segmenter from scratch on films with drawn masks."""
+"""Train the lung segmenter from scratch on images with drawn masks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from pneumobench.lungs.segmenter import WORKING_SIDE_PX, LungUNet, logits_at
-from pneumobench.radiographs.geometry import film_to_square
+from pneumobench.radiographs.geometry import image_to_square
 
 BATCH_SIZE: Final = 16
 PEAK_LEARNING_RATE: Final = 3e-3
 WARMUP_SHARE: Final = 0.1  # of all steps
 DICE_SMOOTHING_PX: Final = 1.0
-# largest changes of a film; each is drawn uniformly around none
+# largest changes of an image; each is drawn uniformly around none
 ROTATION_DEG, SHIFT, SCALE, STRETCH, GAMMA_EXPONENT = 10.0, 0.06, 0.15, 0.08, 0.4
 
 Report = Callable[[int, int, float], None]  # steps done, steps in all, mean loss since the last report
@@ -28,19 +28,19 @@ REPORT_EVERY: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnFilms:
-    """Films and the lungs that people drew in them.
+class DrawnImages:
+    """Images and the lungs that people drew in them.
 
     Args:
-        films: (N, side, side) uint8.
+        radiographs: (N, side, side) uint8.
         masks: (N, side, side) bool, True = lung.
     """
 
-    films: NDArray[np.uint8]
+    radiographs: NDArray[np.uint8]
     masks: NDArray[np.bool_]
 
 
-def train_segmenter(drawn: DrawnFilms, *, epochs: int, seed: int, report: Report | None = None) -> LungUNet:
+def train_segmenter(drawn: DrawnImages, *, epochs: int, seed: int, report: Report | None = None) -> LungUNet:
     """Return a segmenter trained from random weights, in eval mode.
 
     Mean of binary cross-entropy and Dice loss at the side of the drawn masks; AdamW with one cycle of the learning
@@ -48,7 +48,7 @@ def train_segmenter(drawn: DrawnFilms, *, epochs: int, seed: int, report: Report
 
     Args:
         drawn: what to learn from.
-        epochs: passes over the films.
+        epochs: passes over the images.
         seed: seed of weights, order and augmentation.
         report: called every 50 steps and after the last.
 
@@ -59,7 +59,7 @@ def train_segmenter(drawn: DrawnFilms, *, epochs: int, seed: int, report: Report
         network = LungUNet()
     network.train()
     generator = torch.Generator().manual_seed(seed)
-    squares = np.stack([film_to_square(film, WORKING_SIDE_PX) for film in drawn.films])
+    squares = np.stack([image_to_square(radiograph, WORKING_SIDE_PX) for radiograph in drawn.radiographs])
     steps_per_epoch = math.ceil(len(squares) / BATCH_SIZE)
     steps, side_px = epochs * steps_per_epoch, drawn.masks.shape[1]
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-2)
@@ -71,11 +71,11 @@ def train_segmenter(drawn: DrawnFilms, *, epochs: int, seed: int, report: Report
         if step % steps_per_epoch == 0:
             order = torch.randperm(len(squares), generator=generator).numpy()
         rows = order[step % steps_per_epoch * BATCH_SIZE :][:BATCH_SIZE]
-        films = torch.from_numpy(squares[rows])[:, None].float()
+        radiographs = torch.from_numpy(squares[rows])[:, None].float()
         lungs = torch.from_numpy(drawn.masks[rows].astype(np.float32))[:, None]
-        films, lungs = _changed(films, lungs, generator)
+        radiographs, lungs = _changed(radiographs, lungs, generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = logits_at(network, films, (side_px, side_px))
+            logits = logits_at(network, radiographs, (side_px, side_px))
         loss = dice_and_cross_entropy(logits.float(), lungs)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -97,9 +97,9 @@ def dice_and_cross_entropy(logits: Tensor, lungs: Tensor) -> Tensor:
     return (functional.binary_cross_entropy_with_logits(logits, lungs) + 1 - dice.mean()) / 2
 
 
-def _changed(films: Tensor, lungs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Change films (B, 1, h, w) and their lungs (B, 1, H, W) alike; what comes in from outside is black and no lung."""
-    count = len(films)
+def _changed(radiographs: Tensor, lungs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Change images (B, 1, h, w) and their lungs (B, 1, H, W) alike; what comes in from outside is black, not lung."""
+    count = len(radiographs)
 
     def uniform(largest: float) -> Tensor:
         return (2 * torch.rand(count, generator=generator) - 1) * largest
@@ -119,7 +119,7 @@ def _changed(films: Tensor, lungs: Tensor, generator: torch.Generator) -> tuple[
         functional.grid_sample(
             picture, functional.affine_grid(matrix, list(picture.shape), align_corners=False), align_corners=False
         )
-        for picture in (films, lungs)
+        for picture in (radiographs, lungs)
     ]
     gamma = torch.exp(uniform(GAMMA_EXPONENT))[:, None, None, None]
     return 255 * (moved[0] / 255).clamp(0, 1) ** gamma, moved[1].clamp(0, 1)

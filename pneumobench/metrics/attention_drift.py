@@ -31,12 +31,12 @@ class AttentionDrift:
     outside_body: Floats
 
 
-def attention_drift(heat: NDArray[np.floating[Any]], films: NDArray[np.uint8]) -> AttentionDrift:
+def attention_drift(heat: NDArray[np.floating[Any]], radiographs: NDArray[np.uint8]) -> AttentionDrift:
     """Return where positive attention drifts to.
 
     Args:
         heat: (B, H, W) heat maps on the input grid, finite; negative values count as no attention.
-        films: (B, H, W) the films themselves, from which the body is found.
+        radiographs: (B, H, W) the images themselves, from which the body is found.
 
     Raises:
         ValueError: the shapes differ.
@@ -45,8 +45,8 @@ def attention_drift(heat: NDArray[np.floating[Any]], films: NDArray[np.uint8]) -
     >>> attention_drift(heat, np.zeros((1, 20, 20), dtype=np.uint8)).corners.tolist()
     [1.0]
     """
-    if heat.ndim != 3 or heat.shape != films.shape:
-        raise ValueError(f"heat has shape {heat.shape}, films {films.shape}; expected the same (B, H, W).")
+    if heat.ndim != 3 or heat.shape != radiographs.shape:
+        raise ValueError(f"heat has shape {heat.shape}, images {radiographs.shape}; expected the same (B, H, W).")
     rows, columns = heat.shape[1:]
     edge_rows, edge_columns = max(1, round(EDGE * rows)), max(1, round(EDGE * columns))
     borders = np.ones((rows, columns), dtype=bool)
@@ -55,25 +55,25 @@ def attention_drift(heat: NDArray[np.floating[Any]], films: NDArray[np.uint8]) -
     for top in (slice(None, 2 * edge_rows), slice(-2 * edge_rows, None)):
         for left in (slice(None, 2 * edge_columns), slice(-2 * edge_columns, None)):
             corners[top, left] = True
-    outside = ~np.stack([body_mask(film) for film in films])
+    outside = ~np.stack([body_mask(radiograph) for radiograph in radiographs])
     return AttentionDrift(
         corners=_share(heat, corners), borders=_share(heat, borders), outside_body=_share(heat, outside)
     )
 
 
-def body_mask(film: NDArray[np.uint8]) -> Booleans:
-    """Return the body in a film (H, W): the largest part brighter than Otsu's threshold halved, holes filled.
+def body_mask(radiograph: NDArray[np.uint8]) -> Booleans:
+    """Return the body in an image (H, W): the largest part brighter than Otsu's threshold halved, holes filled.
 
-    Air around a child is nearly black, and the lungs, dark too, lie inside the body and are filled in. A film without
+    Air around a child is nearly black, and the lungs, dark too, lie inside the body and are filled in. An image without
     contrast is all body. Source of the threshold: Otsu 1979, doi 10.1109/TSMC.1979.4310076.
     """
-    if int(film.min()) == int(film.max()):
-        return np.ones(film.shape, dtype=bool)
-    threshold: float = threshold_otsu(film)  # type: ignore[no-untyped-call]
-    bright = film > threshold / 2
+    if int(radiograph.min()) == int(radiograph.max()):
+        return np.ones(radiograph.shape, dtype=bool)
+    threshold: float = threshold_otsu(radiograph)  # type: ignore[no-untyped-call]
+    bright = radiograph > threshold / 2
     labels, count = ndimage.label(bright)
     if count == 0:
-        return np.ones(film.shape, dtype=bool)
+        return np.ones(radiograph.shape, dtype=bool)
     largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
     return np.asarray(ndimage.binary_fill_holes(labels == largest), dtype=bool)
 

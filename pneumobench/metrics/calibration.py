@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and temperature scaling fitted on the tune part."""
+"""Whether a probability means what it says, and temperature scaling fitted on the validation part."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def fit_temperature(logit: ArrayLike, has_pneumonia: ArrayLike) -> float:
     logits are left as they are, T = 1.
 
     Args:
-        logit: (N,), finite, of the tune part.
+        logit: (N,), finite, of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
 
     Returns:

@@ -51,7 +51,7 @@ def confusion_at(probability: ArrayLike, has_pneumonia: ArrayLike, *, threshold:
     """
     scores, labels = checked_scores(probability, has_pneumonia)
     if np.isnan(threshold):
-        raise ValueError("threshold is nan; expected a number, such as 0.5 or one chosen on the tune part.")
+        raise ValueError("threshold is nan; expected a number, such as 0.5 or one chosen on the validation part.")
     called = scores >= threshold
     return Confusion(
         tp=int(np.sum(called & labels)),

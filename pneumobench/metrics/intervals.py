@@ -1,4 +1,4 @@
-"""Bootstrap intervals over patients: the films of one child are drawn together or not at all."""
+"""Bootstrap intervals over patients: the images of one child are drawn together or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a threshold is chosen on the tune part."""
+"""How a threshold is chosen on the validation part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def threshold_youden(probability: ArrayLike, has_pneumonia: ArrayLike) -> float:
     everybody is called positive.
 
     Args:
-        probability: (N,) in [0, 1], of the tune part.
+        probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
 
     Raises:
@@ -40,7 +40,7 @@ def threshold_for_specificity(probability: ArrayLike, has_pneumonia: ArrayLike, 
     It lies midway between two neighbouring probabilities; above 1 when only calling nobody positive will do.
 
     Args:
-        probability: (N,) in [0, 1], of the tune part.
+        probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
         at_least: share of images without pneumonia, in (0, 1].
 
@@ -63,7 +63,7 @@ def threshold_for_sensitivity(probability: ArrayLike, has_pneumonia: ArrayLike, 
     It lies midway between two neighbouring probabilities.
 
     Args:
-        probability: (N,) in [0, 1], of the tune part.
+        probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
         at_least: share of images with pneumonia, in (0, 1].
 
@@ -83,7 +83,7 @@ def threshold_best(probability: ArrayLike, has_pneumonia: ArrayLike, *, metric: 
     """Return the threshold with the largest value of a metric of CONFUSION_METRICS, the lowest among equals.
 
     Args:
-        probability: (N,) in [0, 1], of the tune part.
+        probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
         metric: its name, such as `f1` or `mcc`.
 
@@ -103,7 +103,7 @@ def threshold_for_cost(probability: ArrayLike, has_pneumonia: ArrayLike, *, miss
     """Return the threshold with the least cost, the lowest among equals.
 
     Args:
-        probability: (N,) in [0, 1], of the tune part.
+        probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
         miss_cost: cost of a missed pneumonia in false alarms, above 0.
 

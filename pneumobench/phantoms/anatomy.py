@@ -1,4 +1,4 @@
-"""What a synthetic chest film shows, in numbers: the anatomy of a child and the exposure of a film.
+"""What a synthetic chest image shows, in numbers: the anatomy of a child and the exposure of an image.
 
 Coordinates are of the body, not of the picture: x from -1 (image left, the patient's right) to 1, y from -1
 (neck) to 1 (abdomen), the middle of the chest at (0, 0).
@@ -25,7 +25,7 @@ ON_DIAPHRAGM = slice(5, 10)  # the outline points that breathing moves
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """What all films of one patient share: habitus, bones, heart, vessels and where a pneumonia sits."""
+    """What all images of one patient share: habitus, bones, heart, vessels and where a pneumonia sits."""
 
     chest_scale: tuple[float, float]
     lung_jitter: Points  # (2 lungs, outline points, xy)
@@ -46,7 +46,7 @@ class Child:
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """What differs from film to film: placement, breath, tube and detector, side marker."""
+    """What differs from image to image: placement, breath, tube and detector, side marker."""
 
     rotation_deg: float
     zoom: float
@@ -101,7 +101,7 @@ def draw_child(rng: np.random.Generator) -> Child:
 
 
 def draw_exposure(rng: np.random.Generator) -> Exposure:
-    """Draw how one film was taken; nothing in it depends on health."""
+    """Draw how one image was taken; nothing in it depends on health."""
     return Exposure(
         rotation_deg=float(rng.normal(0.0, 3.0)),
         zoom=float(rng.uniform(1.04, 1.24)),

@@ -1,4 +1,4 @@
-"""The drawing of one synthetic chest film, with the opacities of a pneumonia.
+"""The drawing of one synthetic chest image, with the opacities of a pneumonia.
 
 Brightness is a sum of attenuations, 0 black to 1 white.
 """
@@ -26,7 +26,7 @@ CLAVICLE = np.array([(0.06, -0.60), (0.20, -0.655), (0.36, -0.70), (0.52, -0.73)
 LUNG_DARKNESS = 0.31  # how much darker aerated lung is than the soft tissue around it
 
 
-def draw_film(
+def draw_image(
     child: Child,
     exposure: Exposure,
     subtype: Subtype,
@@ -35,13 +35,13 @@ def draw_film(
     noise_seed: list[int],
     disease_seed: list[int],
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Draw one film and its lungs.
+    """Draw one image and its lungs.
 
-    With the same child, exposure and noise a film of pneumonia differs from the normal one only inside the
+    With the same child, exposure and noise an image of pneumonia differs from the normal one only inside the
     lungs.
 
     Returns:
-        Film (side, side) uint8, and exact lung mask (side, side) bool with the lung behind the heart.
+        Image (side, side) uint8, and exact lung mask (side, side) bool with the lung behind the heart.
     """
     picture = _Picture(side_px, exposure)
     lungs = [lung_outline(child, exposure, side) for side in (0, 1)]
@@ -68,17 +68,17 @@ def draw_film(
         edge = round(exposure.collimation * side_px)
         brightness[:, :edge] *= 0.15
         brightness[:, side_px - edge :] *= 0.15
-    film = np.rint(brightness * 255.0).astype(np.uint8)
+    radiograph = np.rint(brightness * 255.0).astype(np.uint8)
     if exposure.marker:
         column = 0.05 if exposure.marker == "R" else 0.88
         corner = (round(column * side_px), round(0.13 * side_px))
         scale = side_px / 320
-        cv2.putText(film, exposure.marker, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, 1, cv2.LINE_AA)
-    return film, lung
+        cv2.putText(radiograph, exposure.marker, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, 1, cv2.LINE_AA)
+    return radiograph, lung
 
 
 class _Picture:
-    """Body coordinates to pixels of one film and back."""
+    """Body coordinates to pixels of one image and back."""
 
     def __init__(self, side_px: int, exposure: Exposure) -> None:
         self.side_px = side_px

@@ -11,7 +11,7 @@ from pneumobench.suite.training import AugmentationSpec
 
 
 class Augmentation:
-    """Randomly changed films; the change depends only on (seed, epoch, image), never on workers or order.
+    """Randomly changed images; the change depends only on (seed, epoch, image), never on workers or order.
 
     Args:
         spec: kinds and largest magnitudes of the changes.
@@ -56,9 +56,9 @@ class Augmentation:
             ]
         )  # fmt: skip
 
-    def __call__(self, film: NDArray[np.uint8], *, epoch: int, image: int) -> NDArray[np.uint8]:
-        """Return a changed copy of a film (H, W) uint8 for one epoch and one position in the index."""
+    def __call__(self, radiograph: NDArray[np.uint8], *, epoch: int, image: int) -> NDArray[np.uint8]:
+        """Return a changed copy of an image (H, W) uint8 for one epoch and one position in the index."""
         # global seeds do not reach albumentations, and a seed given to Compose repeats itself every epoch
         state = np.random.SeedSequence([self.seed, epoch, image]).generate_state(1)
         self.transform.set_random_seed(int(state[0]))
-        return np.asarray(self.transform(image=film)["image"], dtype=np.uint8)
+        return np.asarray(self.transform(image=radiograph)["image"], dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""One DICOM file to one gray film, reading no tag that can name a patient."""
+"""One DICOM file to one gray image, reading no tag that can name a patient."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GRAY_PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2")
 BEYOND_ALL_LEVELS = 1e12  # a level below or above every window
 UNCOMPRESS = "write it uncompressed (dcmconv +te)"
 COPY_AGAIN = "copy or export it again"
-AS_ONE_FILM = "export the film as one gray DICOM image"
+AS_ONE_IMAGE = "export the image as one gray DICOM image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class _Layout:
 
 
 def read_dicom(path: Path) -> NDArray[np.uint8]:
-    """Turn a DICOM file into a film (H, W), 0 black to 255 white, with bright bones.
+    """Turn a DICOM file into an image (H, W), 0 black to 255 white, with bright bones.
 
     Stored levels -> modality rescale -> the first VOI look-up table or window, whose output range becomes
     0 to 255 -> inverted where the file is MONOCHROME1. Without a usable window 8-bit levels stay as they are
@@ -97,12 +97,12 @@ def read_dicom(path: Path) -> NDArray[np.uint8]:
     except Exception:  # noqa: BLE001
         usable = False
     if not usable:
-        raise unreadable(path, "its rescale tags or modality look-up table are damaged", AS_ONE_FILM)
-    film = _windowed(levels, dataset)
-    if film is None:
+        raise unreadable(path, "its rescale tags or modality look-up table are damaged", AS_ONE_IMAGE)
+    radiograph = _windowed(levels, dataset)
+    if radiograph is None:
         as_stored = int(levels.min()) >= 0 and int(levels.max()) <= 255 and dataset.get("BitsStored") == 8
-        film = levels_to_uint8(levels, 0.0, 255.0) if as_stored else percentiles_to_uint8(levels)
-    return 255 - film if layout.photometric == "MONOCHROME1" else film
+        radiograph = levels_to_uint8(levels, 0.0, 255.0) if as_stored else percentiles_to_uint8(levels)
+    return 255 - radiograph if layout.photometric == "MONOCHROME1" else radiograph
 
 
 def _layout(dataset: Dataset, syntax: UID) -> _Layout:
@@ -123,19 +123,19 @@ def _layout(dataset: Dataset, syntax: UID) -> _Layout:
 
 
 def _check_layout(path: Path, layout: _Layout) -> None:
-    """Refuse everything that is not one gray film, before its pixels are decoded."""
+    """Refuse everything that is not one gray image, before its pixels are decoded."""
     if layout.pixel_bytes == 0:
         raise unreadable(path, "a DICOM file without pixels", "remove it from the data set")
     if layout.frames != 1:
-        raise unreadable(path, f"{layout.frames} frames; one film is expected", AS_ONE_FILM)
+        raise unreadable(path, f"{layout.frames} frames; one image is expected", AS_ONE_IMAGE)
     if layout.samples != 1 or layout.photometric not in GRAY_PHOTOMETRICS:
         raise unreadable(
             path,
             f"colour pixels ({layout.samples} samples a pixel); MONOCHROME1 or 2 is expected",
-            AS_ONE_FILM,
+            AS_ONE_IMAGE,
         )
     if layout.bits not in (8, 16):
-        raise unreadable(path, f"{layout.bits} bits allocated a pixel; 8 or 16 are expected", AS_ONE_FILM)
+        raise unreadable(path, f"{layout.bits} bits allocated a pixel; 8 or 16 are expected", AS_ONE_IMAGE)
     check_pixel_count(path, layout.columns, layout.rows)
     if layout.syntax.is_private or not layout.syntax.is_transfer_syntax:
         raise unreadable(path, "its pixels are encoded in an unknown way", UNCOMPRESS)
@@ -157,7 +157,7 @@ def _check_decoder(path: Path, syntax: UID) -> None:
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
-        raise unreadable(path, f"{syntax.name} is no film", AS_ONE_FILM) from None
+        raise unreadable(path, f"{syntax.name} is no image", AS_ONE_IMAGE) from None
     if not available:
         permissive = syntax in JPEG2000TransferSyntaxes or syntax in JPEGLSTransferSyntaxes
         extra = "dicom" if permissive else "dicom-full"

@@ -17,7 +17,7 @@ from pneumobench.radiographs.refusals import MAX_PIXELS, check_pixel_count, unre
 
 # what a folder is searched for; a table may also name files without a suffix, since the content decides
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
-MAX_FILE_BYTES = 512 * 2**20  # an uncompressed 16-bit film of MAX_PIXELS and its header fit three times
+MAX_FILE_BYTES = 512 * 2**20  # an uncompressed 16-bit image of MAX_PIXELS and its header fit three times
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -61,7 +61,7 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
     - DICOM: see `pneumobench.radiographs.dicom.read_dicom`.
 
     Args:
-        path: file of one film.
+        path: file of one image.
 
     Returns:
         Array (H, W) of uint8.
@@ -80,7 +80,7 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
             raise unreadable(
                 path,
                 f"{size / 2**20:.0f} MiB, at most {MAX_FILE_BYTES // 2**20} are read",
-                "export one film a file",
+                "export one image a file",
             )
         content = path.read_bytes()
     except OSError as error:
@@ -98,7 +98,7 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
     found = kind or f"neither JPEG, PNG nor DICOM: it starts with the bytes {content[:4].hex(' ')}"
     if path.suffix.lower() in {".dcm", ".dicom"} and kind is None:
         found = "not a DICOM file: the mark DICM is missing at byte 128"
-    raise unreadable(path, found, "export the film as JPEG, PNG or DICOM (part 10 file)")
+    raise unreadable(path, found, "export the image as JPEG, PNG or DICOM (part 10 file)")
 
 
 def _read_jpeg(path: Path, content: bytes) -> NDArray[np.uint8]:
@@ -111,7 +111,7 @@ def _read_jpeg(path: Path, content: bytes) -> NDArray[np.uint8]:
     try:
         orientation = header.getexif().get(ORIENTATION_TAG, 1)
     except (OSError, ValueError, SyntaxError, struct.error):
-        orientation = 1  # a damaged EXIF block says nothing about the film
+        orientation = 1  # a damaged EXIF block says nothing about the image
     # of a colour JPEG the decoder takes the luma plane as it is stored
     return _upright(_decoded(path, content, cv2.IMREAD_GRAYSCALE), orientation)
 
@@ -153,7 +153,7 @@ def _header(path: Path, content: bytes, kind: str) -> tuple[Image.Image, int]:
         raise unreadable(
             path,
             f"the header declares more than the {MAX_PIXELS:,} pixels that are read",
-            "export the film at its native size, or remove the file if it is no film",
+            "export the image at its native size, or remove the file if it is no image",
         ) from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
         raise unreadable(
@@ -164,7 +164,7 @@ def _header(path: Path, content: bytes, kind: str) -> tuple[Image.Image, int]:
 
 
 def _decoded(path: Path, content: bytes, how: int) -> NDArray[Any]:
-    """Decode with OpenCV, which is three times as fast as Pillow, without turning the film."""
+    """Decode with OpenCV, which is three times as fast as Pillow, without turning the image."""
     try:
         pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
@@ -174,8 +174,8 @@ def _decoded(path: Path, content: bytes, how: int) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-def _upright(film: NDArray[Any], orientation: int) -> NDArray[np.uint8]:
-    """Turn a film (H, W) as its EXIF orientation (1 to 8) asks; unknown values leave it as it is."""
+def _upright(radiograph: NDArray[Any], orientation: int) -> NDArray[np.uint8]:
+    """Turn an image (H, W) as its EXIF orientation (1 to 8) asks; unknown values leave it as it is."""
     mirrored, turns = EXIF_TURNS.get(orientation, (False, 0))
-    turned = np.rot90(film[:, ::-1] if mirrored else film, turns)
+    turned = np.rot90(radiograph[:, ::-1] if mirrored else radiograph, turns)
     return np.ascontiguousarray(turned, dtype=np.uint8)

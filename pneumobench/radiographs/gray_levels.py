@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of a film that names none
+WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of an image that names none
 
 
 def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
@@ -17,13 +17,13 @@ def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np
 
 
 def percentiles_to_uint8(levels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Map the 1st to 99th percentile to 0 to 255; a film of one single level becomes black.
+    """Map the 1st to 99th percentile to 0 to 255; an image of one single level becomes black.
 
     >>> percentiles_to_uint8(np.arange(101)).max()
     np.uint8(255)
     """
     low, high = np.percentile(levels, WINDOW_PERCENTILES)
-    if low == high:  # nearly all of the film has one level: use everything there is
+    if low == high:  # nearly all of the image has one level: use everything there is
         low, high = levels.min(), levels.max()
     if low == high:
         return np.zeros(levels.shape, dtype=np.uint8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pneumobench.errors import UnreadableImageError
 
-# a 43 x 35 cm film at 0.1 mm has 15 M; below the size at which Pillow warns by itself
+# a 43 x 35 cm image at 0.1 mm has 15 M; below the size at which Pillow warns by itself
 MAX_PIXELS = 80_000_000
 
 
@@ -16,16 +16,16 @@ def unreadable(path: Path, found: str, remedy: str) -> UnreadableImageError:
 
 
 def check_pixel_count(path: Path, width: int, height: int) -> None:
-    """Refuse a film that its header declares too large, before memory is taken for it.
+    """Refuse an image that its header declares too large, before memory is taken for it.
 
     Raises:
         UnreadableImageError: more than MAX_PIXELS, or no pixel at all.
     """
     if width <= 0 or height <= 0:
-        raise unreadable(path, f"the header declares {width} x {height} pixels", "export the film again")
+        raise unreadable(path, f"the header declares {width} x {height} pixels", "export the image again")
     if width * height > MAX_PIXELS:
         raise unreadable(
             path,
             f"the header declares {width} x {height} pixels, at most {MAX_PIXELS:,} are read",
-            "export the film at its native size, or remove the file if it is no film",
+            "export the image at its native size, or remove the file if it is no image",
         )

@@ -1,4 +1,4 @@
-"""What was asked of one trained network, on disk: how it scores with parts of the film blanked, and its heat maps."""
+"""What was asked of one trained network, on disk: how it scores with parts of the image blanked, and its heat maps."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scipy.special import expit
 
 from pneumobench.errors import RecordError
 from pneumobench.files import write_json
-from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder, read_table, write_table
 
 EXPLANATION_FORMAT: Final = 2
 EXPLANATION_FILE: Final = "explanation.json"
-RELIANCE: Final = "reliance"
-NOT_BLANKED: Final = "none"  # the film as it is
-RELIANCE_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_BLANKED, *BLANKINGS)))
+ABLATION: Final = "reliance"
+NOT_MASKED: Final = "none"  # the image as it is
+ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *MASKED_REGIONS)))
 CHECK_COLUMNS: Final = (
     "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
     "randomised_similarity",
@@ -32,8 +32,8 @@ METHOD_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodFacts:
-    """How one method was run on one network: films asked for and explained, seconds a film, or why not."""
+class MethodMetadata:
+    """How one method was run on one network: images asked for and explained, seconds an image, or why not."""
 
     sample: int = 0
     images: int = 0
@@ -54,7 +54,7 @@ class ExplanationRecord:
     seed: int
     weights: str
     mask_tier: str
-    methods: dict[str, MethodFacts]
+    methods: dict[str, MethodMetadata]
     hashes: dict[str, str]
     software: dict[str, str]
     hardware: dict[str, str | int | float]
@@ -66,20 +66,20 @@ class ExplanationRecord:
 class Explanations:
     """Tables of one job; `methods` has one for each method that was available.
 
-    `reliance` may be empty: image_id, fold, label, blanking, logit, probability, a row for each film and blanking.
+    `ablation` may be empty: image_id, fold, label, blanking, logit, probability, a row for each image and blanking.
     """
 
     record: ExplanationRecord
-    reliance: pd.DataFrame
+    ablation: pd.DataFrame
     methods: dict[str, pd.DataFrame]
 
 
 def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dict[str, pd.DataFrame]) -> None:
-    """Write the tables (`reliance` and one a method), then explanation.json with their hashes; each whole."""
+    """Write the tables (`ablation` and one a method), then explanation.json with their hashes; each whole."""
     home = folder.explanations_folder(record.architecture, record.fold)
     hashes = dict(record.hashes)
     for name, table in tables.items():
-        columns = RELIANCE_COLUMNS if name == RELIANCE else METHOD_COLUMNS
+        columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
         hashes[name] = write_table(home / f"{name}.csv", table, columns)
     write_json(home / EXPLANATION_FILE, dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
 
@@ -96,7 +96,7 @@ def read_explanation_record(folder: RunFolder, job: JobRecord) -> ExplanationRec
     again = f"Delete the folder {path.parent.name}/ beside the job's record and run `pneumobench explain` again."
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        methods = {name: MethodFacts(**facts) for name, facts in plain.pop("methods").items()}
+        methods = {name: MethodMetadata(**metadata) for name, metadata in plain.pop("methods").items()}
         record = ExplanationRecord(**plain, methods=methods)
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise RecordError(f"{path}: found no record of explanations ({error}). {again}") from error
@@ -122,20 +122,20 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
     if record is None:
         return None
     home = folder.explanations_folder(job.architecture, job.fold)
-    reliance = pd.DataFrame(columns=["image_id", "fold", "label", "blanking", "logit", "probability"])
+    ablation = pd.DataFrame(columns=["image_id", "fold", "label", "blanking", "logit", "probability"])
     methods = {}
     for name, sha256 in sorted(record.hashes.items()):
-        if name == RELIANCE:
-            reliance = _by_blanking(read_table(home / "reliance.csv", RELIANCE_COLUMNS, sha256))
+        if name == ABLATION:
+            ablation = _by_region(read_table(home / "reliance.csv", ABLATION_COLUMNS, sha256))
         else:
             table = read_table(home / f"{name}.csv", METHOD_COLUMNS, sha256)
             methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
-    return Explanations(record=record, reliance=reliance, methods=methods)
+    return Explanations(record=record, ablation=ablation, methods=methods)
 
 
-def _by_blanking(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each film and blanking of a table with one column a blanking."""
-    wide = _numbers(table, RELIANCE_COLUMNS[3:]).rename(columns=lambda name: name.removeprefix("logit_"))
+def _by_region(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each image and blanking of a table with one column a blanking."""
+    wide = _numbers(table, ABLATION_COLUMNS[3:]).rename(columns=lambda name: name.removeprefix("logit_"))
     long = wide.melt(["image_id", "fold", "label"], var_name="blanking", value_name="logit")
     return long.assign(probability=expit(long["logit"].to_numpy()))
 

@@ -101,7 +101,7 @@ def gather(path: Path) -> GatheredRun:
             _require_known_images(folder, record, attention[key_of_job], predictions[key_of_job])
             if (found := read_explanations(folder, record)) is not None:
                 explanations[key_of_job] = found
-                for part in (found.reliance, *found.methods.values()):
+                for part in (found.ablation, *found.methods.values()):
                     _require_known_images(folder, record, part, predictions[key_of_job])
     return GatheredRun(
         folder=folder,

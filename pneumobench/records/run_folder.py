@@ -82,7 +82,7 @@ class RunFolder:
 
     @property
     def gallery(self) -> Path:
-        """Pictures over films: mean maps, every error of each network, and single films; never published."""
+        """Pictures over images: mean maps, every error of each network, and single images; never published."""
         return self.path / "gallery"
 
     def job_folder(self, architecture: str, fold: int) -> Path:

@@ -89,7 +89,7 @@ def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed:
     return [job for job in jobs if not folder.record_path(*job).is_file()]
 
 
-def write_run_facts(
+def write_run_metadata(
     folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any], command: str
 ) -> None:
     """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.

@@ -21,7 +21,7 @@ class SearchTrial:
     """One trial of a search.
 
     Args:
-        number: its place in the search, from 0; a trial that was broken off and run again keeps it.
+        number: its place in the search, from 0; a trial that was interrupted and run again keeps it.
         state: what came of it.
         values: value of each setting of the space that was tried.
         value: mean of the monitored value at the best epoch of each fold, None unless completed.

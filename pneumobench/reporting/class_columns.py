@@ -13,7 +13,7 @@ from pneumobench.suite.spec import CLASSES
 
 THREE_CLASS_WORDS: Final = (
     "The class with the largest probability is called. Macro = mean over the three classes. The second AUC asks "
-    "only for bacterial against viral, among films with pneumonia."
+    "only for bacterial against viral, among images with pneumonia."
 )
 Read = Callable[[Row], ThreeClassScores | None]
 
@@ -50,21 +50,21 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         Column(
             key=f"{prefix}bacterial_auc",
             heading="AUC bact./viral",
-            meaning="area under the ROC curve of bacterial against viral films, normal ones left out",
+            meaning="area under the ROC curve of bacterial against viral images, normal ones left out",
             value=_value(read, lambda s: s.bacterial_auc),
             interval=_interval(read, lambda s: s.bacterial_auc_interval),
         ),
         Column(
             key=f"{prefix}three_class_accuracy",
             heading="Acc. of 3",
-            meaning="share of films called the right one of three classes",
+            meaning="share of images called the right one of three classes",
             value=_value(read, lambda s: s.accuracy),
         ),
         *(
             Column(
                 key=f"{prefix}recall_{name}",
                 heading=f"Rec. {name}",
-                meaning=f"share of {name} films that are called {name}",
+                meaning=f"share of {name} images that are called {name}",
                 value=_value(read, _recall_of(name)),
             )
             for name in CLASSES
@@ -72,13 +72,13 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         Column(
             key=f"{prefix}macro_recall",
             heading="Macro rec.",
-            meaning="mean over the classes of the share of their films that are called so (balanced accuracy)",
+            meaning="mean over the classes of the share of their images that are called so (balanced accuracy)",
             value=_value(read, lambda s: s.balanced_accuracy),
         ),
         Column(
             key=f"{prefix}macro_precision",
             heading="Macro prec.",
-            meaning="mean over the classes of the share of films called so that are; 0 for a class never called",
+            meaning="mean over the classes of the share of images called so that are; 0 for a class never called",
             value=_value(read, lambda s: s.macro_precision),
         ),
         Column(

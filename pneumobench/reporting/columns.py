@@ -74,25 +74,25 @@ def _score_columns(scores: Callable[[Row], Scores | None]) -> tuple[Column, ...]
         Column(
             key="accuracy",
             heading="Accuracy",
-            meaning="share of films called right",
+            meaning="share of images called right",
             value=_of(scores, lambda s: s.at_half.accuracy),
         ),
         Column(
             key="precision",
             heading="Precision",
-            meaning="share of films called pneumonia that show it",
+            meaning="share of images called pneumonia that show it",
             value=_of(scores, lambda s: s.at_half.precision),
         ),
         Column(
             key="recall",
             heading="Recall",
-            meaning="share of pneumonia films that are found (sensitivity)",
+            meaning="share of pneumonia images that are found (sensitivity)",
             value=_of(scores, lambda s: s.at_half.recall),
         ),
         Column(
             key="specificity",
             heading="Specificity",
-            meaning="share of normal films that are called normal",
+            meaning="share of normal images that are called normal",
             value=_of(scores, lambda s: s.at_half.specificity),
         ),
         Column(
@@ -157,7 +157,7 @@ LUNG_ATTENTION: Final = (
         key="lar_adjusted",
         heading="LAR adj.",
         meaning=(
-            "lung attention ratio against chance, over pneumonia films: 0 = no better than looking "
+            "lung attention ratio against chance, over pneumonia images: 0 = no better than looking "
             "everywhere, 1 = all attention inside the lungs, negative = looks away"
         ),
         value=_attention(lambda summary: summary.pneumonia.lar_adjusted),
@@ -169,10 +169,10 @@ LUNG_ATTENTION: Final = (
 
 def _blanked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], Interval | None]]:
     def value(row: Row) -> float | None:
-        return row.blanked[name].auc if name in row.blanked else None
+        return row.ablation[name].auc if name in row.ablation else None
 
     def interval(row: Row) -> Interval | None:
-        return row.blanked[name].interval if name in row.blanked else None
+        return row.ablation[name].interval if name in row.ablation else None
 
     return value, interval
 
@@ -189,9 +189,9 @@ def _blanked_column(name: str, heading: str, meaning: str) -> Column:
     )
 
 
-BLANKED: Final = (
-    _blanked_column("none", "Whole film", "AUC on the out-of-fold films that have a lung mask, as they are"),
-    _blanked_column("without_lungs", "No lungs", "AUC with the lungs set to the mean gray of the rest of the film"),
+ABLATION_SCORES: Final = (
+    _blanked_column("none", "Whole image", "AUC on the out-of-fold images that have a lung mask, as they are"),
+    _blanked_column("without_lungs", "No lungs", "AUC with the lungs set to the mean gray of the rest of the image"),
     _blanked_column("lungs_blurred", "Lungs blurred", "AUC with the lungs blurred until only their brightness is left"),
     _blanked_column("only_lungs", "Lungs only", "AUC with all but the lungs set to the mean gray of the lungs"),
     _blanked_column("without_borders", "No borders", "AUC with the outer tenth on every edge blanked"),
@@ -234,7 +234,7 @@ COST: Final = (
     Column(
         key="inference",
         heading="Images / s",
-        meaning="films scored in a second",
+        meaning="images scored in a second",
         value=_cost(lambda cost: cost.inference_images_per_second),
         digits=0,
         higher_is_better=None,

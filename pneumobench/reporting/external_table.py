@@ -19,7 +19,7 @@ from pneumobench.reporting.columns import interval_text, number
 
 HEADINGS: Final = (
     "Architecture", "AUC [95 %]", "single networks", "own data", "drop [95 %]", "Accuracy", "Recall", "Specificity",
-    "F1", "MCC", "MCC, tuned threshold", "ECE",
+    "F1", "MCC", "MCC, validation threshold", "ECE",
 )  # fmt: skip
 IN_TERMINAL: Final = {
     "Architecture": "architecture",
@@ -31,9 +31,9 @@ IN_TERMINAL: Final = {
 }  # what fits in 80 characters
 MEANING: Final = (
     "AUC and decisions are those of the mean probability of the networks asked; none of them was trained on these "
-    "films. `single networks`: mean of their own AUC. `own data`: AUC out of fold on the run's own films, where each "
+    "images. `single networks`: mean of their own AUC. `own data`: AUC out of fold on the run's own images, where each "
     "is scored by one network, too; the drop compares these two. Intervals: bootstrap over the patients of both "
-    "sources. Decisions at probability 0.5, and at the mean of the thresholds that the tune parts of the run chose."
+    "sources. Decisions at probability 0.5, and at the mean of the thresholds that its validation parts chose."
 )
 
 
@@ -73,7 +73,7 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
     Args:
         folder: of the external data, inside the run.
         name: of the data.
-        what: counts of films and patients, in words.
+        what: counts of images and patients, in words.
         scores: best first.
         command: command line that made them.
     """

@@ -196,7 +196,7 @@ def _step(room: float) -> tuple[float, float]:
 
 
 def attention_plot(board: Leaderboard) -> LanePlot | None:
-    """Return mean LAR over pneumonia films as bars from 0 to 1, each with what chance would score."""
+    """Return mean LAR over pneumonia images as bars from 0 to 1, each with what chance would score."""
     rows = [
         (series, row, found)
         for series, row in enumerate(board.networks)

@@ -22,7 +22,7 @@ REPORTED_AT_HALF: Final = ("accuracy", "f1", "mcc", "recall", "specificity")
 def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
     """Return a completed job's scores on the test part of its fold, and its cost, without undefined ones.
 
-    Accuracy and its like are at probability 0.5. The mean lung attention ratio of the films with pneumonia
+    Accuracy and its like are at probability 0.5. The mean lung attention ratio of the images with pneumonia
     carries the tier of the lung masks in its name, because tiers must not share a column.
 
     Raises:

@@ -16,13 +16,13 @@ INDEX_NAME = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrorFilm:
-    """A film that a network called wrongly.
+class ErrorImage:
+    """An image that a network called wrongly.
 
     Args:
         picture: its panel, relative to the gallery folder.
         outcome: fn or fp.
-        image_id: name of the film.
+        image_id: name of the image.
         subtype: bacteria, virus, normal, or empty.
         fold: fold whose network called it.
         probability: what the network said.
@@ -45,18 +45,18 @@ class GalleryNetwork:
     Args:
         architecture: its name.
         folds: folds whose networks were drawn.
-        errors: wrongly called films, the worst first.
-        means: picture of the mean maps, relative to the gallery folder; None = no film has a lung mask.
+        errors: wrongly called images, the worst first.
+        means: picture of the mean maps, relative to the gallery folder; None = no image has a lung mask.
     """
 
     architecture: str
     folds: tuple[int, ...]
-    errors: tuple[ErrorFilm, ...]
+    errors: tuple[ErrorImage, ...]
     means: str | None
 
-    def of_outcome(self, outcome: str) -> list[ErrorFilm]:
+    def of_outcome(self, outcome: str) -> list[ErrorImage]:
         """Return the errors of one kind, fn or fp."""
-        return [film for film in self.errors if film.outcome == outcome]
+        return [radiograph for radiograph in self.errors if radiograph.outcome == outcome]
 
 
 def write_gallery_pages(folder: RunFolder, suite: str, networks: Sequence[GalleryNetwork]) -> Path:

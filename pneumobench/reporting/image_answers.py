@@ -1,4 +1,4 @@
-"""What the networks of a run say of one film, as a table in the terminal."""
+"""What the networks of a run say of one image, as a table in the terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pneumobench.reporting.columns import number
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilmAnswer:
-    """What the networks of one architecture say of a film.
+class ImageAnswer:
+    """What the networks of one architecture say of an image.
 
     Args:
         architecture: its name.
@@ -37,51 +37,51 @@ class FilmAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilmExplanation:
+class ImageExplanation:
     """Answers of all architectures.
 
     Args:
         answers: one for each architecture.
-        picture: the film and the maps.
+        picture: the image and the maps.
         lungs_from: drawn, segmented, box, or why there is no lung mask.
-        known: whether the film is one of the run's own data.
+        known: whether the image is one of the run's own data.
     """
 
-    answers: tuple[FilmAnswer, ...]
+    answers: tuple[ImageAnswer, ...]
     picture: Path
     lungs_from: str
     known: bool
 
 
-def _said(answer: FilmAnswer) -> str:
+def _said(answer: ImageAnswer) -> str:
     """Return the most probable class; of two classes, pneumonia from a probability of 0.5 on."""
     if answer.classes:
         return max(answer.classes, key=lambda name: answer.classes[name])
     return "pneumonia" if answer.probability >= DEFAULT_THRESHOLD else "normal"
 
 
-def film_table(film: FilmExplanation) -> Table:
+def image_table(radiograph: ImageExplanation) -> Table:
     """Return a row for each architecture: probability of pneumonia, and the LAR of its maps."""
-    asked = "of the folds that have not seen it" if film.known else "of all folds asked"
+    asked = "of the folds that have not seen it" if radiograph.known else "of all folds asked"
     table = Table(
         caption=escape(
             f"Mean probability over the networks {asked}, with the lowest and the highest. "
-            f"Lungs: {film.lungs_from}. Research software: not a diagnosis."
+            f"Lungs: {radiograph.lungs_from}. Research software: not a diagnosis."
         ),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    methods = list(dict.fromkeys(method for answer in film.answers for method in answer.lar))
+    methods = list(dict.fromkeys(method for answer in radiograph.answers for method in answer.lar))
     table.add_column("architecture", no_wrap=True)
     table.add_column("says")
     table.add_column("probability", justify="right", no_wrap=True)
-    classes = list(film.answers[0].classes) if film.answers else []
+    classes = list(radiograph.answers[0].classes) if radiograph.answers else []
     for name in classes:
         table.add_column(f"p {name}", justify="right", no_wrap=True)
     for method in methods:
         table.add_column(f"LAR {method.replace('_', ' ')}", justify="right")
-    for answer in film.answers:
+    for answer in radiograph.answers:
         spread = f" [{number(answer.lowest)}, {number(answer.highest)}]" if len(answer.folds) > 1 else ""
         table.add_row(
             escape(answer.architecture),

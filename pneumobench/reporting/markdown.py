@@ -8,7 +8,7 @@ from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import (
-    BLANKED,
+    ABLATION_SCORES,
     COST,
     LUNG_ATTENTION,
     NOTHING,
@@ -20,7 +20,7 @@ from pneumobench.reporting.columns import (
     number,
 )
 from pneumobench.reporting.words import (
-    BLANKED_WORDS,
+    ABLATION_WORDS,
     KIND_WORDS,
     METHOD_HEADINGS,
     METHODS_WORDS,
@@ -74,11 +74,11 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         parts += ["## Normal, bacterial, viral", THREE_CLASS_WORDS, _three_classes(board.rows, THREE_CLASSES)]
         if any(row.official_three_classes for row in board.rows):
             parts += [f"{separate_test(board)}:", _three_classes(board.rows, OFFICIAL_THREE_CLASSES)]
-        parts += ["Films by class and by what they were called, out of fold:", _confusions(board)]
+        parts += ["Images by class and by what they were called, out of fold:", _confusions(board)]
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", _attention_words(), _attention(board)]
-    if any(row.blanked for row in board.rows):
-        parts += ["## Does it need the lungs?", BLANKED_WORDS, _blanked(board)]
+    if any(row.ablation for row in board.rows):
+        parts += ["## Does it need the lungs?", ABLATION_WORDS, _blanked(board)]
     if any(row.methods for row in board.rows):
         parts += ["## Checks of the heat maps", METHODS_WORDS, _methods(board)]
     parts += ["## Cost", _hardware_words(board), _cost(board)]
@@ -89,7 +89,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
     three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
-    legend = [*POOLED, *LUNG_ATTENTION, *three, *BLANKED, *COST]
+    legend = [*POOLED, *LUNG_ATTENTION, *three, *ABLATION_SCORES, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -118,7 +118,7 @@ def _top_group_words() -> str:
 
 def _attention_words() -> str:
     return (
-        "Grad-CAM on out-of-fold films with pneumonia: the share of positive attention that falls inside the "
+        "Grad-CAM on out-of-fold images with pneumonia: the share of positive attention that falls inside the "
         "lungs (LAR), what a uniform map would score (chance), and the share adjusted for chance, with its "
         "95 % interval over patients and by outcome at threshold 0.5."
     )
@@ -206,7 +206,7 @@ def _attention(board: Leaderboard) -> str:
             ]
         )
     outcomes = [f"adj. {outcome.upper()}" for outcome in OUTCOMES]
-    head = ["architecture", "masks", "grid", "films", "LAR", "chance", "LAR adj.", *outcomes, "degenerate"]
+    head = ["architecture", "masks", "grid", "images", "LAR", "chance", "LAR adj.", *outcomes, "degenerate"]
     return _table(head, rows)
 
 
@@ -214,14 +214,14 @@ def _blanked(board: Leaderboard) -> str:
     rows = [
         [
             row.architecture,
-            row.blanked["none"].mask_tier,
-            str(row.blanked["none"].images),
-            *[_with_interval(column, row) for column in BLANKED],
+            row.ablation["none"].mask_tier,
+            str(row.ablation["none"].images),
+            *[_with_interval(column, row) for column in ABLATION_SCORES],
         ]
         for row in board.rows
-        if row.blanked
+        if row.ablation
     ]
-    return _table(["architecture", "masks", "films", *[column.heading for column in BLANKED]], rows)
+    return _table(["architecture", "masks", "images", *[column.heading for column in ABLATION_SCORES]], rows)
 
 
 def _methods(board: Leaderboard) -> str:

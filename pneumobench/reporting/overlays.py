@@ -17,7 +17,7 @@ from pneumobench.reporting.columns import number
 FILE_PATTERN: Final = re.compile(r"\d{2,4}-(tp|fn|fp|tn)\.png")
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PNG_BYTES_MAX: Final = 1_000_000  # a 224 px overlay is about 80 kB; the page has to stay light
-SHOWN_OF_OUTCOME: Final = 3  # films of each outcome and architecture
+SHOWN_OF_OUTCOME: Final = 3  # images of each outcome and architecture
 OUTCOME_WORDS: Final = {
     "fn": "missed pneumonia",
     "fp": "false alarm",
@@ -28,7 +28,7 @@ OUTCOME_WORDS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """One heat map over one film. `source` is a data URI; captions carry no name of a film or patient."""
+    """One heat map over one image. `source` is a data URI; captions carry no name of an image or patient."""
 
     outcome: str
     words: str
@@ -88,7 +88,7 @@ def _entries(folder: RunFolder, architecture: str, fold: int) -> list[dict[str, 
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RecordError(
             f"{path}: found no list of overlays ({error}), expected file (NN-OUTCOME.png), outcome, "
-            "probability and lar of each. Delete the folder attributions to leave these films out."
+            "probability and lar of each. Delete the folder attributions to leave these images out."
         ) from error
     return list(entries)
 

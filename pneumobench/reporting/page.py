@@ -69,7 +69,7 @@ def leaderboard_page(
             classes=CLASSES,
             three_classes=any(row.three_classes for row in board.rows),
             official_three_classes=any(row.official_three_classes for row in board.rows),
-            asked=any(row.blanked for row in board.rows),
+            asked=any(row.ablation for row in board.rows),
             checked=any(row.methods for row in board.rows),
             outcomes=OUTCOMES,
             roc=figures.roc_panels(board.networks, official=False),

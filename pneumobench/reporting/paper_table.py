@@ -77,7 +77,7 @@ def write_paper_table(path: Path, results: Sequence[PaperResult], command: str) 
         lines += ["", "What the claims checker says:", ""]
         lines += [f"- {one.system}: {' '.join(one.verdict.words)}" for one in result.reproductions]
         scored = [
-            f"- {one.system}: {one.images:,} films scored here by {one.architecture}, AUC {number(one.auc)}"
+            f"- {one.system}: {one.images:,} images scored here by {one.architecture}, AUC {number(one.auc)}"
             for one in result.reproductions
             if one.auc is not None
         ]

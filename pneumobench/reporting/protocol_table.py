@@ -18,12 +18,12 @@ from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.reporting.words import data_words, weights_notice
 from pneumobench.suite.spec import CONTROL_PREFIX
 
-HEADINGS = ("architecture", "protocol", "films tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
+HEADINGS = ("architecture", "protocol", "images tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (
-    "The same networks, settings and films; only the split differs. `patient`: folds by patient. `image_random`: folds "
-    "by image, with films of one patient on both sides. `official`: trained on the official train folder, tested on "
-    "the official test folder, another population. `holdout`: one test part by patient. Intervals: bootstrap over "
-    "patients; patients who are tested under both protocols are drawn together."
+    "The same networks, settings and images; only the split differs. `patient`: folds by patient. `image_random`: "
+    "folds by image, with images of one patient on both sides. `official`: trained on the official train folder, "
+    "tested on the official test folder, another population. `holdout`: one test part by patient. Intervals: "
+    "bootstrap over patients; patients who are tested under both protocols are drawn together."
 )
 
 
@@ -38,11 +38,11 @@ def _cells(effect: ProtocolEffect, digits: int = 4) -> list[str]:
 def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
     """Return the table for a terminal of 80 characters: without the intervals of the areas themselves."""
     table = Table(title="Effect of the split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for place, heading in enumerate(("architecture", "protocol", "films", "AUC", f"minus {REFERENCE} [95 %]")):
+    for place, heading in enumerate(("architecture", "protocol", "images", "AUC", f"minus {REFERENCE} [95 %]")):
         table.add_column(escape(heading), justify="left" if place < 2 else "right", no_wrap=True)
     for effect in effects:
-        name, protocol, films, _, difference = _cells(effect, 3)
-        row = (name.removeprefix(CONTROL_PREFIX), protocol, films, number(effect.auc), difference)
+        name, protocol, radiographs, _, difference = _cells(effect, 3)
+        row = (name.removeprefix(CONTROL_PREFIX), protocol, radiographs, number(effect.auc), difference)
         table.add_row(*map(escape, row), style="dim" if name.startswith(CONTROL_PREFIX) else None)
     return table
 

@@ -91,7 +91,7 @@ def trials_table(trials: Sequence[SearchTrial], settings: Sequence[str], *, moni
         title=escape(title),
         caption=escape(
             f"{states.count('completed')} trials completed, {states.count('pruned')} pruned, {failed} failed. "
-            "Chosen on tune parts; no test film was scored."
+            "Chosen on validation parts; no test image was scored."
         ),
         caption_justify="left",
         title_justify="left",

@@ -17,7 +17,7 @@ from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.leaderboard.scores import OperatingPoint, Scores
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
-from pneumobench.reporting.columns import BLANKED, main_attention
+from pneumobench.reporting.columns import ABLATION_SCORES, main_attention
 
 LEADERBOARD_FORMAT: Final = 2
 DECIMALS: Final = 6  # of every fraction in the files: finer than any interval here, coarser than platform noise
@@ -97,7 +97,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
         flat[f"{name}_high"] = interval.high if interval else None
         for outcome in OUTCOMES:
             flat[f"{name}_{outcome}"] = getattr(attention.by_outcome[outcome], name) if attention else None
-    for column in BLANKED:
+    for column in ABLATION_SCORES:
         flat[column.key] = column.value(row)
     for name in (
         "parameters",

@@ -60,8 +60,8 @@ class WandbTracking:
     Calls of W&B run one after another on a background thread. A training only adds to their queue, so a
     slow or unreachable service costs it nothing; `summary` and an interruption wait for it, but not for long.
 
-    Nothing that could name a film, a patient or a folder is sent: no path, command line, machine or code.
-    Heat maps show films: those of phantoms are sent, others only with `logging.wandb_heat_maps`.
+    Nothing that could name an image, a patient or a folder is sent: no path, command line, machine or code.
+    Heat maps show images: those of phantoms are sent, others only with `logging.wandb_heat_maps`.
 
     Args:
         mode: `offline` (files only, for `wandb sync`) or `online`.

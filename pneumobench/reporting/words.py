@@ -9,13 +9,13 @@ from pneumobench.leaderboard.checks import MethodSummary
 from pneumobench.leaderboard.scores import MISS_COST
 from pneumobench.records.job_record import CONTROL_ORIGIN
 
-BLANKED_WORDS: Final = (
-    "AUC out of fold on the films that have a lung mask, with its 95 % interval over patients. A network that scores "
+ABLATION_WORDS: Final = (
+    "AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. A network that scores "
     "as well without lungs as with them has learnt something else than lungs. Masks: drawn by people, segmented by a "
     "network, or the fixed box in place of the lungs, which holds heart and spine too."
 )
 METHODS_WORDS: Final = (
-    "On out-of-fold films drawn by the suite's seed. Adjusted LAR of maps brought to the size of the film; shares of "
+    "On out-of-fold images drawn by the suite's seed. Adjusted LAR of maps brought to the size of the image; shares of "
     "the positive attention in corners, along borders and outside the body; deletion and insertion areas minus those "
     "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
     "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
@@ -30,15 +30,15 @@ RULE_WORDS: Final = {
     "cost": f"a miss costs {MISS_COST} false alarms",
 }
 METHOD_HEADINGS: Final = (
-    "method", "films", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
-    "s / film", "verdict",
+    "method", "images", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
+    "s / image", "verdict",
 )  # fmt: skip
 
 
 def verdict_words(found: MethodSummary) -> str:
     """Say in a word or two whether a method's maps can be trusted on an architecture."""
     if found.trusted is None:
-        return "? not enough films or no map"
+        return "? not enough images or no map"
     if found.trusted:
         return "passed"
     failed = [] if found.depends_on_weights else ["independent of what was learnt"]
@@ -71,7 +71,7 @@ KIND_WORDS: Final = {"control": "control", "ensemble": "ensemble"}  # in place o
 
 def ensemble_words(board: Leaderboard) -> str:
     """Say what the ensembles are and what their weights were fitted on."""
-    fitted = "the fold's tune part" if board.folds == 1 else "the out-of-fold predictions of the other folds"
+    fitted = "the fold's validation part" if board.folds == 1 else "the out-of-fold predictions of the other folds"
     return (
         "All networks together: the mean of their probabilities, and a weighted mean whose weights are fitted on "
         f"{fitted}. The gain is over the best single network, chosen after the fact, on the same resampled patients. "
@@ -106,7 +106,7 @@ def controls_words(board: Leaderboard) -> str:
         return ""
     return (
         "† the interval does not clear the best control. Controls are what reading a radiograph has to beat: the "
-        "prevalence, the size of the film, 12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
+        "prevalence, the size of the image, 12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
     )
 
 
@@ -132,7 +132,7 @@ def weights_notice(board: Leaderboard) -> str:
 
 
 def protocol_words(protocol: str, folds: int) -> str:
-    """Say in a few words how films were split.
+    """Say in a few words how images were split.
 
     >>> protocol_words("patient", 5)
     '5 folds by patient'
@@ -141,7 +141,7 @@ def protocol_words(protocol: str, folds: int) -> str:
         "patient": f"{folds} folds by patient",
         "holdout": "one held-out test part, by patient",
         "official": "trained on the official train folder, tested on the official test folder",
-        "image_random": f"{folds} folds by image, with films of one patient on both sides",
+        "image_random": f"{folds} folds by image, with images of one patient on both sides",
     }[protocol]
 
 
@@ -149,13 +149,13 @@ def leak_notice(board: Leaderboard) -> str:
     """Warn of a split that lets patients onto both sides; nothing for others."""
     if board.source in PATIENTS_NOT_PUBLISHED:
         return (
-            "Patients are not published with these films: those of one patient may stand on both sides of a fold, and "
-            "intervals take each film for a patient of its own."
+            "Patients are not published with these images: those of one patient may stand on both sides of a fold, and "
+            "intervals take each image for a patient of its own."
         )
     if board.protocol != "image_random":
         return ""
     return (
-        "Folds by image: films of one patient were trained on and tested. These scores are too good, and are here to "
+        "Folds by image: images of one patient were trained on and tested. These scores are too good, and are here to "
         "show by how much."
     )
 
@@ -167,16 +167,16 @@ def patients_words(source: str, count: int, patient_rule: str = "number") -> str
     ('3,103 patients', '4,082 patients (counted by folder, subtype and number)')
     """
     if source in PATIENTS_NOT_PUBLISHED:
-        return "patients whose identity is not published: each film counts as one"
+        return "patients whose identity is not published: each image counts as one"
     rule = " (counted by folder, subtype and number)" if patient_rule == "folder_subtype_number" else ""
     return f"{count:,} patients{rule}"
 
 
 def data_words(board: Leaderboard) -> str:
-    """Say how many films of how many patients were cross-validated and tested, at what size."""
+    """Say how many images of how many patients were cross-validated and tested, at what size."""
     colour = "gray" if board.channels == 1 else "three channels"
     side = f"{board.image_side_px} × {board.image_side_px} px"
-    kind = "synthetic phantom films" if board.source == "phantoms" else "films"
+    kind = "synthetic phantom images" if board.source == "phantoms" else "images"
     split = protocol_words(board.protocol, board.folds)
     patients, official = (
         patients_words(board.source, count, board.patient_rule) for count in (board.patients, board.official_patients)
@@ -196,38 +196,38 @@ def data_words(board: Leaderboard) -> str:
 
 
 def separate_test(board: Leaderboard) -> str:
-    """Return what the test films are called that no fold holds."""
+    """Return what the test images are called that no fold holds."""
     return "Held-out part" if board.held_out else "Official test folder"
 
 
 def tested_words(board: Leaderboard) -> str:
-    """Say which network scores a film of the main table."""
+    """Say which network scores an image of the main table."""
     if board.protocol == "image_random":
-        return "Every film is scored once, by the model of the fold that was not trained on it."
+        return "Every image is scored once, by the model of the fold that was not trained on it."
     if board.source in PATIENTS_NOT_PUBLISHED:
-        return "Every film is scored by a model that was not trained on it."
+        return "Every image is scored by a model that was not trained on it."
     if board.protocol == "official":
         return (
-            f"Every film of the official test folder is scored by one model.{_shared_patients(board, board.patients)}"
+            f"Every image of the official test folder is scored by one model.{_shared_patients(board, board.patients)}"
         )
     if board.protocol == "holdout":
-        return "Every film of the test part is scored by one model, which has never seen its patient."
-    return "Every film is scored once, by the model of the fold that has never seen its patient."
+        return "Every image of the test part is scored by one model, which has never seen its patient."
+    return "Every image is scored once, by the model of the fold that has never seen its patient."
 
 
 def separate_test_words(board: Leaderboard) -> str:
-    """Say what the scores on the separate test films are."""
+    """Say what the scores on the separate test images are."""
     return (
-        f"The mean probability of the {board.folds} folds' models on {board.official_images:,} films that none of them "
-        "saw. "
+        f"The mean probability of the {board.folds} folds' models on {board.official_images:,} images that none of "
+        "them saw. "
         + ("Patients were put aside before the folds were made. " if board.held_out else
-           "This folder is another population than the cross-validated films: compare numbers within a table only. ")
+           "This folder is another population than the cross-validated images: compare numbers within a table only. ")
         + f"The order is that of the ranking above.{shared_patients_words(board)}"
     )  # fmt: skip
 
 
 def shared_patients_words(board: Leaderboard) -> str:
-    """Return a sentence about patient names of the separate test films that were trained on, or nothing."""
+    """Return a sentence about patient names of the separate test images that were trained on, or nothing."""
     return _shared_patients(board, board.official_patients) if board.official_images else ""
 
 

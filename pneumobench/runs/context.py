@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pneumobench.architectures.registry import registered
 from pneumobench.errors import SettingsError
-from pneumobench.lungs.crop import film_crop
+from pneumobench.lungs.crop import image_crop
 from pneumobench.lungs.masks import LungMasks, lung_masks
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.datasets.audit import read_radiographs
@@ -23,7 +23,7 @@ from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.reporting.words import protocol_words
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.job_record import JobRecord
@@ -43,15 +43,15 @@ class Bench:
     folder: RunFolder
     index: Index
     folds: Folds
-    films: NDArray[np.uint8]
+    radiographs: NDArray[np.uint8]
     masks: LungMasks
-    lung_facts: dict[str, Any] = field(default_factory=dict)
+    lung_metadata: dict[str, Any] = field(default_factory=dict)
 
     def fold_images(self, fold: int) -> FoldImages:
         """Return the images of a fold."""
         label = self.index.table["label"].to_numpy(dtype=np.int64)
         positions = self.folds.positions(self.index, fold)
-        return FoldImages(films=self.films, label=label, positions=positions, three_classes=self.three_classes())
+        return FoldImages(radiographs=self.radiographs, label=label, positions=positions, three_classes=self.three_classes())
 
     def three_classes(self) -> NDArray[np.int64] | None:
         """Return the class of every image where the task is of three classes, else None."""
@@ -126,9 +126,9 @@ def open_run(path: Path, data: str | None, console: Console) -> Bench:
 
 
 def _lacks_masks_to_blank(suite: Suite, index: Index) -> bool:
-    """Tell whether a control blanks lungs that were drawn in some films only.
+    """Tell whether a control blanks lungs that were drawn in some images only.
 
-    Another way of blanking for the other films would tell the control which they are; all of one class, perhaps.
+    Another way of blanking for the other images would tell the control which they are; all of one class, perhaps.
     """
     drawn = index.table["lung_mask"] != ""
     wanted = "thumbnail_without_lungs" in suite.controls.names and suite.data.lung_mask_tier != "box"
@@ -141,7 +141,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     if problems:
         raise problem_error(index.root, problems)
     if suite.task == "three_class":
-        three_classes(index.table)  # refuses films without a class
+        three_classes(index.table)  # refuses images without a class
     refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
@@ -155,19 +155,19 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     )
     segmented = None
     if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive" or _lacks_masks_to_blank(suite, index):
-        console.print("segmenting the lungs of films that were not segmented before", highlight=False)
+        console.print("segmenting the lungs of images that were not segmented before", highlight=False)
         segmented = segmented_lungs(index, cache)
-    crop = film_crop(suite.data.crop, index, segmented)
+    crop = image_crop(suite.data.crop, index, segmented)
     masks = lung_masks(
         index, side_px, cache, tier=suite.data.lung_mask_tier, crop_boxes=crop.boxes, segmented=segmented
     )
-    lung_facts: dict[str, Any] = {"lung_masks": masks.facts(), "crop": crop.facts()}
+    lung_metadata: dict[str, Any] = {"lung_masks": masks.metadata(), "crop": crop.metadata()}
     if segmented is not None:
-        lung_facts["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
+        lung_metadata["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
         console.print(
-            f"segmented lungs: {len(segmented.usable_rows())} films usable, {len(index.table)} in all"
-            + (f"; {crop.by_fixed} films get the fixed crop instead" if crop.by_fixed else ""),
+            f"segmented lungs: {len(segmented.usable_rows())} images usable, {len(index.table)} in all"
+            + (f"; {crop.by_fixed} images get the fixed crop instead" if crop.by_fixed else ""),
             highlight=False,
         )
-    films = cached_films(index, side_px, cache, crop.boxes)
-    return Bench(suite=suite, folder=folder, index=index, folds=folds, films=films, masks=masks, lung_facts=lung_facts)
+    radiographs = cached_images(index, side_px, cache, crop.boxes)
+    return Bench(suite=suite, folder=folder, index=index, folds=folds, radiographs=radiographs, masks=masks, lung_metadata=lung_metadata)

@@ -33,7 +33,7 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
         todo = [fold for fold in folds if not _is_fitted(bench, name, fold, sizes)]
         if not todo:
             continue
-        features = control_features(control, bench.index, bench.films, bench.masks, sizes)
+        features = control_features(control, bench.index, bench.radiographs, bench.masks, sizes)
         for fold in todo:
             positions = bench.folds.positions(bench.index, fold)
             outputs = fit_control(features, target, positions["train"], bench.suite.seed)

@@ -15,12 +15,12 @@ from rich.progress import track
 
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text, write_json, write_text
-from pneumobench.lungs.crop import film_crop
+from pneumobench.lungs.crop import image_crop
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.runs.networks import trained_network
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS, ExternalScore, external_score
 from pneumobench.records.provenance import software_versions
@@ -28,7 +28,7 @@ from pneumobench.records.job_record import JobRecord
 from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.records.run_folder import FLOAT_FORMAT, RunFolder
 from pneumobench.suite.spec import Suite, is_name
-from pneumobench.training.predictions import logit_of, probability_of, score_films
+from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ExternalEvaluation:
     Args:
         name: name of the data.
         folder: where predictions and tables lie.
-        index: the external films.
+        index: the external images.
         scores: one for each architecture, best first.
         source: layout of the external data.
         three_classes: whether the networks tell bacterial from viral, which is not scored here.
@@ -62,7 +62,7 @@ def evaluate_networks(
     cache: Path,
     console: Console,
 ) -> ExternalEvaluation:
-    """Score completed networks of a run on other films, prepared as the run's own were.
+    """Score completed networks of a run on other images, prepared as the run's own were.
 
     Args:
         folder: the run.
@@ -70,12 +70,12 @@ def evaluate_networks(
         jobs: completed networks.
         data: CSV `image,label[,patient,...]`, paths relative to it, or a folder of a known layout.
         name: what the data are called: a folder under `external/`.
-        cache: where decoded films are kept.
+        cache: where decoded images are kept.
         console: where progress is shown.
 
     Raises:
-        DataError: films cannot be read, or show one class only.
-        SettingsError: the name cannot be a folder's, or films are those of the run.
+        DataError: images cannot be read, or show one class only.
+        SettingsError: the name cannot be a folder's, or images are those of the run.
         RecordError: weights are missing or changed.
     """
     if not is_name(name):
@@ -85,22 +85,22 @@ def evaluate_networks(
     if problems:
         raise problem_error(index.root, problems)
     if index.table["label"].nunique() < 2:
-        raise DataError(f"{data}: all films have one label; expected NORMAL and PNEUMONIA.")
+        raise DataError(f"{data}: all images have one label; expected NORMAL and PNEUMONIA.")
     own, _ = folder.index_and_folds()
     if shared := sorted(set(own.table["sha256"]) & set(index.table["sha256"])):
         raise SettingsError(
-            f"{data}: {len(shared)} of its films are films of the run itself, which networks may have learnt from; "
+            f"{data}: {len(shared)} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
     segmented = segmented_lungs(index, cache) if suite.data.crop == "adaptive" else None
-    crop = film_crop(suite.data.crop, index, segmented)
-    films = cached_films(index, suite.data.image_side_px, cache, crop.boxes)
+    crop = image_crop(suite.data.crop, index, segmented)
+    radiographs = cached_images(index, suite.data.image_side_px, cache, crop.boxes)
     step = 2 * suite.training.batch_size
     parts: dict[str, list[pd.DataFrame]] = {}
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
         architecture = trained_network(suite, folder, job)
-        batches = (torch.from_numpy(np.array(films[at : at + step]))[:, None] for at in range(0, len(films), step))
-        logit = logit_of(score_films(architecture, batches, suite.training)).astype(np.float64)
+        batches = (torch.from_numpy(np.array(radiographs[at : at + step]))[:, None] for at in range(0, len(radiographs), step))
+        logit = logit_of(score_images(architecture, batches, suite.training)).astype(np.float64)
         columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})
         parts.setdefault(job.architecture, []).append(part[list(EXTERNAL_COLUMNS)])
@@ -116,8 +116,8 @@ def evaluate_networks(
         hashes[architecture_name] = sha256_of_text(text)
         scores.append(external_score(architecture_name, models[architecture_name], predictions, group, own_group))
     index.write(output / "index.csv")
-    facts = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
-    write_json(output / "environment.json", facts)
+    metadata = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
+    write_json(output / "environment.json", metadata)
     best_first = tuple(sorted(scores, key=lambda score: (-score.auc, score.architecture)))
     return ExternalEvaluation(
         name=name,

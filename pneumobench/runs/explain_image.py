@@ -1,4 +1,4 @@
-"""One film put to the trained networks of a run: what do they say, and where do they look?"""
+"""One image put to the trained networks of a run: what do they say, and where do they look?"""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError
 from pneumobench.files import sha256_of_file
-from pneumobench.runs.gallery import film_tiles, lung_share, maps_of
+from pneumobench.runs.gallery import image_tiles, lung_share, maps_of
 from pneumobench.lungs.crop import FIXED_BOX, Crop, lung_box
 from pneumobench.lungs.quality import check_lungs, read_bounds
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, segment_lungs
 from pneumobench.runs.networks import trained_network
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import CropBox, cropped, film_to_square, mask_to_square
-from pneumobench.reporting.image_answers import FilmAnswer, FilmExplanation
+from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square, mask_to_square
+from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
 from pneumobench.records.job_record import JobRecord
 from pneumobench.suite.spec import CLASSES
-from pneumobench.training.predictions import class_probabilities, logit_of, probability_of, score_films
+from pneumobench.training.predictions import class_probabilities, logit_of, probability_of, score_images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PreparedFilm:
-    """A film as the networks of a run see it.
+class PreparedImage:
+    """An image as the networks of a run see it.
 
     Args:
-        film: (side, side) uint8.
+        radiograph: (side, side) uint8.
         lungs: (side, side) bool; None = no usable mask.
         lungs_from: drawn, segmented, box, or why there is no mask.
         rows: rows of the index whose file this is; none = the run has not seen it.
     """
 
-    film: NDArray[np.uint8]
+    radiograph: NDArray[np.uint8]
     lungs: NDArray[np.bool_] | None
     lungs_from: str
     rows: tuple[int, ...]
 
 
-def prepare_film(bench: Bench, path: Path) -> PreparedFilm:
-    """Read a film and bring it and its lungs into the geometry of a run.
+def prepare_image(bench: Bench, path: Path) -> PreparedImage:
+    """Read an image and bring it and its lungs into the geometry of a run.
 
     Raises:
-        UnreadableImageError: the file is not a film that can be read.
+        UnreadableImageError: the file is not an image that can be read.
     """
     gray = read_gray(path)
     found = np.flatnonzero((bench.index.table["sha256"] == sha256_of_file(path)).to_numpy())
     if len(found):
         row = int(found[0])
         lungs = bench.masks.of_rows(found[:1])[0] if bench.masks.has(row) else None
-        words = bench.masks.tier() if lungs is not None else "none: the data set has no mask of this film"
-        return PreparedFilm(film=np.array(bench.films[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist()))
+        words = bench.masks.tier() if lungs is not None else "none: the data set has no mask of this image"
+        return PreparedImage(radiograph=np.array(bench.radiographs[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist()))
     side_px, crop = bench.suite.data.image_side_px, bench.suite.data.crop
     if bench.masks.tier() == "box" and crop == "none":
-        return PreparedFilm(film=film_to_square(gray, side_px), lungs=bench.masks.box, lungs_from="box", rows=())
-    mask = segment_lungs(film_to_square(gray, SEGMENTED_SIDE_PX)[None])[0]
+        return PreparedImage(radiograph=image_to_square(gray, side_px), lungs=bench.masks.box, lungs_from="box", rows=())
+    mask = segment_lungs(image_to_square(gray, SEGMENTED_SIDE_PX)[None])[0]
     quality = check_lungs(mask, read_bounds(WEIGHTS_FOLDER))
     box = _crop_box(crop, mask if quality.usable else None)
-    film = film_to_square(cropped(gray, box), side_px)
+    radiograph = image_to_square(cropped(gray, box), side_px)
     if not quality.usable:
-        return PreparedFilm(film=film, lungs=None, lungs_from=f"none: {quality.reason}", rows=())
+        return PreparedImage(radiograph=radiograph, lungs=None, lungs_from=f"none: {quality.reason}", rows=())
     lungs = mask_to_square(cropped(mask, box), side_px)
-    return PreparedFilm(film=film, lungs=lungs, lungs_from="segmented", rows=())
+    return PreparedImage(radiograph=radiograph, lungs=lungs, lungs_from="segmented", rows=())
 
 
 def _crop_box(crop: Crop, usable: NDArray[np.bool_] | None) -> CropBox | None:
@@ -80,7 +80,7 @@ def _crop_box(crop: Crop, usable: NDArray[np.bool_] | None) -> CropBox | None:
 
 
 def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], rows: Sequence[int]) -> list[JobRecord]:
-    """Return the jobs whose networks were neither trained nor stopped on films of the index."""
+    """Return the jobs whose networks were neither trained nor stopped on images of the index."""
     seen = {
         fold
         for fold in range(bench.folds.count)
@@ -90,30 +90,30 @@ def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], rows: Sequence[int]) ->
     return [job for job in jobs if job.fold not in seen]
 
 
-def explain_film(
+def explain_radiograph(
     bench: Bench, path: Path, jobs: Sequence[JobRecord], methods: Sequence[AttributionMethod]
-) -> FilmExplanation:
-    """Ask networks about one film and draw their maps, a row for each architecture.
+) -> ImageExplanation:
+    """Ask networks about one image and draw their maps, a row for each architecture.
 
-    A film of the run's own data is put only to networks that have not learnt from it. Maps are means over folds, each
+    An image of the run's own data is put only to networks that have not learnt from it. Maps are means over folds, each
     map scaled to a sum of one.
 
     Args:
         bench: data and settings of the run.
-        path: the film, in any format that is read.
+        path: the image, in any format that is read.
         jobs: completed networks to ask.
         methods: attribution methods.
 
     Raises:
-        UnreadableImageError: the file is not a film that can be read.
-        NotAvailableError: every one of the networks learnt from this film.
+        UnreadableImageError: the file is not an image that can be read.
+        NotAvailableError: every one of the networks learnt from this image.
         RecordError: weights are missing or changed.
     """
-    prepared = prepare_film(bench, path)
+    prepared = prepare_image(bench, path)
     asked = unseen_jobs(bench, jobs, prepared.rows)
     if not asked:
-        raise NotAvailableError(f"{path}: every network that was asked learnt from this film (or was tuned on it).")
-    films = torch.from_numpy(prepared.film)[None, None]
+        raise NotAvailableError(f"{path}: every network that was asked learnt from this image (or was tuned on it).")
+    radiographs = torch.from_numpy(prepared.radiograph)[None, None]
     answers, rows = [], []
     for name in dict.fromkeys(job.architecture for job in asked):
         probabilities: dict[int, float] = {}
@@ -121,17 +121,17 @@ def explain_film(
         heat: dict[str, list[NDArray[np.float32]]] = {}
         for job in (job for job in asked if job.architecture == name):
             architecture = trained_network(bench.suite, bench.folder, job)
-            outputs = score_films(architecture, [films], bench.suite.training)
+            outputs = score_images(architecture, [radiographs], bench.suite.training)
             probabilities[job.fold] = float(probability_of(logit_of(outputs))[0])
             if architecture.outputs > 1:
                 shares.append(class_probabilities(outputs)[0])
-            for method, (one,) in maps_of(architecture, methods, prepared.film[None]).items():
+            for method, (one,) in maps_of(architecture, methods, prepared.radiograph[None]).items():
                 positive = np.maximum(one, 0)
                 heat.setdefault(method, []).append(positive / max(float(positive.sum()), 1e-12))
         mean = {method: np.mean(maps, axis=0) for method, maps in heat.items()}
         probability = float(np.mean(list(probabilities.values())))
         answers.append(
-            FilmAnswer(
+            ImageAnswer(
                 architecture=name,
                 folds=tuple(probabilities),
                 probability=probability,
@@ -145,11 +145,11 @@ def explain_film(
                 },
             )
         )
-        first, *others = film_tiles(prepared.film, mean, prepared.lungs)
+        first, *others = image_tiles(prepared.radiograph, mean, prepared.lungs)
         rows.append([Tile(title=f"{name}  p {probability:.3f}", picture=first.picture), *others])
     stem = re.sub(r"[^\w.-]+", "-", path.stem)
     picture = bench.folder.gallery / f"film-{stem}-{sha256_of_file(path)[:8]}.jpg"
     write_panel(picture, rows, legend=True)
-    return FilmExplanation(
+    return ImageExplanation(
         answers=tuple(answers), picture=picture, lungs_from=prepared.lungs_from, known=bool(prepared.rows)
     )

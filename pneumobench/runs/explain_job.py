@@ -1,4 +1,4 @@
-"""Questions to a trained network: what does it score with parts of the film blanked, and do its heat maps hold?"""
+"""Questions to a trained network: what does it score with parts of the image blanked, and do its heat maps hold?"""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from pneumobench.attributions.methods import AttributionMethod, attribution_meth
 from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
 from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError, PneumobenchError
-from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.metrics.attention_drift import attention_drift
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.runs.networks import trained_network
 from pneumobench.reporting.progress import duration
 from pneumobench.records.explanation_record import (
-    NOT_BLANKED,
-    RELIANCE,
+    NOT_MASKED,
+    ABLATION,
     ExplanationRecord,
-    MethodFacts,
+    MethodMetadata,
     read_explanation_record,
     write_explanations,
 )
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.training.cost import device_of, hardware
-from pneumobench.training.predictions import logit_of, score_films
+from pneumobench.training.predictions import logit_of, score_images
 
 
 def explain_jobs(
@@ -59,9 +59,9 @@ def explain_jobs(
         except (PneumobenchError, RuntimeError) as error:
             console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
     if explained:
-        words = f"{', '.join(methods)} on {images} films a fold; " if methods and images else ""
+        words = f"{', '.join(methods)} on {images} images a fold; " if methods and images else ""
         took = duration(time.monotonic() - started)
-        console.print(f"{explained} networks explained ({words}parts of the film blanked) in {took}", highlight=False)
+        console.print(f"{explained} networks explained ({words}parts of the image blanked) in {took}", highlight=False)
 
 
 def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
@@ -71,8 +71,8 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
         bench: data and settings of the run.
         job: record of a completed network.
         methods: attribution methods to check.
-        images: films of the fold they are checked on.
-        redo: check a method again that was checked on another number of films.
+        images: images of the fold they are checked on.
+        redo: check a method again that was checked on another number of images.
 
     Raises:
         SettingsError: a method is not known.
@@ -87,23 +87,23 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     architecture = trained_network(bench.suite, bench.folder, job)
     rows = rows_to_explain(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
     tables: dict[str, pd.DataFrame] = {}
-    facts: dict[str, MethodFacts] = dict(earlier.methods) if earlier else {}
+    metadata: dict[str, MethodMetadata] = dict(earlier.methods) if earlier else {}
     if earlier is None:
-        tables[RELIANCE] = _reliance(bench, job, architecture)
+        tables[ABLATION] = _region_ablation(bench, job, architecture)
     for method in todo if len(rows) else []:
         try:
-            tables[method.name], facts[method.name] = _checked_maps(bench, job, architecture, method, rows, images)
+            tables[method.name], metadata[method.name] = _checked_maps(bench, job, architecture, method, rows, images)
         except NotAvailableError as error:  # in words: why this method cannot explain this network
-            facts[method.name] = MethodFacts(sample=images, not_available=str(error))
+            metadata[method.name] = MethodMetadata(sample=images, not_available=str(error))
         except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
-            facts[method.name] = MethodFacts(sample=images, not_available=f"{type(error).__name__}: {error}"[:300])
+            metadata[method.name] = MethodMetadata(sample=images, not_available=f"{type(error).__name__}: {error}"[:300])
     record = ExplanationRecord(
         architecture=job.architecture,
         fold=job.fold,
         seed=job.seed,
         weights=job.hashes["weights"],
         mask_tier=bench.masks.tier(),
-        methods=facts,
+        methods=metadata,
         hashes=dict(earlier.hashes) if earlier else {},
         software=software_versions(),
         hardware=hardware(bench.suite.training, machine()),
@@ -112,19 +112,19 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     return True
 
 
-def _reliance(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:
-    """Return predictions of the fold's test films that have a lung mask, as they are and with parts blanked."""
+def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:
+    """Return predictions of the fold's test images that have a lung mask, as they are and with parts blanked."""
     rows = rows_to_explain(bench.fold_images(job.fold), bench.masks, None, bench.suite.seed)
     table = bench.index.table.iloc[rows]
     known = bench.folder.predictions(job).set_index("image_id")["logit"]
-    logits = {NOT_BLANKED: known.loc[table["image_id"]].to_numpy(np.float64)}
+    logits = {NOT_MASKED: known.loc[table["image_id"]].to_numpy(np.float64)}
     step = max(SCORED_TOGETHER, bench.suite.training.batch_size)
-    for name, blank in BLANKINGS.items():
+    for name, blank in MASKED_REGIONS.items():
         batches = (
-            torch.from_numpy(blank(np.array(bench.films[some]), bench.masks.of_rows(some)))[:, None]
+            torch.from_numpy(blank(np.array(bench.radiographs[some]), bench.masks.of_rows(some)))[:, None]
             for some in (rows[start : start + step] for start in range(0, len(rows), step))
         )
-        logits[name] = logit_of(score_films(architecture, batches, bench.suite.training)).astype(np.float64)
+        logits[name] = logit_of(score_images(architecture, batches, bench.suite.training)).astype(np.float64)
     images = {"image_id": table["image_id"], "fold": job.fold, "label": table["label"]}
     return pd.DataFrame({**images, **{f"logit_{name}": logit for name, logit in logits.items()}})
 
@@ -136,26 +136,26 @@ def _checked_maps(
     method: AttributionMethod,
     rows: NDArray[np.int64],
     images: int,
-) -> tuple[pd.DataFrame, MethodFacts]:
+) -> tuple[pd.DataFrame, MethodMetadata]:
     device = device_of(bench.suite.training)
-    films = torch.from_numpy(np.array(bench.films[rows]))[:, None].to(device)
+    radiographs = torch.from_numpy(np.array(bench.radiographs[rows]))[:, None].to(device)
     started = time.perf_counter()
-    heat = _maps(architecture, method, films)
+    heat = _maps(architecture, method, radiographs)
     seconds = time.perf_counter() - started
-    shuffled = _maps(with_shuffled_weights(architecture, bench.suite.seed), method, films)
+    shuffled = _maps(with_shuffled_weights(architecture, bench.suite.seed), method, radiographs)
 
     def probability(some: Tensor) -> Tensor:
         with torch.inference_mode():
             shown = [architecture.logits(part) for part in torch.split(some, SCORED_TOGETHER)]
             return torch.sigmoid(torch.cat(shown).float())
 
-    faithful = faithfulness(probability, films, heat, signed=method.signed)
+    faithful = faithfulness(probability, radiographs, heat, signed=method.signed)
     chance = faithfulness(
-        probability, films, random_maps(len(rows), films.shape[-1], bench.suite.seed).to(device), signed=False
+        probability, radiographs, random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device), signed=False
     )
     maps = heat.cpu().numpy()
     attention = lung_attention_ratio(maps, bench.masks.of_rows(rows))
-    drift = attention_drift(maps, films[:, 0].cpu().numpy())
+    drift = attention_drift(maps, radiographs[:, 0].cpu().numpy())
     table = bench.index.table.iloc[rows]
     checked = pd.DataFrame(
         {
@@ -175,8 +175,8 @@ def _checked_maps(
             "randomised_similarity": map_similarity(maps, shuffled.cpu().numpy()),
         }
     )
-    return checked, MethodFacts(sample=images, images=len(rows), seconds_per_image=round(seconds / len(rows), 6))
+    return checked, MethodMetadata(sample=images, images=len(rows), seconds_per_image=round(seconds / len(rows), 6))
 
 
-def _maps(architecture: Architecture, method: AttributionMethod, films: Tensor) -> Tensor:
-    return torch.cat([method.attribute(architecture, part) for part in torch.split(films, SCORED_TOGETHER)])
+def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> Tensor:
+    return torch.cat([method.attribute(architecture, part) for part in torch.split(radiographs, SCORED_TOGETHER)])

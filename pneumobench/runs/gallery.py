@@ -22,29 +22,29 @@ from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.runs.networks import trained_network
-from pneumobench.reporting.gallery import ErrorFilm, GalleryNetwork, write_gallery_pages
+from pneumobench.reporting.gallery import ErrorImage, GalleryNetwork, write_gallery_pages
 from pneumobench.leaderboard.lung_attention import outcome_of
 from pneumobench.records.job_record import JobRecord
 from pneumobench.suite.spec import CLASSES
 
-FILM, LUNGS = "mean film", "mean lungs"  # no method can have these names
+RADIOGRAPH, LUNGS = "mean image", "mean lungs"  # no method can have these names
 CLASS_WORDS = {1: "pneumonia", 0: "normal"}
 CLASS_TARGETS = {f" {name}": number for number, name in enumerate(CLASSES, start=1)}  # columns of `class_scores`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeatMaps:
-    """Heat maps of B films by one network.
+    """Heat maps of B images by one network.
 
     Args:
         rows: rows of the index (B,).
-        films: (B, side, side) uint8.
+        radiographs: (B, side, side) uint8.
         heat: maps (B, side, side) by method, and for three classes by method and class; a method that is not available
             for the network is missing.
     """
 
     rows: NDArray[np.int64]
-    films: NDArray[np.uint8]
+    radiographs: NDArray[np.uint8]
     heat: dict[str, NDArray[np.float32]]
 
 
@@ -52,19 +52,19 @@ def heat_maps(
     bench: Bench, architecture: Architecture, methods: Sequence[AttributionMethod], rows: NDArray[np.int64]
 ) -> HeatMaps:
     """Return the maps of rows of the index by each method that is available for the network."""
-    films = np.array(bench.films[rows])
-    return HeatMaps(rows=rows, films=films, heat=maps_of(architecture, methods, films))
+    radiographs = np.array(bench.radiographs[rows])
+    return HeatMaps(rows=rows, radiographs=radiographs, heat=maps_of(architecture, methods, radiographs))
 
 
 def maps_of(
-    architecture: Architecture, methods: Sequence[AttributionMethod], films: NDArray[np.uint8]
+    architecture: Architecture, methods: Sequence[AttributionMethod], radiographs: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return maps of films (B, side, side): of pneumonia by each method, then of each class where there are three."""
+    """Return maps of images (B, side, side): of pneumonia by each method, then of each class where there are three."""
     heat = {}
     for method in methods:
         for words, target in {"": 0, **(CLASS_TARGETS if architecture.outputs > 1 else {})}.items():
             try:
-                maps = method.attribute(architecture, torch.from_numpy(films)[:, None], target)
+                maps = method.attribute(architecture, torch.from_numpy(radiographs)[:, None], target)
             except NotAvailableError:
                 continue
             heat[method.name + words] = maps.cpu().numpy()
@@ -76,7 +76,7 @@ def write_galleries(
 ) -> Path:
     """Draw the pages `gallery/index.html` and `gallery/ARCHITECTURE.html` of a run and return the first.
 
-    Films are on these pages: those of patients stay where the data are.
+    Images are on these pages: those of patients stay where the data are.
 
     Args:
         bench: data and settings of the run.
@@ -87,7 +87,7 @@ def write_galleries(
     Raises:
         RecordError: weights or predictions are missing or changed.
     """
-    errors: dict[str, list[ErrorFilm]] = {}
+    errors: dict[str, list[ErrorImage]] = {}
     means: dict[str, _MeanMaps] = {}
     for job in track(jobs, "drawing", console=console, transient=True, disable=not console.is_terminal):
         architecture, mean = (
@@ -98,15 +98,15 @@ def write_galleries(
         sample = rows_to_explain(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
         for some in _parts(sample):
             mean.add(bench, heat_maps(bench, architecture, methods, some))
-        errors.setdefault(job.architecture, []).extend(_error_films(bench, job, architecture, methods))
+        errors.setdefault(job.architecture, []).extend(_error_images(bench, job, architecture, methods))
     networks = []
-    for name, films in errors.items():
+    for name, radiographs in errors.items():
         picture = None
         if tiles := means[name].tiles():
             picture = f"{name}/mean.jpg"
             write_panel(bench.folder.gallery / picture, tiles)
         folds = tuple(job.fold for job in jobs if job.architecture == name)
-        worst_first = tuple(sorted(films, key=lambda film: -film.error))
+        worst_first = tuple(sorted(radiographs, key=lambda radiograph: -radiograph.error))
         networks.append(GalleryNetwork(architecture=name, folds=folds, errors=worst_first, means=picture))
     return write_gallery_pages(bench.folder, bench.suite.name, networks)
 
@@ -115,10 +115,10 @@ def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.split(rows, range(SCORED_TOGETHER, len(rows), SCORED_TOGETHER)) if len(rows) else []
 
 
-def _error_films(
+def _error_images(
     bench: Bench, job: JobRecord, architecture: Architecture, methods: Sequence[AttributionMethod]
-) -> list[ErrorFilm]:
-    """Draw every test film that the network of a fold calls wrongly."""
+) -> list[ErrorImage]:
+    """Draw every test image that the network of a fold calls wrongly."""
     scored = bench.folder.predictions(job)
     scored = scored[scored["split"] == "test"]
     outcome = outcome_of(scored["probability"], scored["label"])
@@ -127,20 +127,20 @@ def _error_films(
     drawn = []
     for some in _parts(wrong.index.to_numpy(np.int64)):
         maps = heat_maps(bench, architecture, methods, some)
-        for i, (row, film) in enumerate(zip(some, wrong.loc[some].to_dict("records"), strict=True)):
+        for i, (row, radiograph) in enumerate(zip(some, wrong.loc[some].to_dict("records"), strict=True)):
             lungs = bench.masks.of_rows(some[i : i + 1])[0] if bench.masks.has(int(row)) else None
             picture = f"{job.architecture}/{job.fold}-{row:06d}.jpg"
-            tiles = film_tiles(maps.films[i], {name: heat[i] for name, heat in maps.heat.items()}, lungs)
+            tiles = image_tiles(maps.radiographs[i], {name: heat[i] for name, heat in maps.heat.items()}, lungs)
             write_panel(bench.folder.gallery / picture, [tiles])
             drawn.append(
-                ErrorFilm(
+                ErrorImage(
                     picture=picture,
-                    outcome=film["outcome"],
-                    image_id=film["image_id"],
-                    subtype=film["subtype"],
+                    outcome=radiograph["outcome"],
+                    image_id=radiograph["image_id"],
+                    subtype=radiograph["subtype"],
                     fold=job.fold,
-                    probability=film["probability"],
-                    error=abs(film["logit"]),
+                    probability=radiograph["probability"],
+                    error=abs(radiograph["logit"]),
                 )
             )
     return drawn
@@ -160,20 +160,20 @@ def _map_title(name: str, names: Collection[str]) -> str:
     return f"{words} pneumonia" if f"{name} {CLASSES[0]}" in names else words
 
 
-def film_tiles(
-    film: NDArray[np.uint8], heat: dict[str, NDArray[np.float32]], lungs: NDArray[np.bool_] | None
+def image_tiles(
+    radiograph: NDArray[np.uint8], heat: dict[str, NDArray[np.float32]], lungs: NDArray[np.bool_] | None
 ) -> list[Tile]:
-    """Return the film with its lungs outlined, then its map by each method."""
-    tiles = [Tile(title="film", picture=draw_overlay(film, None, lungs))]
+    """Return the image with its lungs outlined, then its map by each method."""
+    tiles = [Tile(title="image", picture=draw_overlay(radiograph, None, lungs))]
     for name, one in heat.items():
         share = lung_share(one, lungs)
         title = _map_title(name, heat) + ("" if share is None else f"  LAR {share:.2f}")
-        tiles.append(Tile(title=title, picture=draw_overlay(film, one, lungs)))
+        tiles.append(Tile(title=title, picture=draw_overlay(radiograph, one, lungs)))
     return tiles
 
 
 class _MeanMaps:
-    """Sums of films, lung masks and maps (each map scaled to sum to one) by class, over the folds of a network."""
+    """Sums of images, lung masks and maps (each map scaled to sum to one) by class, over the folds of a network."""
 
     def __init__(self) -> None:
         self.words = CLASS_WORDS
@@ -187,7 +187,7 @@ class _MeanMaps:
         if classes is not None:
             self.words = dict(enumerate(CLASSES))
         for i, label in enumerate(label_of[maps.rows].tolist()):
-            self._count(label, FILM, maps.films[i])
+            self._count(label, RADIOGRAPH, maps.radiographs[i])
             self._count(label, LUNGS, lungs[i])
             for name, heat in maps.heat.items():
                 positive = np.maximum(heat[i], 0)
@@ -203,15 +203,15 @@ class _MeanMaps:
         return (total / count).astype(np.float32) if count else None
 
     def tiles(self) -> list[list[Tile]]:
-        """Return a row for each class: the mean film, then the mean map by each method over it."""
-        names = [name for name in dict.fromkeys(what for _, what in self.sums) if name not in (FILM, LUNGS)]
+        """Return a row for each class: the mean image, then the mean map by each method over it."""
+        names = [name for name in dict.fromkeys(what for _, what in self.sums) if name not in (RADIOGRAPH, LUNGS)]
         rows = []
         for label, words in self.words.items():
-            film, lungs = self._mean(label, FILM), self._mean(label, LUNGS)
-            if film is None or lungs is None:
+            radiograph, lungs = self._mean(label, RADIOGRAPH), self._mean(label, LUNGS)
+            if radiograph is None or lungs is None:
                 continue
-            gray, outline = film.round().astype(np.uint8), lungs >= 0.5
-            title = f"{words}: mean of {self.sums[label, FILM][0]} films"
+            gray, outline = radiograph.round().astype(np.uint8), lungs >= 0.5
+            title = f"{words}: mean of {self.sums[label, RADIOGRAPH][0]} images"
             row = [Tile(title=title, picture=draw_overlay(gray, None, outline))]
             for name in names:
                 picture = draw_overlay(gray, self._mean(label, name), outline)

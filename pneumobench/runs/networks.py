@@ -66,7 +66,7 @@ def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architec
     architecture = build_network(suite, job.architecture, weights="none")
     load_weights(architecture, path)
     architecture.module.eval().to(device_of(suite.training))
-    # films are normalised as in training; pretrained weights bring statistics of their own
+    # images are normalised as in training; pretrained weights bring statistics of their own
     mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
     return dataclasses.replace(
         architecture,

@@ -1,4 +1,4 @@
-"""Questions to a finished run: explain its networks further, draw its gallery, put other films to them."""
+"""Questions to a finished run: explain its networks further, draw its gallery, put other images to them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pneumobench.runs.context import Bench, open_run, open_suite
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.runs.evaluate import ExternalEvaluation, evaluate_networks
 from pneumobench.runs.explain_job import explain_jobs
-from pneumobench.runs.explain_image import explain_film
+from pneumobench.runs.explain_image import explain_radiograph
 from pneumobench.runs.gallery import write_galleries
-from pneumobench.reporting.image_answers import FilmExplanation
+from pneumobench.reporting.image_answers import ImageExplanation
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.run_state import claim_folder
@@ -53,7 +53,7 @@ def explain(path: Path, asked: Questions, *, images: int | None = None, console:
     Args:
         path: run folder; its weights must be there.
         asked: which networks and methods.
-        images: films of each fold; None = as many as the suite says.
+        images: images of each fold; None = as many as the suite says.
         console: where progress is shown.
 
     Raises:
@@ -68,10 +68,10 @@ def explain(path: Path, asked: Questions, *, images: int | None = None, console:
         return write_leaderboard(path)
 
 
-def explain_image(path: Path, image: Path, asked: Questions, *, console: Console) -> FilmExplanation:
-    """Put one film, of the run's data or new, to the trained networks of a run folder; see `explain_film`."""
+def explain_image(path: Path, image: Path, asked: Questions, *, console: Console) -> ImageExplanation:
+    """Put one image, of the run's data or new, to the trained networks of a run folder; see `explain_radiograph`."""
     bench, jobs, methods = _open_questions(path, asked, console)
-    return explain_film(
+    return explain_radiograph(
         bench, image, _completed_networks(bench.folder, jobs), methods or [attribution_method(MAIN_METHOD)]
     )
 
@@ -87,9 +87,9 @@ def draw_gallery(path: Path, asked: Questions, *, console: Console) -> Path:
 
 
 def evaluate(path: Path, data: Path, asked: Questions, *, name: str, console: Console) -> ExternalEvaluation:
-    """Score the trained networks of a run folder on other films, of a table or a folder; see `evaluate_networks`.
+    """Score the trained networks of a run folder on other images, of a table or a folder; see `evaluate_networks`.
 
-    The run's own films are not needed.
+    The run's own images are not needed.
 
     Raises:
         SettingsError: the folder is not a run, or an architecture or a fold is not known.

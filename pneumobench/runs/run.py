@@ -23,7 +23,7 @@ from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboar
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.records.job_record import JobRecord, read_record
-from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_facts
+from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CONTROL_PREFIX, Suite
 from pneumobench.training.cost import check_device
@@ -83,8 +83,8 @@ def run(
         bench = open_data(suite, folder, cache=output / ".cache", console=console)
         # all that can be wrong with data and settings was found by now
         known = audit(bench.index, source=suite.data.source)
-        facts = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_facts}
-        write_run_facts(folder, suite, bench.index, bench.folds, facts, command)
+        metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
+        write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
         # fold by fold, so that half a run is a fair comparison already
         jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
         todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)

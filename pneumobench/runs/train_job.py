@@ -21,7 +21,7 @@ from pneumobench.lungs.masks import LungMasks
 from pneumobench.runs.networks import build_network
 from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
-from pneumobench.datasets.folds import Part
+from pneumobench.datasets.folds import PART_WORDS, Part
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
 from pneumobench.records.run_folder import write_attention, write_predictions
@@ -114,7 +114,7 @@ def _completed(
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
     for part, part_scored in scored.items():
         if not np.isfinite(part_scored.class_logits).all():
-            raise DivergedError(f"logits of the {part} part are infinite or not numbers at precision {spec.precision}")
+            raise DivergedError(f"logits of the {PART_WORDS[part]} part are infinite or not numbers at precision {spec.precision}")
     outputs = {part: (found.rows, found.class_logits) for part, found in scored.items()}
     predictions = bench.prediction_rows(fold, outputs)
     hashes = {

@@ -1,1 +1,1 @@
-"""Search for settings with Optuna: one architecture, tune parts alone."""
+"""Search for settings with Optuna: one architecture, validation parts alone."""

@@ -105,7 +105,7 @@ def place_of(folder: Path) -> str:
 
 
 def _run_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue a trial again that was broken off, with its values and what it has reported."""
+    """Queue a trial again that was interrupted, with its values and what it has reported."""
     trial.user_attrs.pop(PLACE, None)
     RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES, inherit_intermediate_values=True)(study, trial)
 
@@ -146,7 +146,7 @@ def numbers_in_search(trials: list[FrozenTrial]) -> dict[int, int]:
 
 
 def read_trials(study: optuna.Study, space: Space) -> list[SearchTrial]:
-    """Return the trials of a search by number; of one that was broken off and run again the last run."""
+    """Return the trials of a search by number; of one that was interrupted and run again the last run."""
     trials = study.get_trials(deepcopy=False)
     numbers = numbers_in_search(trials)
     last = {numbers[trial.number]: trial for trial in sorted(trials, key=lambda trial: trial.number)}
@@ -154,10 +154,10 @@ def read_trials(study: optuna.Study, space: Space) -> list[SearchTrial]:
 
 
 def _search_trial(number: int, trial: FrozenTrial, space: Space) -> SearchTrial:
-    facts: dict[str, Any] = trial.user_attrs
-    reason = str(facts.get(REASON, ""))
+    metadata: dict[str, Any] = trial.user_attrs
+    reason = str(metadata.get(REASON, ""))
     if trial.state == TrialState.FAIL:
-        state = facts.get(STATUS, "failed")
+        state = metadata.get(STATUS, "failed")
         starts = len(RetryHeartbeatStaleTrialCallback.retry_history(trial)) + 1
         reason = reason or f"its process ended while it ran, {starts} times"
     else:
@@ -169,8 +169,8 @@ def _search_trial(number: int, trial: FrozenTrial, space: Space) -> SearchTrial:
         state=state,
         values=tried_values(trial.params, space),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
-        epochs=facts.get(EPOCHS),
-        seconds=facts.get(SECONDS),
+        epochs=metadata.get(EPOCHS),
+        seconds=metadata.get(SECONDS),
         reason=reason,
     )
 

@@ -1,4 +1,4 @@
-"""One trial: train an architecture on the chosen folds and judge it by their tune parts; test films stay unseen."""
+"""One trial: train an architecture on the folds asked for and judge it by their validation parts; tests stay unseen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pneumobench.runs.train_job import fold_data
 from pneumobench.suite.spec import Suite
 from pneumobench.training.fit import EpochReport, fit, remove_training_files
 
-HIDDEN = -1  # label of a film that a search may not see
+HIDDEN = -1  # label of an image that a search may not see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Judged:
 
 
 def search_images(bench: Bench, fold: int) -> FoldImages:
-    """Return the train and tune part of a fold; the other films have no label and stand in no part."""
+    """Return the train and validation part of a fold; the other images have no label and stand in no part."""
     images = bench.fold_images(fold)
     seen: tuple[Part, ...] = ("train", "tune")
     positions = {part: images.positions[part] for part in seen}
@@ -73,7 +73,7 @@ def train_trial(
     fold_started: Callable[[int], None] | None = None,
     report: EpochReport | None = None,
 ) -> Judged:
-    """Train the suite's one architecture on each fold of the search, or go on where a trial was broken off.
+    """Train the suite's one architecture on each fold of the search, or go on where a trial was interrupted.
 
     Args:
         bench: data and folds of the search.

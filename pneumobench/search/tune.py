@@ -204,7 +204,7 @@ class _Search:
         return next(iter(best_first(trials, minimise=_minimises(self.suite))), None)
 
     def _one_trial(self, progress: SearchProgress, turn: ExitStack, *, number: int) -> None:
-        """Run the next trial: one that was broken off, or a new one with the next number."""
+        """Run the next trial: one that was interrupted, or a new one with the next number."""
         self.study.sampler = studies.sampler_for(self.suite.search, seed=self.suite.seed, number=number)
         begun: list[optuna.Trial] = []
 
@@ -240,8 +240,8 @@ class _Search:
         """Run one trial to its value; what comes of it otherwise is written beside it."""
         started, folder = time.perf_counter(), self.folder.trial(number)
 
-        def note(**facts: float | str | None) -> None:
-            for key, value in {studies.SECONDS: time.perf_counter() - started, **facts}.items():
+        def note(**metadata: float | str | None) -> None:
+            for key, value in {studies.SECONDS: time.perf_counter() - started, **metadata}.items():
                 trial.set_user_attr(key, value)
 
         try:
@@ -284,7 +284,7 @@ class _Search:
         if best is not None:
             head = (
                 f"# Written by `pneumobench tune`: trial {best.number} of {len(trials)}, "
-                f"{self.suite.training.monitor} {best.value:.4f}. Chosen on tune parts alone.\n"
+                f"{self.suite.training.monitor} {best.value:.4f}. Chosen on validation parts alone.\n"
             )
             write_text(self.folder.best_suite, head + tuned_suite(self.suite, best).to_yaml())
         return SearchOutcome(

@@ -42,7 +42,7 @@ class PhantomSpec:
     Args:
         patients: number of synthetic patients that are split into folds.
         official_test_patients: number of further patients in a separate test set.
-        side_px: side of a film in pixels.
+        side_px: side of an image in pixels.
         seed: seed of anatomy, disease and noise.
     """
 
@@ -58,19 +58,19 @@ class DataSpec:
 
     Args:
         source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/), `rsna` (DICOM
-            films of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM films of VinDr-PCXR) or
+            images of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM images of VinDr-PCXR) or
             `csv` (a table image,label[,patient,subtype,lung_mask,split]); `pneumobench datasets` describes them.
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
-        patient_rule: which films of `source: kermany` count as one child: equal `number` in the file names, whatever
+        patient_rule: which images of `source: kermany` count as one child: equal `number` in the file names, whatever
             folder and subtype (cautious), or equal `folder_subtype_number` (likely; nobody published it).
         lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
         lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
             fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
-        crop: what a network sees of a film: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
+        crop: what a network sees of an image: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
             `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
         image_side_px: side of the square a network sees, in pixels.
-        channels: 1 (gray) or 3 (the gray film three times, for pretrained stems).
+        channels: 1 (gray) or 3 (the gray image three times, for pretrained stems).
         pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean
             0.5 and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
         limit_images: use only about this many training and as many official test images, whole patients,
@@ -97,19 +97,20 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldSpec:
-    """How the films are split. Fractions are rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
+    """How the images are split. Fractions are rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
 
     Args:
         protocol: `patient` = folds by patient, every image is tested in exactly one. `holdout` = one test part, by
-            patient. `official` = train on the official train folder, test on the official test folder; the tune part
-            is taken from the train folder (the official `val` of 16 films is not read). `image_random` = folds by
-            image: films of one patient stand on both sides, which is wrong, and shows how much it flatters.
+            patient. `official` = train on the official train folder, test on the official test folder; the
+            validation part is taken from the train folder (the official `val` of 16 images is not read).
+            `image_random` = folds by image: images of one patient stand on both sides, which is wrong, and
+            shows how much it flatters.
         count: number of folds; 1 for `holdout` and `official`.
         tune_fraction: share of the training part, by patient group, kept for early stopping and thresholds.
         test_fraction: share that is tested (protocol: holdout).
         held_out_fraction: share, by patient, that is put aside before folds are made, as a test set of all folds in
             place of the official one; 0 = none.
-        merge_official_test: treat films of the official test folder as all others.
+        merge_official_test: treat images of the official test folder as all others.
     """
 
     protocol: Literal["patient", "holdout", "official", "image_random"] = "patient"
@@ -143,7 +144,7 @@ class ControlSpec:
     Args:
         names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
             `thumbnail` (12 x 12 px) and `thumbnail_without_lungs`.
-        original_sizes: table image,original_width,original_height, relative to the data root, for films that were
+        original_sizes: table image,original_width,original_height, relative to the data root, for images that were
             resized before; `image_facts` then sees these sizes and no bytes.
     """
 
@@ -157,7 +158,7 @@ class ExplanationSpec:
 
     Args:
         images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
-        overlays_per_fold: heat maps drawn over the film for the gallery, worst errors first.
+        overlays_per_fold: heat maps drawn over the image for the gallery, worst errors first.
         methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
             network uses; `pneumobench explain` adds more to a finished run.
         checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.
@@ -194,7 +195,7 @@ class SearchSpec:
         sampler: `tpe` (tree-structured Parzen estimator, Bergstra et al. 2011; its first ten trials are random) or
             `random`.
         trials: finished trials in all, over all starts and processes; failed and pruned ones count.
-        folds: folds whose tune parts a trial is judged by, with the mean of their best epochs.
+        folds: folds whose validation parts a trial is judged by, with the mean of their best epochs.
         pruner: what ends a hopeless trial early, by its epochs in the first of the folds: `none`, `median` (worse than
             the median of earlier trials at the same epoch, after a quarter of the epochs and five trials) or
             `hyperband` (Li et al. 2018, arXiv:1603.06560).
@@ -218,7 +219,7 @@ class Suite:
         seed: seed of folds, initial weights, order, augmentation and dropout.
         data: the radiographs.
         folds: the split.
-        augmentation: random changes of training films.
+        augmentation: random changes of training images.
         architectures: the networks.
         controls: models that do not read lungs.
         training: the settings of every job.

@@ -10,11 +10,11 @@ Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSpec:
-    """Random changes of a training film. Magnitudes are the largest ones; each is drawn uniformly around none.
+    """Random changes of a training image. Magnitudes are the largest ones; each is drawn uniformly around none.
 
     Args:
         horizontal_flip: probability of a mirror image.
-        geometry_probability: probability that a film is turned, moved, zoomed and sheared at all.
+        geometry_probability: probability that an image is turned, moved, zoomed and sheared at all.
         rotation_deg: rotation in degrees.
         shift: translation as a fraction of the side.
         scale: zoom as a fraction (0.1 = between 0.9 and 1.1).
@@ -28,7 +28,7 @@ class AugmentationSpec:
         gaussian_noise: probability of noise (standard deviation 2 to 10 % of full scale).
         motion_blur: probability of motion blur (3 to 7 px).
         median_blur: probability of a median filter (3 or 5 px).
-        coarse_dropout: probability that up to eight black squares of up to an eighth of the side hide parts of the film
+        coarse_dropout: probability that up to eight black squares of up to an eighth of the side hide parts of it
             (DeVries and Taylor 2017, arXiv:1708.04552).
     """
 
@@ -87,7 +87,7 @@ class TrainingSpec:
         class_weights: `balanced` weighs images by the inverse of their class's share of the training part.
         balanced_sampler: draw training images with replacement, both classes equally often.
         label_smoothing: labels become smoothing / 2 and 1 - smoothing / 2.
-        mixup_alpha: mix pairs of films, with shares from Beta(alpha, alpha); 0 = never (Zhang et al. 2018,
+        mixup_alpha: mix pairs of images, with shares from Beta(alpha, alpha); 0 = never (Zhang et al. 2018,
             arXiv:1710.09412).
         optimizer: update rule; `sgd` has Nesterov momentum 0.9.
         learning_rate: peak learning rate.

@@ -22,7 +22,7 @@ from pneumobench.training.losses import PneumoniaLoss
 
 
 class PneumoniaClassifier(lightning.LightningModule):
-    """Trains an architecture on batches of films (B, 1, H, W) uint8.
+    """Trains an architecture on batches of images (B, 1, H, W) uint8.
 
     Args:
         architecture: the network with its head, and how its input is normalised.
@@ -52,9 +52,9 @@ class PneumoniaClassifier(lightning.LightningModule):
             self.tune_auc = MulticlassAUROC(self.classes)
             self.tune_accuracy = MulticlassAccuracy(self.classes, average="micro")
 
-    def forward(self, films: Tensor) -> Tensor:
-        """Return the outputs (B, 1) or (B, classes) for films (B, 1, H, W) uint8."""
-        return self.architecture.class_logits(films)
+    def forward(self, radiographs: Tensor) -> Tensor:
+        """Return the outputs (B, 1) or (B, classes) for images (B, 1, H, W) uint8."""
+        return self.architecture.class_logits(radiographs)
 
     def on_train_epoch_start(self) -> None:
         """Freeze what is not trained in this epoch."""
@@ -71,44 +71,44 @@ class PneumoniaClassifier(lightning.LightningModule):
         Raises:
             DivergedError: the loss is infinite or not a number.
         """
-        films, target, _ = batch
+        radiographs, target, _ = batch
         shares = functional.one_hot(target, self.classes)
         if self.spec.mixup_alpha > 0:
-            class_logits, shares = self._mixed(films, shares)
+            class_logits, shares = self._mixed(radiographs, shares)
         else:
-            class_logits = self(films)
+            class_logits = self(radiographs)
         loss = self.loss(class_logits, shares)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss became {loss.item()} in step {self.global_step} (batch {batch_idx})")
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(films))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(radiographs))
         return loss
 
-    def _mixed(self, films: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs for films mixed with others of their batch, and the mixed shares of the classes."""
+    def _mixed(self, radiographs: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs for images mixed with others of their batch, and the mixed shares of the classes."""
         alpha = self.spec.mixup_alpha
-        share = torch.distributions.Beta(alpha, alpha).sample((len(films),)).to(films.device)
-        other = torch.randperm(len(films)).to(films.device)
-        normal = self.architecture.normalise(films)
+        share = torch.distributions.Beta(alpha, alpha).sample((len(radiographs),)).to(radiographs.device)
+        other = torch.randperm(len(radiographs)).to(radiographs.device)
+        normal = self.architecture.normalise(radiographs)
         weight = share[:, None, None, None]
         output = self.network(weight * normal + (1 - weight) * normal[other])
         mixed = share[:, None] * shares + (1 - share[:, None]) * shares[other]
-        return output.reshape(len(films), self.architecture.outputs), mixed
+        return output.reshape(len(radiographs), self.architecture.outputs), mixed
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch of the tune part."""
+        """Score a batch of the validation part."""
         del batch_idx
-        films, target, _ = batch
-        class_logits = self(films)
+        radiographs, target, _ = batch
+        class_logits = self(radiographs)
         # float32 probabilities: torchmetrics takes values inside [0, 1] for probabilities already
         single = class_logits.shape[1] == 1
         probability = class_logits.float()[:, 0].sigmoid() if single else class_logits.float().softmax(1)
         self.tune_auc.update(probability, target)
         self.tune_accuracy.update(probability, target)
         loss = self.loss(class_logits, functional.one_hot(target, self.classes))
-        self.log("tune_loss", loss, on_epoch=True, batch_size=len(films), sync_dist=True)
+        self.log("tune_loss", loss, on_epoch=True, batch_size=len(radiographs), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Track AUC and accuracy of the tune part and step a plateau schedule."""
+        """Track AUC and accuracy of the validation part and step a plateau schedule."""
         for name, metric in (("tune_auc", self.tune_auc), ("tune_accuracy", self.tune_accuracy)):
             self.log(name, metric.compute())
             metric.reset()

@@ -28,16 +28,16 @@ PROBABILITY_FLOOR: Final = 1e-6  # keeps logits finite
 
 
 def control_features(
-    name: ControlName, index: Index, films: NDArray[np.uint8], masks: LungMasks, original_sizes: str
+    name: ControlName, index: Index, radiographs: NDArray[np.uint8], masks: LungMasks, original_sizes: str
 ) -> NDArray[np.float64]:
     """Return what a control sees of every image: (N, features), no column for `majority`.
 
     Args:
         name: majority, image_facts, thumbnail or thumbnail_without_lungs.
         index: one row an image.
-        films: all films (N, side, side).
+        radiographs: all images (N, side, side).
         masks: lung masks, with stand-ins for the images that have none.
-        original_sizes: table with the sizes of the films before they were resized, relative to the root; empty: the
+        original_sizes: table with the sizes of the images before they were resized, relative to the root; empty: the
             files are the originals, and their size in bytes is a fact too.
 
     Raises:
@@ -47,16 +47,16 @@ def control_features(
         return np.zeros((len(index.table), 0))
     if name == "image_facts":
         return _original_sizes(index, original_sizes) if original_sizes else _file_facts(index)
-    seen = films
+    seen = radiographs
     if name == "thumbnail_without_lungs":
         seen = np.concatenate(
             [
-                without_lungs(np.array(films[some]), masks.to_blank(some))
-                for some in np.split(np.arange(len(films)), range(512, len(films), 512))
+                without_lungs(np.array(radiographs[some]), masks.to_blank(some))
+                for some in np.split(np.arange(len(radiographs)), range(512, len(radiographs), 512))
             ]
         )
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    small = [cv2.resize(np.asarray(film), size, interpolation=cv2.INTER_AREA).ravel() for film in seen]
+    small = [cv2.resize(np.asarray(radiograph), size, interpolation=cv2.INTER_AREA).ravel() for radiograph in seen]
     return np.stack(small).astype(np.float64)
 
 

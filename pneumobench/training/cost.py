@@ -44,7 +44,7 @@ def check_device(spec: TrainingSpec) -> None:
     """
     if "true" in spec.precision and spec.precision != "32-true":
         raise SettingsError(
-            f"training.precision {spec.precision!r}: films are float32; use 32-true, bf16-mixed or 16-mixed."
+            f"training.precision {spec.precision!r}: images are float32; use 32-true, bf16-mixed or 16-mixed."
         )
     try:
         Fabric(accelerator=spec.accelerator, devices=spec.devices, precision=spec.precision)  # type: ignore[arg-type]

@@ -187,7 +187,7 @@ def fit(
     module.train()  # Lightning keeps the mode it is given, and looking at a network leaves it in eval mode
     folder.mkdir(parents=True, exist_ok=True)
     start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
-    if start is None or not (folder / "weights.safetensors").is_file():  # else only scoring was broken off
+    if start is None or not (folder / "weights.safetensors").is_file():  # else only scoring was interrupted
         _fit_or_stop(trainer, module, data, start)
     # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
     seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]

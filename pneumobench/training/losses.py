@@ -14,7 +14,7 @@ from pneumobench.suite.training import TrainingSpec
 
 @dataclass(frozen=True, kw_only=True)
 class PneumoniaLoss:
-    """Mean loss of a network's outputs against the shares of the classes in each film.
+    """Mean loss of a network's outputs against the shares of the classes in each image.
 
     Args:
         spec: loss, focal gamma and alpha, class weights, label smoothing.
@@ -29,7 +29,7 @@ class PneumoniaLoss:
 
         Args:
             class_logits: outputs (B, 1), the pneumonia logit, or (B, classes), taken to float32.
-            shares: (B, classes), rows sum to 1: one-hot, or between for mixed films. For one output the classes are
+            shares: (B, classes), rows sum to 1: one-hot, or between for mixed images. For one output the classes are
                 normal and pneumonia.
         """
         if class_logits.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""Logits of films from saved weights, at the precision of the training."""
+"""Logits of images from saved weights, at the precision of the training."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ class Scored:
 
 
 def score(architecture: Architecture, batches: DataLoader[Batch], spec: TrainingSpec) -> Scored:
-    """Return the outputs for all films of a loader in eval mode, on one device."""
+    """Return the outputs for all images of a loader in eval mode, on one device."""
     rows: list[NDArray[np.int64]] = []
 
-    def films() -> Iterator[Tensor]:
+    def radiographs() -> Iterator[Tensor]:
         for some, _, row in batches:
             rows.append(row.numpy())
             yield some
 
     started = time.perf_counter()
-    class_logits = score_films(architecture, films(), spec)
+    class_logits = score_images(architecture, radiographs(), spec)
     seconds = time.perf_counter() - started
     found = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
     return Scored(rows=found, class_logits=class_logits, seconds=seconds)
 
 
-def score_films(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
-    """Return the outputs (N, 1) or (N, classes) for batches of films (B, 1, H, W) uint8, in eval mode."""
+def score_images(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
+    """Return the outputs (N, 1) or (N, classes) for batches of images (B, 1, H, W) uint8, in eval mode."""
     fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
     module = architecture.module.eval().to(fabric.device)
     module.to(memory_format=memory_format(spec, fabric.device.type))
     logits: list[NDArray[np.float32]] = []
     with torch.inference_mode(), fabric.autocast():
-        for films in batches:
-            logits.append(architecture.class_logits(films.to(fabric.device)).float().cpu().numpy())
+        for radiographs in batches:
+            logits.append(architecture.class_logits(radiographs.to(fabric.device)).float().cpu().numpy())
     return np.concatenate(logits) if logits else np.empty((0, architecture.outputs), dtype=np.float32)
 
 

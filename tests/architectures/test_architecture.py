@@ -7,27 +7,27 @@ from torch import nn
 from pneumobench.architectures.architecture import Architecture, flops_per_image
 
 
-def test_films_are_normalised_to_zero_mean_and_unit_range() -> None:
+def test_images_are_normalised_to_zero_mean_and_unit_range() -> None:
     architecture = Architecture(module=nn.Identity(), pixel_mean=0.5, pixel_std=0.25)
-    films = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1)
-    assert architecture.normalise(films).flatten().tolist() == [-2.0, 2.0]
+    radiographs = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1)
+    assert architecture.normalise(radiographs).flatten().tolist() == [-2.0, 2.0]
 
 
-def test_three_channels_are_the_gray_film_three_times() -> None:
-    films = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
-    normal = Architecture(module=nn.Identity(), in_channels=3).normalise(films)
+def test_three_channels_are_the_gray_image_three_times() -> None:
+    radiographs = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+    normal = Architecture(module=nn.Identity(), in_channels=3).normalise(radiographs)
     assert normal.shape == (2, 3, 4, 4)
     assert all(torch.equal(normal[:, 0], normal[:, channel]) for channel in (1, 2))
 
 
 @pytest.mark.parametrize("last", [nn.Identity(), nn.Flatten(0)], ids=["(B, 1)", "(B,)"])
-def test_logits_are_one_number_a_film(last: nn.Module) -> None:
+def test_logits_are_one_number_an_image(last: nn.Module) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(16, 1), last)
     assert Architecture(module=module).logits(torch.zeros(3, 1, 4, 4, dtype=torch.uint8)).shape == (3,)
 
 
-def test_two_logits_a_film_are_no_pneumonia_score() -> None:
+def test_two_logits_an_image_are_no_pneumonia_score() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     with pytest.raises(RuntimeError, match="invalid for input of size 6"):
         Architecture(module=module).logits(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))

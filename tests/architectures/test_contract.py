@@ -14,10 +14,10 @@ from pneumobench.architectures.registry import load_plugin_file
 from pneumobench.errors import SettingsError
 from pneumobench.suite.shipped import declared_folder
 
-ONE_LOGIT = "one finite logit a film"
+ONE_LOGIT = "one finite logit an image"
 GRADIENTS = "finite gradients"
 SAME_SEED = "same seed, same output"
-APART = "films of a batch are scored apart in eval mode"
+APART = "images of a batch are scored apart in eval mode"
 ROUND_TRIP = "weights survive a file"
 LAYERS = "heat-map layers exist"
 ALL_RULES = [ONE_LOGIT, GRADIENTS, SAME_SEED, APART, ROUND_TRIP, LAYERS]
@@ -32,8 +32,8 @@ class TinyNet(nn.Module):
         self.head = nn.Linear(4, outputs)
         self.after = after or (lambda logits: logits)
 
-    def forward(self, films: Tensor) -> Tensor:
-        return self.after(self.head(self.norm(self.conv(films)).relu().mean((2, 3))))
+    def forward(self, radiographs: Tensor) -> Tensor:
+        return self.after(self.head(self.norm(self.conv(radiographs)).relu().mean((2, 3))))
 
 
 class Forgetful(TinyNet):
@@ -47,8 +47,8 @@ class Forgetful(TinyNet):
         self.added = 0.0
         return super().load_state_dict(*arguments, **options)
 
-    def forward(self, films: Tensor) -> Tensor:
-        return super().forward(films) + self.added
+    def forward(self, radiographs: Tensor) -> Tensor:
+        return super().forward(radiographs) + self.added
 
 
 class Unused(TinyNet):
@@ -137,10 +137,10 @@ def test_weights_that_do_not_come_from_the_seed_are_found() -> None:
     assert set(broken_rules(build)) == {SAME_SEED}
 
 
-def test_a_film_that_depends_on_its_neighbours_is_found() -> None:
+def test_an_image_that_depends_on_its_neighbours_is_found() -> None:
     broken = broken_rules(lambda: TinyNet(after=lambda logits: logits - logits.mean(0, keepdim=True)))
     assert set(broken) == {APART}
-    assert "a film alone scores 0.0000, with others" in broken[APART]
+    assert "an image alone scores 0.0000, with others" in broken[APART]
 
 
 def test_a_network_that_forgets_is_found() -> None:

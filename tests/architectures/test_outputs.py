@@ -9,7 +9,7 @@ from pneumobench.architectures.architecture import class_scores, pneumonia_logit
 from pneumobench.architectures.head import attach_head, head_names, output_layers, with_outputs
 from pneumobench.errors import NotAvailableError
 
-FILMS = torch.randint(0, 256, (4, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+RADIOGRAPHS = torch.randint(0, 256, (4, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
 def build(name: str, outputs: int) -> Architecture:
@@ -21,11 +21,11 @@ def test_any_network_gets_three_outputs(name: str) -> None:
     three = build(name, 3)
     three.module.eval()
     assert three.outputs == 3
-    assert three.class_logits(FILMS).shape == (4, 3)
-    assert three.logits(FILMS).shape == (4,)
+    assert three.class_logits(RADIOGRAPHS).shape == (4, 3)
+    assert three.logits(RADIOGRAPHS).shape == (4,)
     attach_head(three, ["dropout 0.2", "dense 8", "relu"])
     three.module.eval()
-    assert three.class_logits(FILMS).shape == (4, 3)
+    assert three.class_logits(RADIOGRAPHS).shape == (4, 3)
     assert len(head_names(three)) == 1
     assert with_outputs(three, 3) is three
 
@@ -43,7 +43,7 @@ def test_inner_layers_as_wide_as_the_outputs_are_no_head() -> None:
 def test_a_convolution_as_head_does_for_three_outputs_but_cannot_be_replaced() -> None:
     three = build("resnetv2_18", 3)
     three.module.eval()
-    assert three.class_logits(FILMS).shape == (4, 3)
+    assert three.class_logits(RADIOGRAPHS).shape == (4, 3)
     with pytest.raises(NotAvailableError, match="no linear layer with 3 outputs at its end"):
         attach_head(three, ["dropout 0.2"])
 
@@ -55,15 +55,15 @@ class GatedPooling(nn.Module):
         super().__init__()
         self.cells, self.gate, self.head = nn.Conv2d(1, 6, 8, stride=8), nn.Linear(6, 1), nn.Linear(6, 1)
 
-    def forward(self, films: torch.Tensor) -> torch.Tensor:
-        cells = self.cells(films).flatten(2).transpose(1, 2)
+    def forward(self, radiographs: torch.Tensor) -> torch.Tensor:
+        cells = self.cells(radiographs).flatten(2).transpose(1, 2)
         logits: torch.Tensor = self.head((self.gate(cells).softmax(1) * cells).sum(1))
         return logits
 
 
 def test_of_a_plugin_the_last_linear_layer_alone_is_replaced() -> None:
     three = with_outputs(Architecture(module=GatedPooling()), 3)
-    assert three.class_logits(FILMS).shape == (4, 3)
+    assert three.class_logits(RADIOGRAPHS).shape == (4, 3)
     gate = three.module.get_submodule("gate")
     assert isinstance(gate, nn.Linear)
     assert gate.out_features == 1

@@ -136,7 +136,7 @@ def test_a_classifier_of_any_size_becomes_a_gray_backbone_with_a_new_head(
     assert len(backbone) > 10
     assert all(torch.equal(loaded[key], saved[key]) for key in backbone), "the weights are those of the file"
     assert not all(torch.equal(loaded[key], fresh[key]) for key in backbone), "and not random ones"
-    # a gray film three times through the old stem is the gray film once through the sum of its channels
+    # a gray image three times through the old stem is the gray image once through the sum of its channels
     torch.testing.assert_close(loaded[f"{stem}weight"], saved[f"{stem}weight"].sum(1, keepdim=True))
     assert loaded[f"{head}weight"].shape[0] == 1
     assert (architecture.pixel_mean, architecture.pixel_std) != (0.5, 0.25), "normalised as the weights expect"

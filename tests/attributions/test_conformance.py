@@ -20,7 +20,7 @@ from pneumobench.attributions.conformance import (
     verdict_lines,
 )
 from pneumobench.attributions.methods import attribution_method, method_names
-from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, PATCH_PX, SIDE_PX, learn_patch, planted_films
+from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, PATCH_PX, SIDE_PX, learn_patch, planted_images
 
 RELU_FAMILIES = {"resnet", "densenet", "regnet"}
 CELLS_NORMALISED = {"convnext", "swin"}  # right after the layer that is read
@@ -71,15 +71,15 @@ def test_a_network_that_did_not_learn_fails(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_evidence_is_where_it_is_said_to_be() -> None:
-    planted, again, other = planted_films(40, seed=1), planted_films(40, seed=1), planted_films(40, seed=2)
-    assert torch.equal(planted.films, again.films)
-    assert not torch.equal(planted.films, other.films)
+    planted, again, other = planted_images(40, seed=1), planted_images(40, seed=1), planted_images(40, seed=2)
+    assert torch.equal(planted.radiographs, again.radiographs)
+    assert not torch.equal(planted.radiographs, other.radiographs)
     assert int((planted.strength > 0).sum()) == 20
     assert torch.equal(planted.patch.flatten(1).sum(1), (planted.strength > 0).long() * PATCH_PX**2)
-    gray = planted.films[:, 0].float()
+    gray = planted.radiographs[:, 0].float()
     inside = [float(gray[i][planted.patch[i]].mean() - gray[i][~planted.patch[i]].mean()) for i in range(1, 40, 2)]
     assert min(inside) > 30
-    # the mean of a film tells nothing: the best threshold on it is little better than a guess
+    # the mean of an image tells nothing: the best threshold on it is little better than a guess
     means, order = gray.mean((1, 2)), torch.argsort(gray.mean((1, 2)))
     there = (planted.strength > 0).float()[order]
     best = max(float((there[k:].sum() + (1 - there[:k]).sum()) / 40) for k in range(40))
@@ -89,7 +89,7 @@ def test_the_evidence_is_where_it_is_said_to_be() -> None:
 
 def test_pointing_and_mass_ratio_of_worked_maps() -> None:
     patch = torch.zeros(3, 8, 8, dtype=torch.bool)
-    patch[:, 2:4, 2:4] = True  # a sixteenth of the film
+    patch[:, 2:4, 2:4] = True  # a sixteenth of the image
     maps = torch.zeros(3, 8, 8)
     maps[0, 2, 3] = 1.0  # hits, all heat inside: 16 times chance
     maps[1] = 0.5

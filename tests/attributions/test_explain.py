@@ -14,11 +14,11 @@ from pneumobench.lungs.masks import LungMasks, fixed_lung_box
 
 
 def _images(count: int = 30, side_px: int = 32) -> FoldImages:
-    films = np.random.default_rng(0).integers(0, 256, (count, side_px, side_px), dtype=np.uint8)
+    radiographs = np.random.default_rng(0).integers(0, 256, (count, side_px, side_px), dtype=np.uint8)
     rows = np.arange(count, dtype=np.int64)
     empty = rows[:0]
     positions = {"train": rows[:10], "tune": empty, "test": rows[10:], "official_test": empty}
-    return FoldImages(films=films, label=rows % 2, positions=positions)  # type: ignore[arg-type]
+    return FoldImages(radiographs=radiographs, label=rows % 2, positions=positions)  # type: ignore[arg-type]
 
 
 def _boxes(side_px: int = 32) -> LungMasks:
@@ -26,7 +26,7 @@ def _boxes(side_px: int = 32) -> LungMasks:
     return LungMasks(kind="box", masks=nothing, row_of={}, box=fixed_lung_box(side_px))
 
 
-def test_the_same_test_films_are_drawn_for_every_architecture() -> None:
+def test_the_same_test_images_are_drawn_for_every_architecture() -> None:
     rows = rows_to_explain(_images(), _boxes(), 8, seed=1)
     assert len(rows) == 8
     assert set(rows) <= set(range(10, 30))
@@ -35,7 +35,7 @@ def test_the_same_test_films_are_drawn_for_every_architecture() -> None:
     assert len(rows_to_explain(_images(), _boxes(), None, seed=1)) == 20
 
 
-def test_films_without_a_drawn_mask_are_left_out_where_others_have_one() -> None:
+def test_images_without_a_drawn_mask_are_left_out_where_others_have_one() -> None:
     drawn = np.ones((2, 32, 32), dtype=np.uint8)
     masks = LungMasks(kind="drawn", masks=drawn, row_of={3: 0, 12: 1}, box=fixed_lung_box(32))
     assert masks.tier() == "drawn"
@@ -80,7 +80,7 @@ def test_an_overlay_colours_the_attention_and_leaves_the_rest_gray() -> None:
     assert spread[16, 40] > 60, "the lungs are outlined"
 
 
-def test_a_map_without_attention_is_the_plain_film() -> None:
-    film = np.full((64, 64), 77, dtype=np.uint8)
-    picture = draw_overlay(film, np.full((64, 64), -1, dtype=np.float32), np.zeros((64, 64), dtype=bool))
+def test_a_map_without_attention_is_the_plain_image() -> None:
+    radiograph = np.full((64, 64), 77, dtype=np.uint8)
+    picture = draw_overlay(radiograph, np.full((64, 64), -1, dtype=np.float32), np.zeros((64, 64), dtype=bool))
     assert (picture == 77).all()

@@ -12,15 +12,15 @@ from pneumobench.attributions.randomisation import map_similarity, with_shuffled
 SIDE = 32
 
 
-def _probability(films: Tensor) -> Tensor:
+def _probability(radiographs: Tensor) -> Tensor:
     """A network that looks at one corner only: bright there = pneumonia."""
-    return torch.sigmoid((films[:, 0, :8, :8].float().mean((1, 2)) - 100) / 10)
+    return torch.sigmoid((radiographs[:, 0, :8, :8].float().mean((1, 2)) - 100) / 10)
 
 
-def _films(corner: int) -> Tensor:
-    films = torch.full((2, 1, SIDE, SIDE), 90, dtype=torch.uint8)
-    films[:, :, :8, :8] = corner
-    return films
+def _radiographs(corner: int) -> Tensor:
+    radiographs = torch.full((2, 1, SIDE, SIDE), 90, dtype=torch.uint8)
+    radiographs[:, :, :8, :8] = corner
+    return radiographs
 
 
 def _heat(row: int) -> Tensor:
@@ -30,10 +30,10 @@ def _heat(row: int) -> Tensor:
 
 
 def test_the_map_of_what_is_used_beats_one_of_what_is_not() -> None:
-    films = _films(200)
-    right = faithfulness(_probability, films, _heat(0), signed=True)
-    wrong = faithfulness(_probability, films, _heat(20), signed=True)
-    chance = faithfulness(_probability, films, random_maps(2, SIDE, 0), signed=False)
+    radiographs = _radiographs(200)
+    right = faithfulness(_probability, radiographs, _heat(0), signed=True)
+    wrong = faithfulness(_probability, radiographs, _heat(20), signed=True)
+    chance = faithfulness(_probability, radiographs, random_maps(2, SIDE, 0), signed=False)
     assert (right.deletion < chance.deletion).all()
     assert (right.insertion > chance.insertion).all()
     assert (right.deletion < wrong.deletion).all()
@@ -41,18 +41,18 @@ def test_the_map_of_what_is_used_beats_one_of_what_is_not() -> None:
     assert ((right.deletion >= 0) & (right.insertion <= 1)).all()
 
 
-def test_a_normal_film_is_judged_by_what_speaks_against_pneumonia() -> None:
-    films = torch.full((2, 1, SIDE, SIDE), 160, dtype=torch.uint8)
-    films[:, :, :8, :8] = 0
-    against = faithfulness(_probability, films, -_heat(0), signed=True)
-    for_it = faithfulness(_probability, films, _heat(0), signed=True)
+def test_a_normal_image_is_judged_by_what_speaks_against_pneumonia() -> None:
+    radiographs = torch.full((2, 1, SIDE, SIDE), 160, dtype=torch.uint8)
+    radiographs[:, :, :8, :8] = 0
+    against = faithfulness(_probability, radiographs, -_heat(0), signed=True)
+    for_it = faithfulness(_probability, radiographs, _heat(0), signed=True)
     assert (against.insertion > for_it.insertion).all()
     # a method without signs is taken as it is
-    unsigned = faithfulness(_probability, films, _heat(0), signed=False)
+    unsigned = faithfulness(_probability, radiographs, _heat(0), signed=False)
     np.testing.assert_array_equal(unsigned.insertion, against.insertion)
 
 
-def test_random_maps_repeat_and_differ_between_films() -> None:
+def test_random_maps_repeat_and_differ_between_images() -> None:
     first = random_maps(3, SIDE, 5)
     assert torch.equal(first, random_maps(3, SIDE, 5))
     assert not torch.equal(first[0], first[1])

@@ -11,15 +11,15 @@ from pneumobench.architectures import Architecture, HeatMapLayer, build_architec
 from pneumobench.attributions.grad_cam import choose_layer, grad_cam, hires_cam, positive_heat
 from pneumobench.errors import SettingsError
 
-FILMS = torch.randint(0, 256, (3, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+RADIOGRAPHS = torch.randint(0, 256, (3, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def _by_hand(architecture: Architecture, films: Tensor, layer: HeatMapLayer) -> Tensor:
+def _by_hand(architecture: Architecture, radiographs: Tensor, layer: HeatMapLayer) -> Tensor:
     """Grad-CAM from its paper's equations 1 and 2 without the ReLU, in (B, C, rows, columns)."""
     kept: list[Tensor] = []
     module = architecture.module.eval()
     hook = module.get_submodule(layer.name).register_forward_hook(lambda _m, _i, output: kept.append(output))
-    logit = architecture.logits(films)
+    logit = architecture.logits(radiographs)
     hook.remove()
     (gradient,) = torch.autograd.grad(logit.sum(), kept[0])
     activation = kept[0].detach()
@@ -28,8 +28,8 @@ def _by_hand(architecture: Architecture, films: Tensor, layer: HeatMapLayer) -> 
     if layer.layout == "tokens":
         activation, gradient = activation[:, layer.prefix_tokens :], gradient[:, layer.prefix_tokens :]
         side = math.isqrt(activation.shape[1])
-        activation = activation.transpose(1, 2).reshape(len(films), -1, side, side)
-        gradient = gradient.transpose(1, 2).reshape(len(films), -1, side, side)
+        activation = activation.transpose(1, 2).reshape(len(radiographs), -1, side, side)
+        gradient = gradient.transpose(1, 2).reshape(len(radiographs), -1, side, side)
     return (gradient.mean((2, 3), keepdim=True) * activation).sum(1)
 
 
@@ -48,8 +48,8 @@ def test_maps_equal_the_equations_of_the_paper(name: str, layout: str) -> None:
     architecture = build_architecture(name, in_channels=1, image_side_px=64, seed=1)
     chosen = choose_layer(architecture, 64)
     assert chosen.layer.layout == layout
-    expected = _by_hand(architecture, FILMS, chosen.layer)
-    maps = grad_cam(architecture, FILMS, chosen)
+    expected = _by_hand(architecture, RADIOGRAPHS, chosen.layer)
+    maps = grad_cam(architecture, RADIOGRAPHS, chosen)
     assert maps.shape == (3, *chosen.grid)
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-6)
 
@@ -57,7 +57,7 @@ def test_maps_equal_the_equations_of_the_paper(name: str, layout: str) -> None:
 def test_the_network_is_left_as_it_was() -> None:
     architecture = build_architecture("resnet18", in_channels=1, image_side_px=64)
     names = [name for name, _ in architecture.module.named_modules()]
-    grad_cam(architecture, FILMS, choose_layer(architecture, 64))
+    grad_cam(architecture, RADIOGRAPHS, choose_layer(architecture, 64))
     assert [name for name, _ in architecture.module.named_modules()] == names
     assert all(parameter.requires_grad and parameter.grad is None for parameter in architecture.module.parameters())
 
@@ -77,20 +77,20 @@ def test_a_map_finds_the_patch_that_decides() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.film = nn.Conv2d(1, 1, 1, bias=False)
-            nn.init.ones_(self.film.weight)
+            self.radiograph = nn.Conv2d(1, 1, 1, bias=False)
+            nn.init.ones_(self.radiograph.weight)
 
         def forward(self, x: Tensor) -> Tensor:
-            return functional.avg_pool2d(self.film(x)[:, :, 8:16, 24:32], 8).flatten(1)
+            return functional.avg_pool2d(self.radiograph(x)[:, :, 8:16, 24:32], 8).flatten(1)
 
-    films = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
-    films[:, :, 8:16, 24:32] = 250
-    architecture = Architecture(module=Patch(), heatmap_layers=(HeatMapLayer(name="film"),))
-    heat = positive_heat(grad_cam(architecture, films, choose_layer(architecture, 32)), 32)
+    radiographs = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    radiographs[:, :, 8:16, 24:32] = 250
+    architecture = Architecture(module=Patch(), heatmap_layers=(HeatMapLayer(name="image"),))
+    heat = positive_heat(grad_cam(architecture, radiographs, choose_layer(architecture, 32)), 32)
     assert heat[0, 8:16, 24:32].sum() / heat.sum() == 1
 
 
-def test_positive_heat_has_no_negative_part_and_the_films_grid() -> None:
+def test_positive_heat_has_no_negative_part_and_the_images_grid() -> None:
     heat = positive_heat(torch.tensor([[[-1.0, 0.0], [0.0, 2.0]]]), 8)
     assert heat.shape == (1, 8, 8)
     assert heat.min() == 0
@@ -112,11 +112,11 @@ def test_hirescam_gives_every_cell_its_own_share_of_the_logit() -> None:
     convolution, linear = nn.Conv2d(1, 4, 5, stride=8), nn.Linear(4 * 8 * 8, 1, bias=False)
     module = nn.Sequential(convolution, nn.Flatten(), linear)
     architecture = Architecture(module=module.eval(), heatmap_layers=(HeatMapLayer(name="0"),))
-    maps = hires_cam(architecture, FILMS, choose_layer(architecture, 64))
+    maps = hires_cam(architecture, RADIOGRAPHS, choose_layer(architecture, 64))
     with torch.no_grad():
-        activation = convolution(architecture.normalise(FILMS))
+        activation = convolution(architecture.normalise(RADIOGRAPHS))
         expected = (activation * linear.weight.view(1, 4, 8, 8)).sum(1)
-        logits = architecture.logits(FILMS)
+        logits = architecture.logits(RADIOGRAPHS)
     torch.testing.assert_close(maps, expected)
     torch.testing.assert_close(maps.sum((1, 2)), logits)
-    assert not torch.allclose(grad_cam(architecture, FILMS, choose_layer(architecture, 64)), maps)
+    assert not torch.allclose(grad_cam(architecture, RADIOGRAPHS, choose_layer(architecture, 64)), maps)

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.lime import LimeSettings, explain_film, lime_maps
+from pneumobench.attributions.lime import LimeSettings, explain_radiograph, lime_maps
 from pneumobench.attributions.superpixels import superpixels
 from pneumobench.errors import SettingsError
 
@@ -20,27 +20,27 @@ SETTINGS = LimeSettings(superpixels=20, max_samples=600, batch_size=40)
 FIXED = dataclasses.replace(SETTINGS, settled_at=None)
 
 
-def _film() -> Tensor:
-    """Return a film (1, H, W) whose gray changes everywhere, so that every superpixel differs from its mean."""
+def _radiograph() -> Tensor:
+    """Return an image (1, H, W) whose gray changes everywhere, so that every superpixel differs from its mean."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     gray = 120 + 60 * np.sin(rows / 5) * np.cos(columns / 7) + np.random.default_rng(0).normal(0, 20, (SIDE, SIDE))
     return torch.from_numpy(np.clip(gray, 0, 255).astype(np.uint8))[None]
 
 
-FILM = _film()
-LABELS = superpixels(FILM[0].numpy(), SETTINGS.superpixels)
+RADIOGRAPH = _radiograph()
+LABELS = superpixels(RADIOGRAPH[0].numpy(), SETTINGS.superpixels)
 COUNT = int(LABELS.max()) + 1
 
 
 class _Planted(nn.Module):
-    """A logit that is linear in how much of the film's own grain is left in each superpixel."""
+    """A logit that is linear in how much of the image's own grain is left in each superpixel."""
 
     def __init__(self, strength: NDArray[np.float64], curvature: float = 0.0) -> None:
         super().__init__()
-        film = FILM[0].double().numpy()
+        radiograph = RADIOGRAPH[0].double().numpy()
         area = np.bincount(LABELS.ravel())
-        mean = np.rint(np.bincount(LABELS.ravel(), film.ravel()) / area)[LABELS]
-        grain = film - mean
+        mean = np.rint(np.bincount(LABELS.ravel(), radiograph.ravel()) / area)[LABELS]
+        grain = radiograph - mean
         energy = np.bincount(LABELS.ravel(), (grain**2).ravel())
         assert (energy > 0).all()
         self.reader = nn.Parameter(torch.from_numpy(grain * (strength / energy)[LABELS]))
@@ -49,10 +49,12 @@ class _Planted(nn.Module):
         self.dropout = nn.Dropout()
         self.largest_batch = 0
 
-    def forward(self, films: Tensor) -> Tensor:
-        self.largest_batch = max(self.largest_batch, len(films))
+    def forward(self, radiographs: Tensor) -> Tensor:
+        self.largest_batch = max(self.largest_batch, len(radiographs))
         assert not self.training
-        shown = ((films[:, 0].double() - self.mean) * self.reader).sum((1, 2))  # sum of strengths of what is shown
+        shown = ((radiographs[:, 0].double() - self.mean) * self.reader).sum(
+            (1, 2)
+        )  # sum of strengths of what is shown
         return shown + self.curvature * shown**2
 
 
@@ -67,7 +69,7 @@ def _strength() -> NDArray[np.float64]:
 
 def test_planted_weights_are_recovered_in_order() -> None:
     strength = _strength()
-    explanation = explain_film(_architecture(strength)[0], FILM, seed=0, settings=FIXED)
+    explanation = explain_radiograph(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=FIXED)
     assert spearmanr(explanation.weights, strength).statistic > 0.98
     assert np.argmax(explanation.weights) == np.argmax(strength)
     # a sigmoid changes by at most a quarter of its argument
@@ -78,21 +80,21 @@ def test_planted_weights_are_recovered_in_order() -> None:
 def test_the_one_region_that_matters_gets_the_top_weight() -> None:
     strength = np.zeros(COUNT)
     strength[7] = 2.0
-    explanation = explain_film(_architecture(strength)[0], FILM, seed=0, settings=SETTINGS)
+    explanation = explain_radiograph(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     others = np.delete(explanation.weights, 7)
     assert explanation.weights[7] > 10 * np.abs(others).max()
 
 
 def _by_the_package(module: nn.Module, architecture: Architecture, samples: int) -> NDArray[np.float64]:
     def probability(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        films = torch.from_numpy(np.ascontiguousarray(images[..., 0]))[:, None]  # (n, H, W, 3) -> (n, 1, H, W)
+        radiographs = torch.from_numpy(np.ascontiguousarray(images[..., 0]))[:, None]  # (n, H, W, 3) -> (n, 1, H, W)
         with torch.inference_mode():
-            positive = architecture.logits(films).double().sigmoid().numpy()
+            positive = architecture.logits(radiographs).double().sigmoid().numpy()
         return np.stack([1 - positive, positive], axis=1)
 
     module.eval()
     explained = LimeImageExplainer(random_state=3).explain_instance(
-        FILM[0].numpy(),
+        RADIOGRAPH[0].numpy(),
         probability,
         labels=(1,),
         top_labels=None,
@@ -105,7 +107,7 @@ def _by_the_package(module: nn.Module, architecture: Architecture, samples: int)
 def test_weights_agree_with_the_lime_package() -> None:
     # curved, so that superpixels interact and the surrogate is no exact fit
     architecture, module = _architecture(_strength(), curvature=-0.35)
-    ours = explain_film(architecture, FILM, seed=0, settings=FIXED)
+    ours = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=FIXED)
     theirs = _by_the_package(module, architecture, ours.samples)
     assert ours.samples == FIXED.max_samples
     assert ours.r2 < 0.9
@@ -115,7 +117,9 @@ def test_weights_agree_with_the_lime_package() -> None:
 
 def test_same_arguments_same_bytes_and_another_seed_other_bytes() -> None:
     architecture, _ = _architecture(_strength(), curvature=-0.35)
-    once, again, other = (explain_film(architecture, FILM, seed=seed, settings=SETTINGS) for seed in (0, 0, 1))
+    once, again, other = (
+        explain_radiograph(architecture, RADIOGRAPH, seed=seed, settings=SETTINGS) for seed in (0, 0, 1)
+    )
     assert once.weights.tobytes() == again.weights.tobytes()
     assert once.weights.tobytes() != other.weights.tobytes()
 
@@ -124,23 +128,25 @@ def test_the_network_sees_no_more_than_a_batch_and_keeps_its_mode() -> None:
     architecture, module = _architecture(_strength())
     module.train()
     module.dropout.eval()
-    explanation = explain_film(architecture, FILM, seed=0, settings=FIXED)
+    explanation = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=FIXED)
     assert module.largest_batch == FIXED.batch_size < explanation.samples
     assert module.training
     assert not module.dropout.training
 
 
-def test_a_clear_film_needs_fewer_samples_than_a_tangled_one() -> None:
-    clear = explain_film(_architecture(_strength())[0], FILM, seed=0, settings=SETTINGS)
+def test_a_clear_image_needs_fewer_samples_than_a_tangled_one() -> None:
+    clear = explain_radiograph(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     # equal weights below strong interactions: there is no ranking to find
-    tangled = explain_film(_architecture(np.full(COUNT, 0.3), curvature=-0.3)[0], FILM, seed=0, settings=SETTINGS)
+    tangled = explain_radiograph(
+        _architecture(np.full(COUNT, 0.3), curvature=-0.3)[0], RADIOGRAPH, seed=0, settings=SETTINGS
+    )
     assert SETTINGS.settled_at is not None
     assert clear.half_split_rank_correlation >= SETTINGS.settled_at > tangled.half_split_rank_correlation
     assert clear.samples < SETTINGS.max_samples / 2 < tangled.samples == SETTINGS.max_samples
 
 
 def test_a_probability_that_never_changes_gives_no_ranking() -> None:
-    explanation = explain_film(_architecture(np.zeros(COUNT))[0], FILM, seed=0, settings=SETTINGS)
+    explanation = explain_radiograph(_architecture(np.zeros(COUNT))[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     assert (explanation.weights == 0).all()
     assert np.isnan(explanation.r2)
     assert np.isnan(explanation.half_split_rank_correlation)
@@ -149,24 +155,24 @@ def test_a_probability_that_never_changes_gives_no_ranking() -> None:
 
 def test_maps_add_up_to_the_weights_and_do_not_depend_on_the_batch() -> None:
     architecture, _ = _architecture(_strength())
-    turned = FILM.flip(2)
-    maps = lime_maps(architecture, torch.stack([turned, FILM]))
+    turned = RADIOGRAPH.flip(2)
+    maps = lime_maps(architecture, torch.stack([turned, RADIOGRAPH]))
     assert maps.shape == (2, SIDE, SIDE)
     assert maps.dtype == torch.float32
-    explanation = explain_film(architecture, FILM, seed=0, settings=LimeSettings())
+    explanation = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=LimeSettings())
     for superpixel, weight in enumerate(explanation.weights):
         region = torch.from_numpy(explanation.labels == superpixel)
         assert float(maps[1][region].sum()) == pytest.approx(weight, rel=1e-4, abs=1e-7)
     assert float(maps[1].sum()) == pytest.approx(explanation.weights.sum(), rel=1e-4)
-    assert torch.equal(lime_maps(architecture, FILM[None])[0], maps[1])
+    assert torch.equal(lime_maps(architecture, RADIOGRAPH[None])[0], maps[1])
 
 
 def test_superpixels_are_connected_names_without_gaps() -> None:
     assert len(np.unique(LABELS)) == COUNT
     assert 12 <= COUNT <= 28
-    assert superpixels(FILM[0].numpy().copy(), SETTINGS.superpixels) is LABELS
+    assert superpixels(RADIOGRAPH[0].numpy().copy(), SETTINGS.superpixels) is LABELS
     with pytest.raises(SettingsError, match="1 superpixels: at least 2"):
-        superpixels(FILM[0].numpy(), 1)
+        superpixels(RADIOGRAPH[0].numpy(), 1)
 
 
 def test_wrong_settings_and_targets_are_named() -> None:
@@ -177,4 +183,4 @@ def test_wrong_settings_and_targets_are_named() -> None:
     with pytest.raises(SettingsError, match=r"lime\.settled_at is 1\.5"):
         LimeSettings(settled_at=1.5)
     with pytest.raises(SettingsError, match="target 1 does not exist: the network's outputs are 0 to 0"):
-        explain_film(_architecture(_strength())[0], FILM, seed=0, settings=SETTINGS, target=1)
+        explain_radiograph(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS, target=1)

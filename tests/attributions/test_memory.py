@@ -1,4 +1,4 @@
-"""Film after film: what an explanation used is given back."""
+"""Image after image: what an explanation used is given back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pneumobench.attributions.methods import attribution_method, method_names
 
 MIB = 2**20
 SIDE_PX = 32
-FILMS = torch.randint(0, 256, (8, 1, SIDE_PX, SIDE_PX), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+RADIOGRAPHS = torch.randint(
+    0, 256, (8, 1, SIDE_PX, SIDE_PX), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+)
 
 
 def _tiny() -> Architecture:
@@ -31,14 +33,14 @@ def _resident_mib() -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 @pytest.mark.parametrize("name", method_names())
-def test_film_after_film_does_not_grow_memory(name: str) -> None:
+def test_image_after_image_does_not_grow_memory(name: str) -> None:
     method, architecture = attribution_method(name), _tiny()
-    passes = 3 if name == "lime" else 20  # LIME asks the network a thousand times about each film
+    passes = 3 if name == "lime" else 20  # LIME asks the network a thousand times about each image
     for _ in range(2):  # first uses load libraries and fill caches
-        method.attribute(architecture, FILMS)
+        method.attribute(architecture, RADIOGRAPHS)
     before = _resident_mib()
     for _ in range(passes):
-        method.attribute(architecture, FILMS)
-    assert _resident_mib() - before < 10, f"{passes * len(FILMS)} more films"
+        method.attribute(architecture, RADIOGRAPHS)
+    assert _resident_mib() - before < 10, f"{passes * len(RADIOGRAPHS)} more images"
     hooks = [part._forward_hooks or part._backward_hooks for part in architecture.module.modules()]
     assert not any(hooks), "nothing is left on the network"

@@ -22,7 +22,9 @@ from pneumobench.errors import NotAvailableError, SettingsError
 SIDE_PX = 16
 OWN = ("gradcam", "guided_gradcam", "integrated_gradients", "saliency_smoothgrad", "occlusion", "gradient_shap")
 WITHOUT_LAYER = tuple(name for name in OWN if "gradcam" not in name)
-FILMS = torch.randint(0, 256, (2, 1, SIDE_PX, SIDE_PX), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+RADIOGRAPHS = torch.randint(
+    0, 256, (2, 1, SIDE_PX, SIDE_PX), generator=torch.Generator().manual_seed(3), dtype=torch.uint8
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +59,8 @@ def linear() -> tuple[Architecture, Tensor]:
     return architecture, weight / 255 / architecture.pixel_std
 
 
-def of(name: str, architecture: Architecture, films: Tensor = FILMS, target: int = 0) -> Tensor:
-    return attribution_method(name).attribute(architecture, films, target)
+def of(name: str, architecture: Architecture, radiographs: Tensor = RADIOGRAPHS, target: int = 0) -> Tensor:
+    return attribution_method(name).attribute(architecture, radiographs, target)
 
 
 # worked cases
@@ -66,7 +68,7 @@ def of(name: str, architecture: Architecture, films: Tensor = FILMS, target: int
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_difference() -> None:
     architecture, weight = linear()
-    gray = FILMS.float()
+    gray = RADIOGRAPHS.float()
     expected = (weight * (gray - uniform_baseline(gray)))[:, 0]
     torch.testing.assert_close(of("integrated_gradients", architecture), expected, rtol=1e-4, atol=1e-5)
 
@@ -74,9 +76,11 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_difference() ->
 def test_integrated_gradients_sum_to_the_change_of_the_score() -> None:
     architecture = network(in_channels=3)
     architecture.module.eval()
-    gray = FILMS.float()
+    gray = RADIOGRAPHS.float()
     with torch.no_grad():
-        change = architecture.logits(FILMS) - architecture.module(architecture.normalise(uniform_baseline(gray)))[:, 0]
+        change = (
+            architecture.logits(RADIOGRAPHS) - architecture.module(architecture.normalise(uniform_baseline(gray)))[:, 0]
+        )
     torch.testing.assert_close(of("integrated_gradients", architecture).sum((1, 2)), change, rtol=0.02, atol=1e-3)
 
 
@@ -87,7 +91,7 @@ def test_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
 
 def test_gradient_shap_of_a_linear_model_has_the_sign_of_weight_times_difference() -> None:
     architecture, weight = linear()
-    gray = FILMS.float()
+    gray = RADIOGRAPHS.float()
     levels = gray[0].flatten().quantile(torch.tensor([0.1, 0.9]))
     outside = (gray[0, 0] < levels[0]) | (gray[0, 0] > levels[1])  # of all baselines
     expected = torch.sign(weight * (gray[0, 0] - gray[0].mean()))
@@ -97,7 +101,7 @@ def test_gradient_shap_of_a_linear_model_has_the_sign_of_weight_times_difference
 
 def test_occlusion_of_a_linear_model_is_what_the_windows_take_away() -> None:
     architecture, weight = linear()
-    gray = FILMS.float()
+    gray = RADIOGRAPHS.float()
     change = (weight * (gray - uniform_baseline(gray)))[0, 0]
     # windows of 2 px (a seventh of 16), one pixel apart: the corner pixel lies in one window alone
     torch.testing.assert_close(of("occlusion", architecture)[0, 0, 0], change[:2, :2].sum(), rtol=1e-3, atol=1e-4)
@@ -105,7 +109,7 @@ def test_occlusion_of_a_linear_model_is_what_the_windows_take_away() -> None:
 
 def test_gradcam_is_the_map_of_the_layer_at_full_size() -> None:
     architecture = network()
-    maps = grad_cam(architecture, FILMS, choose_layer(architecture, SIDE_PX))
+    maps = grad_cam(architecture, RADIOGRAPHS, choose_layer(architecture, SIDE_PX))
     full = functional.interpolate(maps[:, None], (SIDE_PX, SIDE_PX), mode="bilinear")[:, 0]
     torch.testing.assert_close(of("gradcam", architecture), full)
     assert full.min() < 0
@@ -118,8 +122,8 @@ def test_guided_backpropagation_lets_no_negative_gradient_through_a_relu() -> No
     for layer, values in ((module[0], [1.0, 1.0]), (module[4], [3.0, -2.0])):
         next(layer.parameters()).data.copy_(torch.tensor(values).reshape(next(layer.parameters()).shape))
     architecture = Architecture(module=module, heatmap_layers=(HeatMapLayer(name="0"),), pixel_mean=0.0)
-    films = torch.full((1, 1, SIDE_PX, SIDE_PX), 100, dtype=torch.uint8)
-    guided = of("guided_gradcam", architecture, films) / of("gradcam", architecture, films)
+    radiographs = torch.full((1, 1, SIDE_PX, SIDE_PX), 100, dtype=torch.uint8)
+    guided = of("guided_gradcam", architecture, radiographs) / of("gradcam", architecture, radiographs)
     # a plain gradient would be 3 - 2 = 1
     torch.testing.assert_close(guided, torch.full_like(guided, 3 / SIDE_PX**2 / 255 / architecture.pixel_std))
 
@@ -128,7 +132,7 @@ def test_guided_backpropagation_lets_no_negative_gradient_through_a_relu() -> No
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_maps_have_the_size_of_the_films_and_do_not_depend_on_the_batch_or_the_call(name: str) -> None:
+def test_maps_have_the_size_of_the_images_and_do_not_depend_on_the_batch_or_the_call(name: str) -> None:
     architecture = network()
     maps = of(name, architecture)
     assert maps.shape == (2, SIDE_PX, SIDE_PX)
@@ -138,8 +142,8 @@ def test_maps_have_the_size_of_the_films_and_do_not_depend_on_the_batch_or_the_c
     np.random.seed(999)
     before = torch.get_rng_state(), str(np.random.get_state())
     again = of(name, architecture)
-    assert torch.equal(again, maps), "same films, same bytes"
-    torch.testing.assert_close(of(name, architecture, FILMS[1:]), maps[1:], rtol=1e-4, atol=1e-7)
+    assert torch.equal(again, maps), "same images, same bytes"
+    torch.testing.assert_close(of(name, architecture, RADIOGRAPHS[1:]), maps[1:], rtol=1e-4, atol=1e-7)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert str(np.random.get_state()) == before[1]
     assert (maps.min() < 0) == attribution_method(name).signed
@@ -234,35 +238,39 @@ def test_guided_gradcam_refuses_what_it_cannot_guide() -> None:
         of("guided_gradcam", vit, torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
 
 
-def test_unknown_names_and_wrong_films_are_told() -> None:
+def test_unknown_names_and_wrong_images_are_told() -> None:
     with pytest.raises(SettingsError, match=r"unknown attribution method 'grad_cam'; did you mean gradcam"):
         attribution_method("grad_cam")
-    with pytest.raises(SettingsError, match=r"occlusion: films \(2, 16, 16\) torch.uint8; expected \(B, 1, H, W\)"):
-        of("occlusion", network(), FILMS[:, 0])
+    with pytest.raises(SettingsError, match=r"occlusion: images \(2, 16, 16\) torch.uint8; expected \(B, 1, H, W\)"):
+        of("occlusion", network(), RADIOGRAPHS[:, 0])
 
 
 def test_tokens_that_make_no_square_and_a_wrong_layout_are_told() -> None:
     vit = build_architecture("test_vit", in_channels=1, image_side_px=64)
     wrong = dataclasses.replace(vit, heatmap_layers=(HeatMapLayer(name="blocks.5.norm1", layout="tokens"),))
-    films = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
+    radiographs = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
     with pytest.raises(SettingsError, match="17 tokens without 0 prefix tokens make no square grid"):
-        of("gradcam", wrong, films)
+        of("gradcam", wrong, radiographs)
     cnn = dataclasses.replace(network(), heatmap_layers=(HeatMapLayer(name="0", layout="NHWC"),))
-    with pytest.raises(SettingsError, match="gives 6 x 16 cells of square films; check its layout"):
+    with pytest.raises(SettingsError, match="gives 6 x 16 cells of square images; check its layout"):
         of("gradcam", cnn)
 
 
 def test_a_plugin_registers_a_method_of_its_own() -> None:
     @register_method("by_brightness", source="a test", needs_layer=False, signed=False)
-    def by_brightness(architecture: Architecture, films: Tensor, target: int = 0) -> Tensor:
-        return films[:, 0].float()
+    def by_brightness(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+        return radiographs[:, 0].float()
 
     found = attribution_method("by_brightness")
     assert isinstance(found, AttributionMethod)
     assert "by_brightness" in method_names()
-    assert torch.equal(found.attribute(network(), FILMS), FILMS[:, 0].float())
+    assert torch.equal(found.attribute(network(), RADIOGRAPHS), RADIOGRAPHS[:, 0].float())
     with pytest.raises(SettingsError, match="'gradcam' is registered twice"):
-        register_method("gradcam", source="x", needs_layer=False)(lambda architecture, films, target=0: films)
-    register_method("wrong_size", source="a test", needs_layer=False)(lambda architecture, films, target=0: films)
+        register_method("gradcam", source="x", needs_layer=False)(
+            lambda architecture, radiographs, target=0: radiographs
+        )
+    register_method("wrong_size", source="a test", needs_layer=False)(
+        lambda architecture, radiographs, target=0: radiographs
+    )
     with pytest.raises(SettingsError, match=r"wrong_size returned maps \(2, 1, 16, 16\); expected \(B, H, W\)"):
         of("wrong_size", network())

@@ -121,7 +121,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
         ([(f"{number}.png", b"1") for number in range(7)], False, "7 members, at most 6 are unpacked"),
         ([("large.png", b"1" * 3001)], False, "has 3,001 bytes unpacked, at most 3,000"),
         ([("a.png", b"1" * 2900), ("b.png", b"1" * 2900)], False, "more than .* GiB unpacked"),
-        ([("bomb.png", b"0" * 2900)], True, "shrank more than 10 times, as no film does"),
+        ([("bomb.png", b"0" * 2900)], True, "shrank more than 10 times, as no image does"),
         ([("a.png", b"1"), ("A.PNG", b"2")], False, r"'A\.PNG' is named twice"),
         ([("a", b"1"), ("a/b.png", b"2")], False, r"'a/b\.png' lies below a file"),
     ],

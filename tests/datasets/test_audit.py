@@ -12,7 +12,7 @@ from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError
 from pneumobench.files import canonical_json
 from pneumobench.suite.spec import DATA_VARIABLE, DataSpec, PhantomSpec, Suite
-from tests.datasets.tiny_sets import index_of, write_film, write_kermany
+from tests.datasets.tiny_sets import index_of, write_image, write_kermany
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def kermany(tmp_path: Path) -> Path:
     root = write_kermany(tmp_path / "kermany")
     shutil.copy(root / "train/NORMAL/IM-0001-0001.jpeg", root / "train/NORMAL/IM-0005-0001.jpeg")
     shutil.copy(root / "train/PNEUMONIA/person1_virus_6.jpeg", root / "test/NORMAL/IM-0100-0001.jpeg")
-    write_film(root / "test/PNEUMONIA/person1_bacteria_3.jpeg", seed=70)
-    write_film(root / "lung_masks/train/NORMAL/IM-0001-0002.png")
+    write_image(root / "test/PNEUMONIA/person1_bacteria_3.jpeg", seed=70)
+    write_image(root / "lung_masks/train/NORMAL/IM-0001-0002.png")
     return root
 
 
@@ -31,33 +31,33 @@ def kermany_suite(root: Path, **data: object) -> Suite:
 
 def test_the_facts_of_a_set(kermany: Path) -> None:
     index, problems = read_radiographs(kermany_suite(kermany, lung_masks="lung_masks"), Path())
-    facts = audit(index, problems)
-    assert (facts["images"], facts["patients"]) == (13, 8)
-    train, test = facts["splits"]["train"], facts["splits"]["test"]
+    metadata = audit(index, problems)
+    assert (metadata["images"], metadata["patients"]) == (13, 8)
+    train, test = metadata["splits"]["train"], metadata["splits"]["test"]
     assert (train["images"], train["normal"], train["pneumonia"]) == (9, 5, 4)
     assert (test["images"], test["normal"], test["pneumonia"]) == (4, 2, 2)
     assert train["subtypes"] == {"bacteria": 1, "normal": 5, "virus": 3}
     assert (train["patients_normal"], train["patients_pneumonia"]) == (3, 2)
     assert (train["with_drawn_lung_mask"], test["with_drawn_lung_mask"]) == (1, 0)
-    assert facts["most_films_of_a_patient"] == 3
-    assert facts["identical_image_groups"] == [
+    assert metadata["most_films_of_a_patient"] == 3
+    assert metadata["identical_image_groups"] == [
         ["test/NORMAL/IM-0100-0001.jpeg", "train/PNEUMONIA/person1_virus_6.jpeg"],
         ["train/NORMAL/IM-0001-0001.jpeg", "train/NORMAL/IM-0005-0001.jpeg"],
-    ] or facts["identical_image_groups"] == [
+    ] or metadata["identical_image_groups"] == [
         ["train/NORMAL/IM-0001-0001.jpeg", "train/NORMAL/IM-0005-0001.jpeg"],
         ["test/NORMAL/IM-0100-0001.jpeg", "train/PNEUMONIA/person1_virus_6.jpeg"],
     ]
-    assert sorted(facts["identical_across_patients"]) == [["IM-0001", "IM-0005"], ["IM-0100", "person1"]]
-    assert facts["identical_with_two_labels"] == [
+    assert sorted(metadata["identical_across_patients"]) == [["IM-0001", "IM-0005"], ["IM-0100", "person1"]]
+    assert metadata["identical_with_two_labels"] == [
         ["test/NORMAL/IM-0100-0001.jpeg", "train/PNEUMONIA/person1_virus_6.jpeg"]
     ]
-    assert facts["identical_in_train_and_test"] == 1
-    assert facts["patients_in_train_and_test"] == ["person1"]
+    assert metadata["identical_in_train_and_test"] == 1
+    assert metadata["patients_in_train_and_test"] == ["person1"]
     # person1, IM-0100 are one group by content; IM-0001, IM-0005 another
-    assert facts["groups"] == 6
-    assert facts["width_px"] == {"smallest": 16, "median": 16, "largest": 16}
-    assert facts["problems"] == []
-    assert json.loads(canonical_json(facts)) == facts
+    assert metadata["groups"] == 6
+    assert metadata["width_px"] == {"smallest": 16, "median": 16, "largest": 16}
+    assert metadata["problems"] == []
+    assert json.loads(canonical_json(metadata)) == metadata
 
 
 def test_the_text_says_what_to_be_careful_about(kermany: Path) -> None:
@@ -78,19 +78,19 @@ def test_both_patient_rules_are_counted_and_one_is_used(kermany: Path) -> None:
     }
     for rule in ("number", "folder_subtype_number"):
         index, _ = read_radiographs(kermany_suite(kermany, patient_rule=rule), Path())
-        facts = audit(index, source="kermany")
-        assert facts["patient_rules"] == counts, "whichever rule is used"
-        assert {"patients": facts["patients"], "groups": facts["groups"]} == counts[rule]
-        assert facts["patients_in_train_and_test"] == (["person1"] if rule == "number" else [])
-        assert "under patient rule folder_subtype_number: 10 patients, 8 groups" in audit_text(facts)
+        metadata = audit(index, source="kermany")
+        assert metadata["patient_rules"] == counts, "whichever rule is used"
+        assert {"patients": metadata["patients"], "groups": metadata["groups"]} == counts[rule]
+        assert metadata["patients_in_train_and_test"] == (["person1"] if rule == "number" else [])
+        assert "under patient rule folder_subtype_number: 10 patients, 8 groups" in audit_text(metadata)
     assert "patient_rules" not in audit(index)
 
 
 def test_a_clean_set_has_no_warnings() -> None:
-    facts = audit(index_of([("a", "1", 0), ("b", "2", 1)]))
-    assert facts["identical_image_groups"] == []
-    assert "with care" not in audit_text(facts)
-    assert "files that cannot be used: 0" in audit_text(facts)
+    metadata = audit(index_of([("a", "1", 0), ("b", "2", 1)]))
+    assert metadata["identical_image_groups"] == []
+    assert "with care" not in audit_text(metadata)
+    assert "files that cannot be used: 0" in audit_text(metadata)
 
 
 def test_unreadable_files_are_problems_and_the_rest_is_read(kermany: Path) -> None:

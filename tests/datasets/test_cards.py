@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli.main import main
-from pneumobench.datasets.cards import FilmCounts, card_names, card_path, count_differences, read_card
+from pneumobench.datasets.cards import ImageCounts, card_names, card_path, count_differences, read_card
 from pneumobench.datasets.sources import TREES
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.suite.spec import DataSource
@@ -39,7 +39,7 @@ def test_every_layout_has_a_card() -> None:
 def test_the_counts_of_kermany_are_those_of_the_publication() -> None:
     counts = read_card(card_path("kermany")).counts
     assert sum(part.images for part in counts.values()) == 5856
-    assert counts["train"] == FilmCounts(images=5216, normal=1341, pneumonia=3875)
+    assert counts["train"] == ImageCounts(images=5216, normal=1341, pneumonia=3875)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_the_counts_of_kermany_are_those_of_the_publication() -> None:
         ("population:", "populaton:", "unknown key 'populaton'; did you mean population?"),
         ("modality: frontal chest X-ray, JPEG\n", "", "key 'modality' is missing"),
         ("source: kermany", "source: dicom", "source is 'dicom'; expected one of phantoms, kermany"),
-        ("images: 5216", "images: many", "counts.train: images is 'many'; expected a number of films."),
-        ("normal: 1341", "normal: -1", "normal is -1; expected a number of films, or null"),
+        ("images: 5216", "images: many", "counts.train: images is 'many'; expected a number of images."),
+        ("normal: 1341", "normal: -1", "normal is -1; expected a number of images, or null"),
         ("normal: 1341", "healthy: 1341", "counts.train: unknown key 'healthy'"),
         ("images: 5216, ", "", "counts.train: key 'images' is missing"),
         ("name: kermany", "name: kerman", "name is 'kerman'; expected the name of the file, 'kermany'"),
@@ -71,18 +71,18 @@ def test_a_card_is_read_strictly(old: str, new: str, words: str, tmp_path: Path)
 
 def test_differences_are_told_line_by_line() -> None:
     counts = {
-        "train": FilmCounts(images=12, normal=5, pneumonia=7),
-        "val": FilmCounts(images=2, normal=1, pneumonia=1),
-        "test": FilmCounts(images=9, normal=4, pneumonia=None),
+        "train": ImageCounts(images=12, normal=5, pneumonia=7),
+        "val": ImageCounts(images=2, normal=1, pneumonia=1),
+        "test": ImageCounts(images=9, normal=4, pneumonia=None),
     }
     same = {"train": {"normal": 5, "pneumonia": 7}, "val": {"normal": 1, "pneumonia": 1}, "test": {"normal": 4}}
     assert count_differences(counts, same) == []
     other = {"train": {"normal": 6, "pneumonia": 7}, "test": {"normal": 4, "pneumonia": 9}, "extra": {"normal": 3}}
     assert count_differences(counts, other) == [
-        "train normal: 6 films, 5 are published",
-        "val normal: 0 films, 1 are published",
-        "val pneumonia: 0 films, 1 are published",
-        "extra: 3 films, none are published",
+        "train normal: 6 images, 5 are published",
+        "val normal: 0 images, 1 are published",
+        "val pneumonia: 0 images, 1 are published",
+        "extra: 3 images, none are published",
     ]
 
 

@@ -19,18 +19,18 @@ def table(*rows: tuple[int, str]) -> pd.DataFrame:
 
 
 def test_subtypes_become_class_numbers() -> None:
-    films = table((0, "normal"), (1, "bacteria"), (1, "Virus"), (0, ""), (1, "viral"), (1, "bacterial"))
-    assert three_classes(films).tolist() == [0, 1, 2, 0, 2, 1]
+    radiographs = table((0, "normal"), (1, "bacteria"), (1, "Virus"), (0, ""), (1, "viral"), (1, "bacterial"))
+    assert three_classes(radiographs).tolist() == [0, 1, 2, 0, 2, 1]
 
 
 def test_a_pneumonia_without_its_kind_is_refused_by_name() -> None:
-    films = table((0, "normal"), (1, "bacteria"), (1, "virus"), (1, "fungus"), (1, "normal"))
-    with pytest.raises(DataError, match=r"2 pneumonia films are neither .* 3\.png \('fungus'\), 4\.png \('normal'\)"):
-        three_classes(films)
+    radiographs = table((0, "normal"), (1, "bacteria"), (1, "virus"), (1, "fungus"), (1, "normal"))
+    with pytest.raises(DataError, match=r"2 pneumonia images are neither .* 3\.png \('fungus'\), 4\.png \('normal'\)"):
+        three_classes(radiographs)
 
 
 def test_an_empty_class_is_refused() -> None:
-    with pytest.raises(DataError, match="no film is viral"):
+    with pytest.raises(DataError, match="no image is viral"):
         three_classes(table((0, "normal"), (1, "bacteria")))
 
 
@@ -39,19 +39,19 @@ def test_every_fold_needs_all_three_classes_to_learn_and_to_tune(tmp_path: Path)
     rows = [
         {"image_id": f"{i:02d}.png", "label": int(kind != "normal"), "subtype": kind} for i, kind in enumerate(subtype)
     ]
-    films = pd.DataFrame(rows)
-    films = films.assign(
+    radiographs = pd.DataFrame(rows)
+    radiographs = radiographs.assign(
         split="train",
-        patient=films["image_id"],
-        group=range(len(films)),
-        sha256=films["image_id"],
+        patient=radiographs["image_id"],
+        group=range(len(radiographs)),
+        sha256=radiographs["image_id"],
         width=9,
         height=9,
         lung_mask="",
     )
-    index = Index(root=tmp_path, table=films[INDEX_COLUMNS])
-    with pytest.raises(DataError, match=r"fold \d: the (train|tune) part has no viral film"):
+    index = Index(root=tmp_path, table=radiographs[INDEX_COLUMNS])
+    with pytest.raises(DataError, match=r"fold \d: the (training|validation) part has no viral image"):
         check_class_folds(index, make_folds(index, FoldSpec(count=2, tune_fraction=0.25), seed=0))
-    films.loc[films.index[:12], "subtype"] = ["virus" if i % 2 else "normal" for i in range(12)]
-    index = Index(root=tmp_path, table=films[INDEX_COLUMNS])
+    radiographs.loc[radiographs.index[:12], "subtype"] = ["virus" if i % 2 else "normal" for i in range(12)]
+    index = Index(root=tmp_path, table=radiographs[INDEX_COLUMNS])
     check_class_folds(index, make_folds(index, FoldSpec(count=2, tune_fraction=0.4), seed=0))

@@ -14,10 +14,10 @@ from pneumobench.suite.training import AugmentationSpec
 
 
 def fold_images(count: int = 30) -> FoldImages:
-    """Return noise films: rows 0, 5, 10 ... are tuned on, 1, 6, 11 ... tested, the rest trained on."""
+    """Return noise images: rows 0, 5, 10 ... are tuned on, 1, 6, 11 ... tested, the rest trained on."""
     rows = np.arange(count, dtype=np.int64)
     return FoldImages(
-        films=np.random.default_rng(0).integers(0, 256, (count, 12, 12), dtype=np.uint8),
+        radiographs=np.random.default_rng(0).integers(0, 256, (count, 12, 12), dtype=np.uint8),
         label=(rows % 3 > 0).astype(np.int64),
         positions={
             "train": rows[rows % 5 > 1],
@@ -48,10 +48,10 @@ def order(data: FoldDataModule, epoch: int) -> list[int]:
     return [int(row) for _, _, rows in batches(data, epoch) for row in rows]
 
 
-def test_a_batch_is_films_labels_and_rows() -> None:
+def test_a_batch_is_images_labels_and_rows() -> None:
     images = fold_images()
-    films, label, rows = batches(data_module(images), 0)[0]
-    assert (films.shape, films.dtype) == ((4, 1, 12, 12), torch.uint8)
+    radiographs, label, rows = batches(data_module(images), 0)[0]
+    assert (radiographs.shape, radiographs.dtype) == ((4, 1, 12, 12), torch.uint8)
     assert rows.dtype == torch.int64
     assert label.tolist() == images.label[rows.numpy()].tolist()
 
@@ -86,19 +86,19 @@ def test_two_architectures_see_the_same_images_in_the_same_order_with_the_same_c
     assert not equal(seen[0], seen[1])
 
 
-def test_training_films_are_changed_and_change_with_the_epoch() -> None:
+def test_training_images_are_changed_and_change_with_the_epoch() -> None:
     images = fold_images()
     data = data_module(images)
     by_row: list[dict[int, NDArray[np.uint8]]] = []
     for epoch in range(2):
         got = {
-            int(r): film[0].numpy()
-            for films, _, rows in batches(data, epoch)
-            for film, r in zip(films, rows, strict=True)
+            int(r): radiograph[0].numpy()
+            for radiographs, _, rows in batches(data, epoch)
+            for radiograph, r in zip(radiographs, rows, strict=True)
         }
         by_row.append(got)
-    assert sum(np.array_equal(film, images.films[row]) for row, film in by_row[0].items()) == 0
-    assert sum(np.array_equal(film, by_row[1][row]) for row, film in by_row[0].items()) == 0
+    assert sum(np.array_equal(radiograph, images.radiographs[row]) for row, radiograph in by_row[0].items()) == 0
+    assert sum(np.array_equal(radiograph, by_row[1][row]) for row, radiograph in by_row[0].items()) == 0
 
 
 def test_worker_processes_give_the_same_batches() -> None:
@@ -135,10 +135,10 @@ def test_scoring_goes_through_a_part_in_index_order_unchanged(workers: int) -> N
     for part in ("tune", "test", "train"):
         loaded = list(data.scoring_dataloader(part))
         rows = torch.cat([batch[2] for batch in loaded]).numpy()
-        films = torch.cat([batch[0] for batch in loaded]).numpy()
+        radiographs = torch.cat([batch[0] for batch in loaded]).numpy()
         expected = images.positions[part]
         assert rows.tolist() == expected.tolist()
-        assert np.array_equal(films[:, 0], images.films[expected])
+        assert np.array_equal(radiographs[:, 0], images.radiographs[expected])
     assert list(data.scoring_dataloader("official_test")) == []
 
 
@@ -148,13 +148,13 @@ def test_validation_is_the_tune_part() -> None:
     assert rows == images.positions["tune"].tolist()
 
 
-def test_read_only_films_are_not_written_to() -> None:
+def test_read_only_images_are_not_written_to() -> None:
     images = fold_images()
-    images.films.setflags(write=False)
+    images.radiographs.setflags(write=False)
     data = data_module(images)
     batches(data, 0)
-    (film, *_), *_ = data.scoring_dataloader("test")
-    film.zero_()  # a batch is a copy
+    (radiograph, *_), *_ = data.scoring_dataloader("test")
+    radiograph.zero_()  # a batch is a copy
 
 
 def test_class_weights_balance_both_classes_of_the_training_part() -> None:

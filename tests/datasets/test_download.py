@@ -21,10 +21,10 @@ from kagglesdk import kaggle_env
 
 from pneumobench.cli.main import main
 from pneumobench.datasets import download as downloading
-from pneumobench.datasets.cards import DatasetCard, FilmCounts, card_path, read_card
+from pneumobench.datasets.cards import DatasetCard, ImageCounts, card_path, read_card
 from pneumobench.errors import DataError, SettingsError
 
-PARTS = {"train": (5, 7), "val": (1, 1), "test": (2, 3)}  # films of NORMAL and PNEUMONIA
+PARTS = {"train": (5, 7), "val": (1, 1), "test": (2, 3)}  # images of NORMAL and PNEUMONIA
 
 
 def archive_content(*, drop: str = "", more: tuple[tuple[str, bytes], ...] = ()) -> bytes:
@@ -95,7 +95,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
 
 
 def small_card() -> DatasetCard:
-    counts = {part: FilmCounts(images=sum(both), normal=both[0], pneumonia=both[1]) for part, both in PARTS.items()}
+    counts = {part: ImageCounts(images=sum(both), normal=both[0], pneumonia=both[1]) for part, both in PARTS.items()}
     card = read_card(card_path("kermany"))
     return DatasetCard(**{**card.__dict__, "counts": counts})
 
@@ -117,10 +117,10 @@ def test_a_download_becomes_a_folder_as_published(kaggle: Kaggle, tmp_path: Path
     }  # fmt: skip
 
 
-def test_a_film_that_is_missing_is_told(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_an_image_that_is_missing_is_told(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.content = archive_content(drop="chest_xray/train/NORMAL/film-3.jpeg")
     done = downloading.download(small_card(), tmp_path / "kermany")
-    assert done.differences == ("train normal: 4 films, 5 are published",)
+    assert done.differences == ("train normal: 4 images, 5 are published",)
     assert (tmp_path / "kermany").is_dir(), "what is there is kept, for the user to judge"
 
 
@@ -132,8 +132,8 @@ def test_the_command_compares_with_the_card_and_fails(
     shown = capsys.readouterr().out
     assert "19 files, 0 MiB in data/kermany" in shown
     assert "left out: 2 files of an operating system, 19 second copies" in shown
-    assert "not as published: train normal: 5 films, 1341 are published" in shown
-    assert "not as published: test pneumonia: 3 films, 390 are published" in shown
+    assert "not as published: train normal: 5 images, 1341 are published" in shown
+    assert "not as published: test pneumonia: 3 images, 390 are published" in shown
     assert main(["download", "kermany"]) == 2
     assert "data/kermany: is there already and is not overwritten" in capsys.readouterr().err
 
@@ -144,7 +144,7 @@ def test_the_command_says_so_where_all_is_as_published(
     monkeypatch.setattr("pneumobench.datasets.cards.read_card", lambda path: small_card())
     assert main(["download", "kermany", "--to", str(tmp_path / "set")]) == 0
     shown = capsys.readouterr().out
-    assert "films by part and class: as published" in shown
+    assert "images by part and class: as published" in shown
     assert f"next: pneumobench audit {tmp_path / 'set'}" in shown
 
 

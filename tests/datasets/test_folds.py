@@ -46,7 +46,7 @@ def test_the_parts_of_a_fold_are_disjoint_and_cover_all(index: Index, folds: Fol
 
 
 def test_no_patient_and_no_content_is_on_two_sides(index: Index, folds: Folds) -> None:
-    assert index.table["sha256"].duplicated().any(), "the set has identical films of two patients"
+    assert index.table["sha256"].duplicated().any(), "the set has identical images of two patients"
     for fold in range(5):
         parts = folds.positions(index, fold)
         for column in ("patient", "sha256", "group"):
@@ -131,7 +131,7 @@ def test_the_guard_finds_a_patient_on_two_sides(index: Index, folds: Folds) -> N
     assert "delete folds.json" in str(caught.value)
 
 
-def test_the_guard_finds_identical_films_of_two_patients() -> None:
+def test_the_guard_finds_identical_images_of_two_patients() -> None:
     index = index_of([(f"p{n}", f"c{n}", n % 2) for n in range(60)])
     folds = make_folds(index, FoldSpec(count=3, tune_fraction=0.2), seed=0)
     one = next(image for image, fold in folds.test_fold.items() if fold == 0)
@@ -187,7 +187,7 @@ def test_a_part_of_one_class_is_refused() -> None:
     folds = make_folds(index, FoldSpec(count=3, tune_fraction=0.2), seed=0)
     label = index.table.set_index("image_id")["label"]
     tune = (folds.tune[0], tuple(image for image in folds.tune[1] if label[image]), folds.tune[2])
-    with pytest.raises(DataError, match=r"fold 1: the tune part has \d+ images of one class only"):
+    with pytest.raises(DataError, match=r"fold 1: the validation part has \d+ images of one class only"):
         check_folds(index, dataclasses.replace(folds, tune=tune))
 
 
@@ -202,7 +202,7 @@ def test_one_class_only_is_refused(label: int, missing: str) -> None:
 
 
 def test_fewer_groups_than_folds_are_refused() -> None:
-    few = [(f"n{n % 4}", f"a{n}", 0) for n in range(40)]  # forty films, but of four patients
+    few = [(f"n{n % 4}", f"a{n}", 0) for n in range(40)]  # forty images, but of four patients
     index = index_of(few + [(f"p{n}", f"c{n}", 1) for n in range(40)])
     with pytest.raises(DataError, match=r"4 patient groups have NORMAL images, too few for 5 folds.* at least 6"):
         make_folds(index, SPEC, seed=0)
@@ -212,7 +212,7 @@ def test_images_of_the_official_test_set_do_not_count_as_training_images() -> No
     both = index_of([(f"p{n}", f"c{n}", n % 2) for n in range(40)]).table
     both.loc[both["label"] == 0, "split"] = "test"
     with pytest.raises(DataError, match="no training image is labelled NORMAL"):
-        make_folds(Index(root=Path("films"), table=both), SPEC, seed=0)
+        make_folds(Index(root=Path("images"), table=both), SPEC, seed=0)
 
 
 def test_a_rare_subtype_does_not_stop_the_split(recwarn: pytest.WarningsRecorder) -> None:

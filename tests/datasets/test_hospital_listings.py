@@ -32,18 +32,18 @@ def rsna(tmp_path: Path) -> Path:
     return write_rsna(tmp_path / "rsna")
 
 
-def test_rsna_is_one_row_a_film_however_many_boxes(rsna: Path) -> None:
+def test_rsna_is_one_row_an_image_however_many_boxes(rsna: Path) -> None:
     listing = list_rsna(rsna)
     rows = listing.rows
     assert (listing.problems, listing.notes) == ((), ())
     assert rows["image_id"].tolist() == [f"stage_2_train_images/film-{number:02d}.dcm" for number in range(6)]
     assert rows["label"].tolist() == [0, 0, 1, 0, 0, 1]
     assert rows["subtype"].tolist() == ["normal", "not_normal", "opacity"] * 2
-    assert rows["patient"].tolist() == [f"film-{number:02d}" for number in range(6)], "each film is its own patient"
+    assert rows["patient"].tolist() == [f"film-{number:02d}" for number in range(6)], "each image is its own patient"
     assert set(rows["split"]) == {"train"}
 
 
-def test_rsna_films_are_opened_the_inverted_ones_too(rsna: Path) -> None:
+def test_rsna_images_are_opened_the_inverted_ones_too(rsna: Path) -> None:
     index, problems = open_images(rsna, list_rsna(rsna))
     assert problems == ()
     assert len(index.table) == 6
@@ -65,7 +65,12 @@ def test_rsna_films_are_opened_the_inverted_ones_too(rsna: Path) -> None:
             "film-00.dcm: Target is 1 in stage_2_train_labels.csv, but",
         ),
         ("train_labels", "film-00,,,,,0\n", "", "film-00.dcm: stage_2_train_labels.csv has no row for it"),
-        ("train_labels", "film-00,,,,,0\n", "film-00,,,,,0\nghost,,,,,0\n", "film ghost has no file in stage_2_train_"),
+        (
+            "train_labels",
+            "film-00,,,,,0\n",
+            "film-00,,,,,0\nghost,,,,,0\n",
+            "image ghost has no file in stage_2_train_",
+        ),
         ("detailed_class_info", "film-00,Normal\n", "", "film-00.dcm: stage_2_detailed_class_info.csv has no row"),
         ("detailed_class_info", "film-00,Normal", "film-00,Healthy", "class is 'Healthy'"),
         (
@@ -76,7 +81,7 @@ def test_rsna_films_are_opened_the_inverted_ones_too(rsna: Path) -> None:
         ),
     ],
 )
-def test_what_rsna_tables_get_wrong_is_a_problem_of_one_film(
+def test_what_rsna_tables_get_wrong_is_a_problem_of_one_image(
     table: str, old: str, new: str, problem: str, rsna: Path
 ) -> None:
     edit(rsna / f"stage_2_{table}.csv", old, new)
@@ -92,26 +97,26 @@ def test_spreadsheet_numbers_and_blanks_are_understood(rsna: Path) -> None:
     assert list_rsna(rsna).problems == ()
 
 
-def test_foreign_files_and_second_files_of_a_film_are_problems(rsna: Path) -> None:
+def test_foreign_files_and_second_files_of_an_image_are_problems(rsna: Path) -> None:
     folder = rsna / "stage_2_train_images"
     shutil.copy(folder / "film-00.dcm", folder / "film-00.dicom")
     (folder / "notes.txt").write_text("x")
     (folder / ".DS_Store").write_bytes(b"x")
     assert list_rsna(rsna).problems == (
-        "stage_2_train_images/film-00.dicom: a second file of the film stage_2_train_images/film-00.dcm",
+        "stage_2_train_images/film-00.dicom: a second file of the image stage_2_train_images/film-00.dcm",
         "stage_2_train_images/notes.txt: not a DICOM file by its name",
     )
 
 
-def test_films_without_published_labels_are_counted(rsna: Path) -> None:
+def test_images_without_published_labels_are_counted(rsna: Path) -> None:
     shutil.copytree(rsna / "stage_2_train_images", rsna / "stage_2_test_images")
-    assert list_rsna(rsna).notes == ("stage_2_test_images/: 6 films without a published label are not read",)
+    assert list_rsna(rsna).notes == ("stage_2_test_images/: 6 images without a published label are not read",)
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("stage_2_train_images", "stage_2_train_images: folder of films is missing"),
+        ("stage_2_train_images", "stage_2_train_images: folder of images is missing"),
         ("stage_2_train_labels.csv", "stage_2_train_labels.csv: no such table"),
         ("stage_2_detailed_class_info.csv", "stage_2_detailed_class_info.csv: no such table"),
     ],
@@ -133,7 +138,7 @@ def test_a_table_without_its_column_is_refused(rsna: Path) -> None:
 
 
 def test_rsna_goes_from_the_folder_to_folds_by_kind(tmp_path: Path) -> None:
-    root = write_rsna(tmp_path / "rsna", films_per_kind=6)
+    root = write_rsna(tmp_path / "rsna", images_per_kind=6)
     suite = Suite(data=DataSpec(source="rsna", root=str(root)), folds=FoldSpec(count=2, tune_fraction=0.3))
     index, problems = read_radiographs(suite, tmp_path)
     assert problems == ()
@@ -164,13 +169,17 @@ def test_vindr_labels_are_pneumonia_against_no_finding(vindr: Path) -> None:
     listing = list_vindr_pcxr(vindr)
     rows = listing.rows
     assert listing.problems == ()
-    assert rows["image_id"].tolist() == [*(f"train/{film}.dicom" for film in "abcd"), "test/g.dicom", "test/h.dicom"]
+    assert rows["image_id"].tolist() == [
+        *(f"train/{radiograph}.dicom" for radiograph in "abcd"),
+        "test/g.dicom",
+        "test/h.dicom",
+    ]
     assert rows["label"].tolist() == [0, 1, 1, 1, 0, 1]
     kinds = ["normal", "pneumonia", "bronchopneumonia", "pleuropneumonia", "normal", "bronchopneumonia"]
     assert rows["subtype"].tolist() == kinds
     assert rows["split"].tolist() == ["train"] * 4 + ["test"] * 2
     assert rows["patient"].tolist() == list("abcdgh")
-    assert listing.notes == ("train: 2 films show other diseases only, neither normal nor pneumonia: left out",)
+    assert listing.notes == ("train: 2 images show other diseases only, neither normal nor pneumonia: left out",)
 
 
 def readers(*verdicts: str) -> list[str]:
@@ -190,8 +199,8 @@ def readers(*verdicts: str) -> list[str]:
 )
 def test_most_readers_decide(verdicts: list[str], subtype: str | None, vindr: Path) -> None:
     write_vindr(vindr, {"train": [vindr_row("a", "No finding"), *readers(*verdicts)]})
-    for film in "bcdef":
-        (vindr / f"train/{film}.dicom").unlink()
+    for radiograph in "bcdef":
+        (vindr / f"train/{radiograph}.dicom").unlink()
     listing = list_vindr_pcxr(vindr)
     assert listing.problems == ()
     found = listing.rows.set_index("patient")["subtype"].to_dict().get("x")
@@ -216,13 +225,13 @@ def test_a_tie_of_readers_is_a_problem(vindr: Path) -> None:
         ("z,R1,1,0,0,0,0,0", "test/g.dicom: image_labels_test.csv has no row for it"),
     ],
 )
-def test_what_a_vindr_table_gets_wrong_is_a_problem_of_one_film(row: str, problem: str, vindr: Path) -> None:
+def test_what_a_vindr_table_gets_wrong_is_a_problem_of_one_image(row: str, problem: str, vindr: Path) -> None:
     edit(vindr / "image_labels_test.csv", vindr_row("g", "No finding"), row)
     listing = list_vindr_pcxr(vindr)
     assert problem in listing.problems[0]
     assert "g" not in set(listing.rows["patient"])
     if row.startswith("z"):
-        assert listing.problems[1] == "image_labels_test.csv: film z has no file in test/"
+        assert listing.problems[1] == "image_labels_test.csv: image z has no file in test/"
 
 
 def test_one_reader_is_one_vote(vindr: Path) -> None:
@@ -245,7 +254,7 @@ def test_a_table_whose_cells_do_not_fit_its_headings_is_refused(old: str, new: s
         list_vindr_pcxr(vindr)
 
 
-def test_a_film_in_both_official_parts_is_refused(vindr: Path, tmp_path: Path) -> None:
+def test_an_image_in_both_official_parts_is_refused(vindr: Path, tmp_path: Path) -> None:
     shutil.copy(vindr / "train/a.dicom", vindr / "test/g.dicom")
     suite = Suite(data=DataSpec(source="vindr_pcxr", root=str(vindr)))
     with pytest.raises(LeakError, match="is in train and in test of the data"):
@@ -275,25 +284,26 @@ def test_the_audit_recognises_both(rsna: Path, vindr: Path, tmp_path: Path, caps
     assert "read as: rsna" in shown
     assert "train: 6 images (4 normal, 2 pneumonia; 2 normal, 2 not_normal, 2 opacity)" in shown
     assert (
-        "films by part and class as published (card rsna): no\n    train normal: 4 films, 20672 are published" in shown
+        "images by part and class as published (card rsna): no\n    train normal: 4 images, 20672 are published"
+        in shown
     )
     assert main(["audit", str(vindr), "--output", str(report)]) == 0
     shown = capsys.readouterr().out
     assert "read as: vindr_pcxr" in shown
-    assert "train: 2 films show other diseases only" in shown
-    facts = json.loads(report.read_text())
-    assert facts["source"] == "vindr_pcxr"
-    assert facts["splits"]["test"]["pneumonia"] == 1
-    assert facts["left_out"] == ["train: 2 films show other diseases only, neither normal nor pneumonia: left out"]
-    assert "patient_rules" not in facts
+    assert "train: 2 images show other diseases only" in shown
+    metadata = json.loads(report.read_text())
+    assert metadata["source"] == "vindr_pcxr"
+    assert metadata["splits"]["test"]["pneumonia"] == 1
+    assert metadata["left_out"] == ["train: 2 images show other diseases only, neither normal nor pneumonia: left out"]
+    assert "patient_rules" not in metadata
     assert CANARY not in shown + report.read_text()
 
 
-def test_a_damaged_film_is_a_problem_of_the_audit(
+def test_a_damaged_image_is_a_problem_of_the_audit(
     rsna: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = rsna / "stage_2_train_images/film-03.dcm"
-    film.write_bytes(film.read_bytes()[:-200])
+    radiograph = rsna / "stage_2_train_images/film-03.dcm"
+    radiograph.write_bytes(radiograph.read_bytes()[:-200])
     (rsna / "stage_2_train_images/film-04.dcm").write_bytes(b"")
     assert main(["audit", str(rsna), "--source", "rsna", "--output", str(tmp_path / "audit.json")]) == 3
     shown = capsys.readouterr().out

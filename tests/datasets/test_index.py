@@ -17,7 +17,7 @@ from pneumobench.datasets.index import (
 from pneumobench.datasets.listings import Listing, list_csv, list_kermany
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_file
-from tests.datasets.tiny_sets import index_of, synthetic_index, write_film, write_kermany
+from tests.datasets.tiny_sets import index_of, synthetic_index, write_image, write_kermany
 
 # folders of Kermany et al.
 
@@ -47,7 +47,7 @@ def test_the_official_test_folder_may_be_absent(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["", "chest_xray"])
 def test_lung_masks_mirror_the_image_folders(below: str, tmp_path: Path) -> None:
     write_kermany(tmp_path / below)
-    write_film(tmp_path / "lung_masks/train/NORMAL/IM-0001-0002.png")
+    write_image(tmp_path / "lung_masks/train/NORMAL/IM-0001-0002.png")
     rows = list_kermany(tmp_path, "lung_masks").rows
     masked = rows[rows["lung_mask"] != ""]
     assert masked["lung_mask"].tolist() == ["lung_masks/train/NORMAL/IM-0001-0002.png"]
@@ -93,7 +93,7 @@ def test_a_foreign_file_is_a_problem_and_a_hidden_one_is_not(tmp_path: Path) -> 
 
 def test_a_foreign_name_is_its_own_patient_of_unknown_subtype(tmp_path: Path) -> None:
     write_kermany(tmp_path)
-    write_film(tmp_path / "train/PNEUMONIA/covid 7.PNG")
+    write_image(tmp_path / "train/PNEUMONIA/covid 7.PNG")
     rows = list_kermany(tmp_path, "").rows.set_index("image_id")
     foreign = rows.loc["train/PNEUMONIA/covid 7.PNG"]
     assert (foreign["patient"], foreign["subtype"], foreign["label"]) == ("covid 7", "unknown", 1)
@@ -172,8 +172,8 @@ def test_a_missing_table_names_the_columns(tmp_path: Path) -> None:
 
 
 def test_images_are_opened_hashed_measured_and_sorted(tmp_path: Path) -> None:
-    write_film(tmp_path / "b.png", seed=1, height_px=7, width_px=9)
-    write_film(tmp_path / "a.png", seed=2)
+    write_image(tmp_path / "b.png", seed=1, height_px=7, width_px=9)
+    write_image(tmp_path / "a.png", seed=2)
     shutil.copy(tmp_path / "b.png", tmp_path / "copy.png")
     index, problems = open_images(tmp_path, listed(tmp_path, "image,label\nb.png,1\na.png,0\ncopy.png,1\n"))
     table = index.table
@@ -188,7 +188,7 @@ def test_images_are_opened_hashed_measured_and_sorted(tmp_path: Path) -> None:
 
 def test_all_unusable_images_are_listed_at_once(tmp_path: Path) -> None:
     for name in ("good.jpeg", "cut.jpeg"):
-        write_film(tmp_path / name, height_px=40, width_px=40)
+        write_image(tmp_path / name, height_px=40, width_px=40)
     content = (tmp_path / "cut.jpeg").read_bytes()
     (tmp_path / "cut.jpeg").write_bytes(content[: len(content) // 2])
     (tmp_path / "zero.jpeg").write_bytes(b"")
@@ -214,10 +214,10 @@ def test_all_unusable_images_are_listed_at_once(tmp_path: Path) -> None:
 
 
 def test_the_error_shows_the_first_problems_and_counts_the_rest() -> None:
-    few = str(problem_error(Path("films"), ("a.png: bad", "b.png: bad")))
-    assert "films: 2 files cannot be used:\n  a.png: bad\n  b.png: bad\n" in few
+    few = str(problem_error(Path("images"), ("a.png: bad", "b.png: bad")))
+    assert "images: 2 files cannot be used:\n  a.png: bad\n  b.png: bad\n" in few
     assert "pneumobench audit" in few
-    many = str(problem_error(Path("films"), tuple(f"{n}.png: bad" for n in range(SHOWN_PROBLEMS + 5))))
+    many = str(problem_error(Path("images"), tuple(f"{n}.png: bad" for n in range(SHOWN_PROBLEMS + 5))))
     assert many.count(": bad") == SHOWN_PROBLEMS
     assert "and 5 more" in many
 

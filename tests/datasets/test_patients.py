@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumobench.datasets.patients import group_images, kermany_film, kermany_patient, patient_rule_counts
+from pneumobench.datasets.patients import group_images, kermany_image, kermany_patient, patient_rule_counts
 
-FILMS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("12345678")), max_size=24)
+RADIOGRAPHS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("12345678")), max_size=24)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_one_patient_number_is_one_patient_whatever_the_subtype() -> None:
     ],
 )
 def test_a_number_may_restart_in_each_folder_and_subtype(stem: str, split: str, expected: tuple[str, str]) -> None:
-    assert kermany_film(stem, split, "folder_subtype_number") == expected
-    number = kermany_film(stem, split, "number")[0]
+    assert kermany_image(stem, split, "folder_subtype_number") == expected
+    number = kermany_image(stem, split, "number")[0]
     assert expected[0].endswith(f"/{number}")
 
 
 def test_both_rules_are_counted() -> None:
-    films = [
+    radiographs = [
         ("train/PNEUMONIA/person1_bacteria_1.jpeg", "train", "a"),
         ("train/PNEUMONIA/person1_bacteria_2.jpeg", "train", "b"),
         ("train/PNEUMONIA/person1_virus_6.jpeg", "train", "c"),
@@ -63,7 +63,7 @@ def test_both_rules_are_counted() -> None:
         ("train/NORMAL/IM-0001-0001.jpeg", "train", "e"),
         ("train/NORMAL/NORMAL2-IM-0001-0001.jpeg", "train", "e"),
     ]
-    image_id, split, content = zip(*films, strict=True)
+    image_id, split, content = zip(*radiographs, strict=True)
     assert patient_rule_counts(image_id, split, content) == {
         "number": {"patients": 3, "groups": 2},
         "folder_subtype_number": {"patients": 5, "groups": 4},
@@ -74,14 +74,14 @@ def test_im_and_normal2_im_are_two_patients() -> None:
     assert kermany_patient("IM-0095-0001") != kermany_patient("NORMAL2-IM-0095-0001")
 
 
-def naive_groups(films: list[tuple[str, str]]) -> list[int]:
-    """Join any two films that share something until nothing changes any more; number by first appearance."""
-    group = list(range(len(films)))
+def naive_groups(radiographs: list[tuple[str, str]]) -> list[int]:
+    """Join any two images that share something until nothing changes any more; number by first appearance."""
+    group = list(range(len(radiographs)))
     changed = True
     while changed:
         changed = False
-        for i, one in enumerate(films):
-            for j, other in enumerate(films):
+        for i, one in enumerate(radiographs):
+            for j, other in enumerate(radiographs):
                 if (one[0] == other[0] or one[1] == other[1]) and group[i] != group[j]:
                     group[i] = group[j] = min(group[i], group[j])
                     changed = True
@@ -89,19 +89,19 @@ def naive_groups(films: list[tuple[str, str]]) -> list[int]:
     return [order.index(number) for number in group]
 
 
-@given(FILMS)
-def test_groups_equal_those_of_a_naive_union(films: list[tuple[str, str]]) -> None:
-    groups = group_images([film[0] for film in films], [film[1] for film in films])
-    assert groups.tolist() == naive_groups(films)
+@given(RADIOGRAPHS)
+def test_groups_equal_those_of_a_naive_union(radiographs: list[tuple[str, str]]) -> None:
+    groups = group_images([radiograph[0] for radiograph in radiographs], [radiograph[1] for radiograph in radiographs])
+    assert groups.tolist() == naive_groups(radiographs)
 
 
-@given(FILMS)
-def test_same_patient_or_same_content_is_one_group(films: list[tuple[str, str]]) -> None:
-    groups = group_images([film[0] for film in films], [film[1] for film in films])
+@given(RADIOGRAPHS)
+def test_same_patient_or_same_content_is_one_group(radiographs: list[tuple[str, str]]) -> None:
+    groups = group_images([radiograph[0] for radiograph in radiographs], [radiograph[1] for radiograph in radiographs])
     for side in (0, 1):
         seen: dict[str, int] = {}
-        for film, group in zip(films, groups.tolist(), strict=True):
-            assert seen.setdefault(film[side], group) == group
+        for radiograph, group in zip(radiographs, groups.tolist(), strict=True):
+            assert seen.setdefault(radiograph[side], group) == group
 
 
 def test_groups_are_joined_along_a_chain() -> None:

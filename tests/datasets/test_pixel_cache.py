@@ -8,11 +8,11 @@ import pytest
 
 from pneumobench.datasets.index import Index, open_images
 from pneumobench.datasets.listings import list_csv
-from pneumobench.datasets.pixel_cache import DECODE_CHUNK, cached_films, cached_squares, content_key
+from pneumobench.datasets.pixel_cache import DECODE_CHUNK, cached_images, cached_squares, content_key
 from pneumobench.errors import UnreadableImageError
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import film_to_square
-from tests.datasets.tiny_sets import write_film
+from pneumobench.radiographs.geometry import image_to_square
+from tests.datasets.tiny_sets import write_image
 
 
 def index_in(root: Path, names: list[str]) -> Index:
@@ -22,55 +22,55 @@ def index_in(root: Path, names: list[str]) -> Index:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
-    root = tmp_path / "films"
+    root = tmp_path / "images"
     for seed, name in enumerate(["a.png", "b.jpeg", "c.png"]):
-        write_film(root / name, seed=seed, height_px=20 + seed, width_px=30)
+        write_image(root / name, seed=seed, height_px=20 + seed, width_px=30)
     return index_in(root, ["a.png", "b.jpeg", "c.png"])
 
 
-def test_films_are_squares_in_index_order(index: Index, tmp_path: Path) -> None:
-    films = cached_films(index, 16, tmp_path / "cache")
-    assert films.shape == (3, 16, 16)
-    assert films.dtype == np.uint8
+def test_images_are_squares_in_index_order(index: Index, tmp_path: Path) -> None:
+    radiographs = cached_images(index, 16, tmp_path / "cache")
+    assert radiographs.shape == (3, 16, 16)
+    assert radiographs.dtype == np.uint8
     for row, image_id in enumerate(index.table["image_id"]):
-        assert np.array_equal(films[row], film_to_square(read_gray(index.root / image_id), 16))
+        assert np.array_equal(radiographs[row], image_to_square(read_gray(index.root / image_id), 16))
 
 
-def test_films_are_a_read_only_memory_map(index: Index, tmp_path: Path) -> None:
-    films = cached_films(index, 16, tmp_path / "cache")
-    assert isinstance(films, np.memmap)
+def test_images_are_a_read_only_memory_map(index: Index, tmp_path: Path) -> None:
+    radiographs = cached_images(index, 16, tmp_path / "cache")
+    assert isinstance(radiographs, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
-        films[0, 0, 0] = 1
+        radiographs[0, 0, 0] = 1
 
 
 def test_the_same_content_elsewhere_uses_the_same_file(index: Index, tmp_path: Path) -> None:
-    films = cached_films(index, 16, tmp_path / "cache")
+    radiographs = cached_images(index, 16, tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
     written = file.stat().st_mtime_ns
     moved = Index(root=Path(shutil.move(index.root, tmp_path / "moved")), table=index.table)
     for image in moved.root.glob("*.png"):
         image.unlink()  # so nothing can be decoded again
-    assert np.array_equal(cached_films(moved, 16, tmp_path / "cache"), films)
+    assert np.array_equal(cached_images(moved, 16, tmp_path / "cache"), radiographs)
     assert [item.stat().st_mtime_ns for item in (tmp_path / "cache").iterdir()] == [written]
 
 
 def test_other_content_order_or_side_makes_another_file(index: Index, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    cached_films(index, 16, cache)
-    cached_films(index, 20, cache)
+    cached_images(index, 16, cache)
+    cached_images(index, 20, cache)
     assert len(list(cache.iterdir())) == 2
     reversed_index = Index(root=index.root, table=index.table.iloc[::-1].reset_index(drop=True))
-    assert np.array_equal(cached_films(reversed_index, 16, cache), cached_films(index, 16, cache)[::-1])
-    write_film(index.root / "a.png", seed=99, height_px=20, width_px=30)
-    changed = cached_films(index_in(index.root, ["a.png", "b.jpeg", "c.png"]), 16, cache)
-    assert not np.array_equal(changed[0], cached_films(index, 16, cache)[0])
+    assert np.array_equal(cached_images(reversed_index, 16, cache), cached_images(index, 16, cache)[::-1])
+    write_image(index.root / "a.png", seed=99, height_px=20, width_px=30)
+    changed = cached_images(index_in(index.root, ["a.png", "b.jpeg", "c.png"]), 16, cache)
+    assert not np.array_equal(changed[0], cached_images(index, 16, cache)[0])
     assert len(list(cache.iterdir())) == 4
 
 
 def test_a_failure_half_way_leaves_no_cache_file(index: Index, tmp_path: Path) -> None:
     (index.root / "c.png").unlink()
     with pytest.raises(UnreadableImageError, match=r"c\.png: no such file"):
-        cached_films(index, 16, tmp_path / "cache")
+        cached_images(index, 16, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -85,9 +85,9 @@ def test_no_image_is_an_empty_array(tmp_path: Path) -> None:
 
 
 def test_the_content_key_sees_content_and_order_but_not_names(tmp_path: Path) -> None:
-    one, other = write_film(tmp_path / "a.png", seed=1), write_film(tmp_path / "b.png", seed=2)
+    one, other = write_image(tmp_path / "a.png", seed=1), write_image(tmp_path / "b.png", seed=2)
     key = content_key([one, other])
     assert content_key([other, one]) != key
     assert content_key([Path(shutil.copy(one, tmp_path / "copy.png")), other]) == key
-    write_film(one, seed=3)
+    write_image(one, seed=3)
     assert content_key([one, other]) != key

@@ -15,8 +15,8 @@ from pneumobench.suite.spec import FoldSpec, Suite
 from tests.datasets.tiny_sets import index_of
 
 
-def films(root: Path, *, train: int = 60, test: int = 12) -> Index:
-    """Return three films of each of so many patients of the official train folder, and some of the test folder."""
+def radiographs(root: Path, *, train: int = 60, test: int = 12) -> Index:
+    """Return three images of each of so many patients of the official train folder, and some of the test folder."""
     rows = [(f"p{n}", f"c{n}-{k}", n % 2) for n in range(train) for k in range(3)]
     rows += [(f"q{n}", f"d{n}", n % 2) for n in range(test)]
     index = index_of(rows, root=root)
@@ -29,7 +29,7 @@ def part_of(index: Index, folds: Folds, part: str, fold: int = 0) -> set[str]:
 
 
 def test_a_holdout_has_three_parts_by_patient(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     folds = make_folds(index, FoldSpec(protocol="holdout", count=1, test_fraction=0.15, tune_fraction=0.15), seed=1)
     parts = {part: part_of(index, folds, part) for part in ("train", "tune", "test", "official_test")}
     assert sum(map(len, parts.values())) == len(set().union(*parts.values())) == 72
@@ -42,7 +42,7 @@ def test_a_holdout_has_three_parts_by_patient(tmp_path: Path) -> None:
 
 
 def test_the_official_protocol_trains_on_one_folder_and_tests_on_the_other(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     index.table.loc[index.table["patient"] == "q0", "patient"] = "p0"  # a number in both folders, as in the real data
     folds = make_folds(index, FoldSpec(protocol="official", count=1, tune_fraction=0.2), seed=1)
     positions = folds.positions(index, 0)
@@ -52,13 +52,13 @@ def test_the_official_protocol_trains_on_one_folder_and_tests_on_the_other(tmp_p
     assert len(positions["train"]) + len(positions["tune"]) == 180
     assert len(positions["official_test"]) == 0
     assert not part_of(index, folds, "train") & part_of(index, folds, "tune")
-    index = films(tmp_path, test=0)
+    index = radiographs(tmp_path, test=0)
     with pytest.raises(DataError, match="no image is of the official test folder"):
         make_folds(index, FoldSpec(protocol="official", count=1), seed=1)
 
 
 def test_folds_by_image_put_patients_on_both_sides_and_say_so(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     folds = make_folds(index, FoldSpec(protocol="image_random", count=5), seed=1)
     assert folds.protocol == "image_random"
     assert part_of(index, folds, "train") & part_of(index, folds, "test")
@@ -69,7 +69,7 @@ def test_folds_by_image_put_patients_on_both_sides_and_say_so(tmp_path: Path) ->
 
 
 def test_a_part_is_held_out_of_all_folds_by_patient(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     folds = make_folds(index, FoldSpec(count=5, held_out_fraction=0.2, merge_official_test=True), seed=1)
     held = part_of(index, folds, "official_test")
     assert 12 <= len(held) <= 16
@@ -80,7 +80,7 @@ def test_a_part_is_held_out_of_all_folds_by_patient(tmp_path: Path) -> None:
 
 
 def test_the_held_out_part_is_by_patient_even_where_folds_are_not(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     spec = FoldSpec(protocol="image_random", count=3, held_out_fraction=0.2, merge_official_test=True)
     folds = make_folds(index, spec, seed=1)
     held = part_of(index, folds, "official_test")
@@ -88,8 +88,8 @@ def test_the_held_out_part_is_by_patient_even_where_folds_are_not(tmp_path: Path
     assert not held & part_of(index, folds, "train")
 
 
-def test_identical_films_in_both_official_folders_are_a_leak(tmp_path: Path) -> None:
-    index = films(tmp_path)
+def test_identical_images_in_both_official_folders_are_a_leak(tmp_path: Path) -> None:
+    index = radiographs(tmp_path)
     one = index.table.loc[index.table["split"] == "train", "sha256"].iloc[0]
     index.table.loc[index.table["split"] == "test", "sha256"] = [one, *(f"t{n}" for n in range(11))]
     with pytest.raises(LeakError, match="image content"):
@@ -98,23 +98,23 @@ def test_identical_films_in_both_official_folders_are_a_leak(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("count", [2, 3, 190, 191])
 def test_a_subset_too_small_to_stratify_is_drawn_at_random(count: int, tmp_path: Path) -> None:
-    assert len(subset_images(films(tmp_path), count, seed=0).table) == count
+    assert len(subset_images(radiographs(tmp_path), count, seed=0).table) == count
 
 
 def test_the_official_test_folder_may_be_folded_in(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     folds = make_folds(index, FoldSpec(count=3, merge_official_test=True), seed=1)
     assert folds.official_test == ()
     assert sorted(folds.tested()) == sorted(index.table["image_id"])
 
 
 def test_older_splits_keep_their_hash(tmp_path: Path) -> None:
-    folds = make_folds(films(tmp_path), FoldSpec(count=3), seed=1)
+    folds = make_folds(radiographs(tmp_path), FoldSpec(count=3), seed=1)
     assert "protocol" not in folds._plain()
 
 
 def test_a_subset_is_random_stratified_and_seeded(tmp_path: Path) -> None:
-    index = films(tmp_path)
+    index = radiographs(tmp_path)
     some = subset_images(index, 60, seed=3)
     assert len(some.table) == 60
     shares = [table.table.groupby(["split", "label"]).size() / len(table.table) for table in (index, some)]

@@ -1,4 +1,4 @@
-"""Tiny data sets: a few noisy films on disk, and index tables of films that nobody ever opens."""
+"""Tiny data sets: a few noisy images on disk, and index tables of images that nobody ever opens."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.datasets.patients import group_images
 
 
-def write_film(path: Path, *, seed: int = 0, height_px: int = 12, width_px: int = 16) -> Path:
-    """Write noise as a gray film; the suffix says how."""
+def write_image(path: Path, *, seed: int = 0, height_px: int = 12, width_px: int = 16) -> Path:
+    """Write noise as a gray image; the suffix says how."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    film = np.random.default_rng(seed).integers(0, 256, (height_px, width_px), dtype=np.uint8)
-    assert cv2.imwrite(str(path), film)
+    radiograph = np.random.default_rng(seed).integers(0, 256, (height_px, width_px), dtype=np.uint8)
+    assert cv2.imwrite(str(path), radiograph)
     return path
 
 
 def write_kermany(base: Path, *, test: bool = True) -> Path:
-    """Write four patients in the Kermany layout below `base`: eight films of train and two of test."""
-    films = [
+    """Write four patients in the Kermany layout below `base`: eight images of train and two of test."""
+    radiographs = [
         "train/NORMAL/IM-0001-0001.jpeg",
         "train/NORMAL/IM-0001-0002.jpeg",
         "train/NORMAL/NORMAL2-IM-0002-0001.jpeg",
@@ -33,9 +33,9 @@ def write_kermany(base: Path, *, test: bool = True) -> Path:
         "train/PNEUMONIA/person447_virus_921_1.jpeg",
     ]
     if test:
-        films += ["test/NORMAL/IM-0009-0001.jpeg", "test/PNEUMONIA/person9_bacteria_40.jpeg"]
-    for seed, film in enumerate(films):
-        write_film(base / film, seed=seed)
+        radiographs += ["test/NORMAL/IM-0009-0001.jpeg", "test/PNEUMONIA/person9_bacteria_40.jpeg"]
+    for seed, radiograph in enumerate(radiographs):
+        write_image(base / radiograph, seed=seed)
     return base
 
 
@@ -62,13 +62,13 @@ def index_of(
             "lung_mask": "",
         }
     )
-    return Index(root=root or Path("films"), table=table[INDEX_COLUMNS])
+    return Index(root=root or Path("images"), table=table[INDEX_COLUMNS])
 
 
 def synthetic_index(images: int = 400, *, seed: int = 0, official_test: int = 0) -> Index:
-    """Return an index like the Kermany one: 73 % pneumonia, two subtypes, one to five films a patient.
+    """Return an index like the Kermany one: 73 % pneumonia, two subtypes, one to five images a patient.
 
-    A few patients share an identical film with another patient. The last `official_test` images are the separate
+    A few patients share an identical image with another patient. The last `official_test` images are the separate
     test set.
     """
     generator = np.random.default_rng(seed)

@@ -9,16 +9,16 @@ import pytest
 from pneumobench.cli.main import main
 
 
-def _film(path: Path, seed: int) -> None:
+def _radiograph(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 255, (24, 24), dtype=np.uint8))
 
 
 def _kermany(root: Path, *, normal: int = 14, pneumonia: int = 14) -> Path:
     for number in range(normal):
-        _film(root / f"train/NORMAL/IM-{number:04d}-0001.jpeg", number)
+        _radiograph(root / f"train/NORMAL/IM-{number:04d}-0001.jpeg", number)
     for number in range(pneumonia):
-        _film(root / f"train/PNEUMONIA/person{number}_bacteria_{number}.jpeg", 1000 + number)
+        _radiograph(root / f"train/PNEUMONIA/person{number}_bacteria_{number}.jpeg", 1000 + number)
     return root
 
 

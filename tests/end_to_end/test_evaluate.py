@@ -1,4 +1,4 @@
-"""Networks of a finished run on films of another source."""
+"""Networks of a finished run on images of another source."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.datasets.published_sets import write_rsna
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
-    """Return a table of other children's films."""
-    table = make_phantoms(tmp_path / "others", patients=14, films_per_patient=(1, 2), side_px=64, seed=99)
+    """Return a table of other children's images."""
+    table = make_phantoms(tmp_path / "others", patients=14, images_per_patient=(1, 2), side_px=64, seed=99)
     rows = pd.read_csv(table, dtype=str)
     rows[["image", "label", "patient"]].to_csv(table, index=False)
     return table
 
 
-def test_networks_are_scored_on_films_of_another_source(
+def test_networks_are_scored_on_images_of_another_source(
     run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere"]) == 0
@@ -52,21 +52,21 @@ def test_networks_are_scored_on_films_of_another_source(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_films_of_the_run_are_no_external_data(
+def test_images_of_the_run_are_no_external_data(
     run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = next(Path("runs/.cache").rglob("images/*.png"))
     rows = pd.read_csv(others, dtype=str)
     shutil.copy(own, others.parent / rows["image"][0])
     assert main(["evaluate", "runs/smoke", "--data", str(others)]) == 2
-    assert "1 of its films are films of the run itself" in capsys.readouterr().err
+    assert "1 of its images are images of the run itself" in capsys.readouterr().err
     assert not run.external.exists()
 
 
 @pytest.mark.parametrize(
     ("change", "words", "code"),
     [
-        (lambda rows: rows.assign(label="1"), "all films have one label", 3),
+        (lambda rows: rows.assign(label="1"), "all images have one label", 3),
         (lambda rows: rows.assign(image="none.png").drop_duplicates("image"), "none.png", 3),
     ],
 )
@@ -87,8 +87,8 @@ def test_names_are_checked(run: RunFolder, others: Path, capsys: pytest.CaptureF
 
 
 def test_a_folder_of_a_known_layout_is_external_data(run: RunFolder, tmp_path: Path) -> None:
-    films = write_rsna(tmp_path / "rsna", films_per_kind=3)
-    assert main(["evaluate", "runs/smoke", "--data", str(films), "--architectures", "test_resnet"]) == 0
+    radiographs = write_rsna(tmp_path / "rsna", images_per_kind=3)
+    assert main(["evaluate", "runs/smoke", "--data", str(radiographs), "--architectures", "test_resnet"]) == 0
     scores = pd.read_csv(run.external / "rsna/scores.csv")
     assert scores[["architecture", "images"]].to_numpy().tolist() == [["test_resnet", 9]]
     text = (run.external / "rsna/README.md").read_text()

@@ -1,4 +1,4 @@
-"""Pictures of a finished run: mean maps, all errors, and one film that is put to its networks."""
+"""Pictures of a finished run: mean maps, all errors, and one image that is put to its networks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rich.console import Console
 from pneumobench.cli.main import main
 from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
 from pneumobench.lungs.crop import FIXED_BOX
-from pneumobench.radiographs.geometry import cropped, film_to_square
+from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.reporting.image_answers import film_table
-from pneumobench.runs.explain_image import prepare_film
+from pneumobench.reporting.image_answers import image_table
+from pneumobench.runs.explain_image import prepare_image
 from pneumobench.runs.questions import Questions, draw_gallery, explain_image
 from tests.lungs.test_prepared_run import prepared
 
@@ -40,7 +40,7 @@ def test_the_gallery_shows_every_error_worst_first(run: RunFolder, capsys: pytes
     for picture, _ in shown:
         drawn = cv2.imread(str(run.gallery / picture))
         assert drawn is not None
-        assert drawn.shape[1] == 2 * (256 + 6) + 6, "the film and one map"
+        assert drawn.shape[1] == 2 * (256 + 6) + 6, "the image and one map"
     missed, alarms = page.split('id="fp"')
     assert (numbers := [float(p) for p in re.findall(r'probability ([\d.]+)">', missed)]) == sorted(numbers)
     assert (numbers := [float(p) for p in re.findall(r'probability ([\d.]+)">', alarms)]) == sorted(numbers)[::-1]
@@ -61,12 +61,12 @@ def test_the_gallery_is_the_same_every_time(run: RunFolder) -> None:
     assert {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()} == before
 
 
-def test_a_film_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFolder) -> None:
+def test_an_image_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFolder) -> None:
     index, folds = run.index_and_folds()
     row = int(folds.positions(index, 1)["test"][0])
-    film = next(Path("runs/.cache").rglob(Path(index.table["image_id"].iloc[row]).name))
+    radiograph = next(Path("runs/.cache").rglob(Path(index.table["image_id"].iloc[row]).name))
     asked = Questions(methods=["gradcam", "guided_gradcam"])
-    seen = explain_image(run.path, film, asked, console=QUIET)
+    seen = explain_image(run.path, radiograph, asked, console=QUIET)
     assert seen.known
     assert seen.lungs_from == "drawn"
     assert {answer.folds for answer in seen.answers} == {(1,)}
@@ -75,12 +75,12 @@ def test_a_film_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFold
     (answer,) = (answer for answer in seen.answers if answer.architecture == "test_resnet")
     assert answer.probability == pytest.approx(float(expected), abs=0.01)
     assert seen.picture.is_file()
-    with pytest.raises(NotAvailableError, match="every network that was asked learnt from this film"):
-        explain_image(run.path, film, Questions(folds=[0]), console=QUIET)
+    with pytest.raises(NotAvailableError, match="every network that was asked learnt from this image"):
+        explain_image(run.path, radiograph, Questions(folds=[0]), console=QUIET)
 
 
-def test_a_new_film_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
-    path = tmp_path / "a film.png"
+def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "an film.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 120), dtype=np.uint8))
     seen = explain_image(run.path, path, Questions(architectures=["test_resnet"]), console=QUIET)
     (answer,) = seen.answers
@@ -91,7 +91,7 @@ def test_a_new_film_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
     assert answer.lar == {"gradcam": None}
     assert seen.picture.name.startswith("film-a-film-")
     console = Console(file=io.StringIO(), width=100)
-    console.print(film_table(seen))
+    console.print(image_table(seen))
     assert isinstance(console.file, io.StringIO)
     assert "not a diagnosis" in " ".join(console.file.getvalue().split())
 
@@ -116,13 +116,13 @@ def test_image_and_images_exclude_each_other(run: RunFolder, capsys: pytest.Capt
     assert "give one of the two" in capsys.readouterr().err
 
 
-def test_a_new_film_is_cut_as_the_films_of_the_run(tmp_path: Path) -> None:
+def test_a_new_image_is_cut_as_the_images_of_the_run(tmp_path: Path) -> None:
     bench, _, _ = prepared(tmp_path, crop="fixed")
     gray = np.tile(np.linspace(0, 255, 200, dtype=np.uint8), (100, 1))
     path = tmp_path / "film.png"
     cv2.imwrite(str(path), gray)
-    assert np.array_equal(prepare_film(bench, path).film, film_to_square(cropped(gray, FIXED_BOX), 32))
+    assert np.array_equal(prepare_image(bench, path).radiograph, image_to_square(cropped(gray, FIXED_BOX), 32))
     known = bench.index.root / bench.index.table["image_id"].iloc[3]
-    film = prepare_film(bench, known)
-    assert film.rows == (3,)
-    assert np.array_equal(film.film, bench.films[3])
+    radiograph = prepare_image(bench, known)
+    assert radiograph.rows == (3,)
+    assert np.array_equal(radiograph.radiograph, bench.radiographs[3])

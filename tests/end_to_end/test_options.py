@@ -21,7 +21,7 @@ def test_one_suite_under_three_protocols(
     assert main(["run", "smoke", "--protocols", "image_random,patient,official", *SMALL]) == 0
     shown = capsys.readouterr().out
     assert "Effect of the split" in shown
-    assert "films of one patient were trained on and tested" in " ".join(shown.split())
+    assert "images of one patient were trained on and tested" in " ".join(shown.split())
     table = pd.read_csv("runs/smoke-protocols/leak_effect.csv")
     assert set(table["architecture"]) == {"test_resnet", "control-majority", "control-thumbnail-without-lungs"}
     rows = {row["protocol"]: row for row in table.to_dict("records") if row["architecture"] == "test_resnet"}
@@ -36,7 +36,7 @@ def test_one_suite_under_three_protocols(
     assert "Random initialisation" in readme
     assert "Protocol `patient`: 1 architectures, 2 folds by patient" in readme
     page = Path("runs/smoke-image_random/leaderboard/index.html").read_text()
-    assert "2 folds by image, with films of one patient on both sides" in page
+    assert "2 folds by image, with images of one patient on both sides" in page
     # a run of another protocol does not go on in the same folder
     assert main(["run", "smoke", "--name", "smoke-patient", "--folds.protocol", "image_random", *SMALL]) == 2
     assert "smoke-patient" in capsys.readouterr().err

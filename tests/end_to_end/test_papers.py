@@ -41,14 +41,14 @@ def test_there_are_five_papers() -> None:
 
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
 def test_a_recipe_is_whole_and_full_sized(path: Path) -> None:
-    suite, facts = load_suite(path, section="suite"), read_paper(path)
+    suite, metadata = load_suite(path, section="suite"), read_paper(path)
     assert suite.data.source == "kermany"
     assert suite.data.image_side_px == 224
     assert suite.architectures.weights == "imagenet"
     check_names(suite.architectures.names)
     check_head(suite.training.head)
     known = set(known_keys())
-    assert set(facts["assumed"]) <= known, "what is assumed is a setting"
+    assert set(metadata["assumed"]) <= known, "what is assumed is a setting"
     reproduced = {claim.architecture for claim in read_claims(path)} - {""}
     assert reproduced <= set(suite.architectures.names)
 

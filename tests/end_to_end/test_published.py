@@ -88,7 +88,7 @@ def test_the_first_published_run_is_complete() -> None:
     assert board["auc"].max() == pytest.approx(best, abs=1e-5)
 
 
-def test_no_film_is_published() -> None:
+def test_no_image_is_published() -> None:
     pictures = {".png", ".jpeg", ".jpg", ".dcm", ".npy", ".npz"}
     assert not [path for path in (REPOSITORY / "leaderboard").rglob("*") if path.suffix.lower() in pictures]
     assert "data:image" not in (KERMANY_CPU / "leaderboard/index.html").read_text()

@@ -63,9 +63,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a table of somebody's own films."""
+    """Return a table of somebody's own images."""
     folder = tmp_path_factory.mktemp("own")
-    return make_phantoms(folder, patients=24, official_test_patients=4, films_per_patient=(1, 2), side_px=64, seed=7)
+    return make_phantoms(folder, patients=24, official_test_patients=4, images_per_patient=(1, 2), side_px=64, seed=7)
 
 
 @pytest.mark.parametrize("command", readme_commands())
@@ -87,7 +87,7 @@ def test_a_command_of_the_readme_runs(
             assert main(words) == 3
             assert "DATA: no such data folder" in capsys.readouterr().err
         return
-    if "FILM" in words:  # any film will do: one of the phantoms that the run before has drawn
+    if "FILM" in words:  # any image will do: one of the phantoms that the run before has drawn
         words[words.index("FILM")] = str(next(Path("runs/.cache").rglob("images/*.png")))
     if words[0] == "run":
         suite = load_suite(suite_path(words[1] if words[1:] and not words[1].startswith("-") else "quickstart"))

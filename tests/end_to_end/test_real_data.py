@@ -12,8 +12,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumobench.cli.main import main
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.pixel_cache import cached_films
-from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.datasets.pixel_cache import cached_images
+from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.explanation_record import read_explanations
@@ -38,14 +38,14 @@ def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytes
     # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
     assert "under patient rule number: 3103 patients, 3102 groups" in output
     assert "under patient rule folder_subtype_number: 4082 patients, 4081 groups" in output
-    assert "films by part and class as published (card kermany): yes" in output
+    assert "images by part and class as published (card kermany): yes" in output
 
 
 def test_the_likely_patient_rule_tells_subtypes_and_folders_apart(tmp_path: Path) -> None:
     data = DataSpec(source="kermany", root=DATA, patient_rule="folder_subtype_number")
     table = read_radiographs(Suite(data=data), tmp_path)[0].table
     train = table[(table["split"] == "train") & (table["label"] == 1)]
-    assert train["patient"].nunique() == 1635 + 808, "808 numbers of train have a bacterial and a viral film"
+    assert train["patient"].nunique() == 1635 + 808, "808 numbers of train have a bacterial and a viral image"
     assert table.groupby("patient")["split"].nunique().max() == 1
 
 
@@ -68,24 +68,24 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
     assert attention["lung_area"].between(0.1, 0.6).all()
     explained = read_explanations(run, run.records()[-1])
     assert explained is not None
-    assert set(explained.reliance["blanking"]) == {"none", *BLANKINGS}
+    assert set(explained.ablation["blanking"]) == {"none", *MASKED_REGIONS}
     assert explained.methods["gradcam"]["deletion"].between(0, 1).all()
     assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()
 
 
 def test_controls_score_what_is_known_of_the_data(tmp_path: Path) -> None:
-    """Over all films with a drawn mask, those of the official test folder included, in five folds by patient."""
+    """Over all images with a drawn mask, those of the official test folder included, in five folds by patient."""
     data = DataSpec(source="kermany", root=DATA, lung_masks="lung_masks")
     index, problems = read_radiographs(Suite(data=data), tmp_path)
     assert not problems
-    films, masks = cached_films(index, 64, tmp_path), lung_masks(index, 64, tmp_path)
+    radiographs, masks = cached_images(index, 64, tmp_path), lung_masks(index, 64, tmp_path)
     rows = masks.usable_rows()
     assert rows is not None
     label, group = (index.table[column].to_numpy(np.int64) for column in ("label", "group"))
     folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(rows, label[rows], group[rows]))
     known: dict[ControlName, float] = {"image_facts": 0.910, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972}
     for name, expected in known.items():
-        features = control_features(name, index, films, masks, "manifest.csv")
+        features = control_features(name, index, radiographs, masks, "manifest.csv")
         probability = np.zeros(len(label))
         for train, test in folds:
             logit = fit_control(features, label, rows[train], seed=0)[:, 0]

@@ -87,8 +87,8 @@ def test_the_leaderboard_can_be_recomputed_to_the_byte(smoke: Smoke) -> None:
 
 
 def test_the_public_command_names_no_folder_of_this_machine(smoke: Smoke) -> None:
-    facts = json.loads((smoke[0] / "runs/smoke/environment.json").read_text())
-    assert facts["command"].startswith("pneumobench run smoke --architectures test_resnet,test_vit")
+    metadata = json.loads((smoke[0] / "runs/smoke/environment.json").read_text())
+    assert metadata["command"].startswith("pneumobench run smoke --architectures test_resnet,test_vit")
     for file in ("suite.yaml", "environment.json", "leaderboard/README.md", "leaderboard/index.html"):
         assert str(smoke[0]) not in (smoke[0] / "runs/smoke" / file).read_text()
 

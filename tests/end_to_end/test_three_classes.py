@@ -89,7 +89,7 @@ def test_a_network_learns_the_three_classes(three: tuple[RunFolder, str]) -> Non
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     row = next(row for row in rank_run(three[0].path).rows if row.architecture == "control-majority")
     assert row.three_classes is not None
-    assert row.three_classes.macro_auc == pytest.approx(0.5, abs=0.06), "shares differ between folds, films do not"
+    assert row.three_classes.macro_auc == pytest.approx(0.5, abs=0.06), "shares differ between folds, images do not"
     assert row.three_classes.bacterial_auc == pytest.approx(0.5, abs=0.06)
 
 
@@ -99,7 +99,7 @@ def test_heat_maps_of_each_class_are_drawn(three: tuple[RunFolder, str]) -> None
     assert main(arguments) == 0
     mean = cv2.imread(str(run.gallery / "test_resnet/mean.jpg"))
     assert mean is not None
-    assert mean.shape[1] == 5 * (256 + 6) + 6, "the film, pneumonia and three classes"
+    assert mean.shape[1] == 5 * (256 + 6) + 6, "the image, pneumonia and three classes"
     assert mean.shape[0] > 3 * 256, "a row for each class"
     page = (run.gallery / "test_resnet.html").read_text()
     panels = [cv2.imread(str(run.gallery / name)) for name in re.findall(r'class="panel" src="([^"]+)"', page)]
@@ -107,7 +107,7 @@ def test_heat_maps_of_each_class_are_drawn(three: tuple[RunFolder, str]) -> None
     assert all(panel is not None and panel.shape[1] == 5 * (256 + 6) + 6 for panel in panels)
 
 
-def test_films_without_a_kind_are_refused_before_training(tmp_path: Path) -> None:
+def test_images_without_a_kind_are_refused_before_training(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = ["image,label,patient"]
     for number in range(12):
@@ -118,7 +118,7 @@ def test_films_without_a_kind_are_refused_before_training(tmp_path: Path) -> Non
         "run", "smoke", "--task", "three_class", "--data.source", "csv", "--data", str(tmp_path), cwd=tmp_path
     )
     assert done.returncode == 3
-    assert "6 pneumonia films are neither bacterial nor viral" in done.stderr
+    assert "6 pneumonia images are neither bacterial nor viral" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -162,10 +162,10 @@ def test_classes_that_are_not_those_of_the_index_are_found(three: tuple[RunFolde
             path.write_bytes(content)
 
 
-def test_one_film_is_called_one_of_three(three: tuple[RunFolder, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_image_is_called_one_of_three(three: tuple[RunFolder, str], capsys: pytest.CaptureFixture[str]) -> None:
     run = three[0]
-    film = next((run.path.parent / ".cache").rglob("images/*.png"))
-    arguments = ["explain", str(run.path), "--image", str(film), "--methods", "gradcam,occlusion"]
+    radiograph = next((run.path.parent / ".cache").rglob("images/*.png"))
+    arguments = ["explain", str(run.path), "--image", str(radiograph), "--methods", "gradcam,occlusion"]
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert all(heading in shown for heading in ("p normal", "p bacterial", "p viral", "LAR"))
@@ -176,9 +176,9 @@ def test_one_film_is_called_one_of_three(three: tuple[RunFolder, str], capsys: p
 def test_networks_of_three_classes_are_scored_elsewhere_on_pneumonia(
     three: tuple[RunFolder, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    films = write_rsna(tmp_path / "rsna", films_per_kind=3)
+    radiographs = write_rsna(tmp_path / "rsna", images_per_kind=3)
     monkeypatch.chdir(three[0].path.parent.parent)
-    assert main(["evaluate", "runs/three", "--data", str(films), "--architectures", "test_resnet"]) == 0
+    assert main(["evaluate", "runs/three", "--data", str(radiographs), "--architectures", "test_resnet"]) == 0
     text = (three[0].external / "rsna/README.md").read_text()
     assert "trained on three classes; here bacterial and viral are one, pneumonia" in text
     assert "patients whose identity is not published" in text

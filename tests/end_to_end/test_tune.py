@@ -119,7 +119,7 @@ def test_the_winner_is_a_suite_that_runs(folder: Path, capsys: pytest.CaptureFix
     assert main(options) == 0
     shown = capsys.readouterr().out
     assert "next: pneumobench run runs/here-search/best.yaml" in shown
-    assert "Films of the tune part of fold 0 are tested in other folds" in " ".join(shown.split())
+    assert "Images of the validation part of fold 0 are tested in other folds" in " ".join(shown.split())
     table = pd.read_csv("runs/here-search/trials.csv", keep_default_na=False)
     best = table.sort_values("value", ascending=False, kind="stable").iloc[0]
     path = Path("runs/here-search/best.yaml")

@@ -200,7 +200,7 @@ def make_attention(predictions: pd.DataFrame, architecture: str, fold: int) -> p
 
 
 def write_overlays(folder: RunFolder, architecture: str, fold: int) -> None:
-    """Draw a heat map over four synthetic films of one job."""
+    """Draw a heat map over four synthetic images of one job."""
     table = pd.read_csv(folder.predictions_path(architecture, fold))
     test = table[table["split"] == "test"].reset_index(drop=True)
     test["outcome"] = outcome_of(test["probability"], test["label"])
@@ -210,19 +210,19 @@ def write_overlays(folder: RunFolder, architecture: str, fold: int) -> None:
     listed = []
     for number, row in enumerate(chosen.to_dict("records")):
         file = f"{number:02d}-{row['outcome']}.png"
-        cv2.imwrite(str(target / file), _film(number + 10 * fold))
+        cv2.imwrite(str(target / file), _radiograph(number + 10 * fold))
         keys = ("image_id", "outcome", "probability", "label")
         listed.append({"file": file, **{key: row[key] for key in keys}, "lar": None if number == 3 else 0.62})
     write_json(target / "overlays.json", listed)
 
 
-def _film(seed: int) -> NDArray[np.uint8]:
+def _radiograph(seed: int) -> NDArray[np.uint8]:
     """Return a 128 px BGR picture of two dark ellipses under a heat map."""
     rng = np.random.default_rng(seed)
-    film = np.full((128, 128), 150, dtype=np.uint8)
+    radiograph = np.full((128, 128), 150, dtype=np.uint8)
     for center in (40, 88):
-        cv2.ellipse(film, (center, 64), (18, 42), 0, 0, 360, 60, -1)
-    blurred = cv2.GaussianBlur(film, (0, 0), 5)
+        cv2.ellipse(radiograph, (center, 64), (18, 42), 0, 0, 360, 60, -1)
+    blurred = cv2.GaussianBlur(radiograph, (0, 0), 5)
     heat = np.zeros((128, 128), dtype=np.float32)
     cv2.circle(heat, (int(rng.integers(20, 108)), int(rng.integers(20, 108))), 18, 1.0, -1)
     spread = cv2.GaussianBlur(heat, (0, 0), 12)

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from pneumobench.errors import RecordError
-from pneumobench.leaderboard.checks import blanked_scores, method_summaries
-from pneumobench.lungs.masked_regions import BLANKINGS
+from pneumobench.leaderboard.checks import ablation_scores, method_summaries
+from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.explanation_record import (
     CHECK_COLUMNS,
     ExplanationRecord,
-    MethodFacts,
+    MethodMetadata,
     read_explanations,
     write_explanations,
 )
@@ -31,8 +31,8 @@ GROUP = pd.Series(np.arange(COUNT) // 2, index=IMAGE)
 RNG = np.random.default_rng(0)
 
 
-def _reliance() -> pd.DataFrame:
-    logit = {f"logit_{name}": RNG.normal(size=COUNT) for name in BLANKINGS}
+def _region_ablation() -> pd.DataFrame:
+    logit = {f"logit_{name}": RNG.normal(size=COUNT) for name in MASKED_REGIONS}
     return pd.DataFrame({"image_id": IMAGE, "fold": 0, "label": LABEL, "logit_none": 6.0 * LABEL - 3, **logit})
 
 
@@ -56,14 +56,14 @@ def folder(tmp_path: Path) -> RunFolder:
     record = ExplanationRecord(
         architecture="net", fold=0, seed=1, weights="a" * 64, mask_tier="drawn",
         methods={
-            "good": MethodFacts(images=COUNT, seconds_per_image=0.5),
-            "edges": MethodFacts(images=COUNT, seconds_per_image=0.1),
-            "guided": MethodFacts(not_available="guided: the network has activations other than ReLU."),
+            "good": MethodMetadata(images=COUNT, seconds_per_image=0.5),
+            "edges": MethodMetadata(images=COUNT, seconds_per_image=0.1),
+            "guided": MethodMetadata(not_available="guided: the network has activations other than ReLU."),
         },
         hashes={}, software={}, hardware={},
     )  # fmt: skip
     tables = {
-        "reliance": _reliance(),
+        "reliance": _region_ablation(),
         "good": _maps("good", gain=0.2, similarity=0.05),
         "edges": _maps("edges", gain=0.0, similarity=0.9),
     }
@@ -74,9 +74,9 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
     found = read_explanations(folder, JOB)
     assert found is not None
-    scores = blanked_scores([found], GROUP)
-    assert list(scores) == ["none", *sorted(BLANKINGS)]
-    first = found.reliance[found.reliance["image_id"] == "01.png"].set_index("blanking")
+    scores = ablation_scores([found], GROUP)
+    assert list(scores) == ["none", *sorted(MASKED_REGIONS)]
+    first = found.ablation[found.ablation["image_id"] == "01.png"].set_index("blanking")
     assert first.loc["none", "probability"] == pytest.approx(1 / (1 + np.exp(-3)))
     assert scores["none"].auc == 1.0
     assert scores["without_lungs"].interval.low < scores["without_lungs"].auc < 0.75
@@ -114,5 +114,5 @@ def test_a_damaged_record_is_refused(folder: RunFolder, text: str) -> None:
 
 def test_a_job_without_explanations_has_none(tmp_path: Path) -> None:
     assert read_explanations(RunFolder(tmp_path), JOB) is None
-    assert blanked_scores([], GROUP) == {}
+    assert ablation_scores([], GROUP) == {}
     assert method_summaries([], pd.DataFrame(), GROUP) == ()

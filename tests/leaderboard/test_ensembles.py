@@ -69,7 +69,7 @@ def test_weights_minimise_the_log_loss() -> None:
 
 
 def synthetic_members() -> dict[str, dict[int, pd.DataFrame]]:
-    """Return two networks of like skill and unlike mistakes over five folds of 40 test films."""
+    """Return two networks of like skill and unlike mistakes over five folds of 40 test images."""
     rng, members = np.random.default_rng(4), dict[str, dict[int, pd.DataFrame]]()
     for name in NETWORKS:
         for fold in range(5):
@@ -82,7 +82,7 @@ def synthetic_members() -> dict[str, dict[int, pd.DataFrame]]:
     return members
 
 
-def test_no_film_has_a_say_in_the_weights_it_is_scored_with() -> None:
+def test_no_image_has_a_say_in_the_weights_it_is_scored_with() -> None:
     members = synthetic_members()
     before = cross_fitted_weights(members)
     assert len({tuple(weights) for weights in before.values()}) == 5

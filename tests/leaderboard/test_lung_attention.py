@@ -41,7 +41,7 @@ def test_means_by_hand() -> None:
         ("elsewhere", "box", 0.5, 0.1),
     ]
     (found,) = summaries(explained_rows(_attention(rows), POOLED), GROUP)
-    # pneumonia films with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
+    # pneumonia images with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
     assert found.pneumonia.images == 2
     assert found.pneumonia.lar == pytest.approx(0.5)
     assert found.pneumonia.chance == pytest.approx(0.5)

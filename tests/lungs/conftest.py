@@ -12,7 +12,7 @@ from pneumobench.datasets.index import Index, open_images
 from pneumobench.datasets.listings import list_csv
 from pneumobench.lungs.quality import bounds_of
 from pneumobench.lungs.segmenter import LungUNet, save_network
-from pneumobench.lungs.segmenter_training import DrawnFilms, train_segmenter
+from pneumobench.lungs.segmenter_training import DrawnImages, train_segmenter
 from pneumobench.phantoms.dataset import make_phantoms
 
 TRAINING_EPOCHS = 8
@@ -20,36 +20,36 @@ TRAINING_EPOCHS = 8
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    """Return films of 64 px: 48 patients in split train, 16 in split test."""
+    """Return images of 64 px: 48 patients in split train, 16 in split test."""
     table = make_phantoms(
         tmp_path_factory.mktemp("phantoms"),
         patients=48,
         official_test_patients=16,
-        films_per_patient=(1, 1),
+        images_per_patient=(1, 1),
         side_px=64,
     )
     return open_images(table.parent, list_csv(table.parent, table.name))[0]
 
 
-def drawn_films(phantoms: Index, split: str) -> DrawnFilms:
-    """Return films and masks of a split at their own side."""
+def drawn_images(phantoms: Index, split: str) -> DrawnImages:
+    """Return images and masks of a split at their own side."""
     table = phantoms.table[phantoms.table["split"] == split]
     pictures = [
         np.stack([np.asarray(cv2.imread(str(phantoms.root / name), cv2.IMREAD_GRAYSCALE)) for name in table[column]])
         for column in ("image_id", "lung_mask")
     ]
-    return DrawnFilms(films=pictures[0].astype(np.uint8), masks=pictures[1] > 0)
+    return DrawnImages(radiographs=pictures[0].astype(np.uint8), masks=pictures[1] > 0)
 
 
 @pytest.fixture(scope="session")
 def network(phantoms: Index) -> LungUNet:
-    return train_segmenter(drawn_films(phantoms, "train"), epochs=TRAINING_EPOCHS, seed=0)
+    return train_segmenter(drawn_images(phantoms, "train"), epochs=TRAINING_EPOCHS, seed=0)
 
 
 @pytest.fixture(scope="session")
 def weights_folder(network: LungUNet, phantoms: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of weights and bounds."""
     folder = tmp_path_factory.mktemp("weights")
-    save_network(network, folder, {"films": "48"})
-    bounds_of(drawn_films(phantoms, "train").masks).write(folder)
+    save_network(network, folder, {"images": "48"})
+    bounds_of(drawn_images(phantoms, "train").masks).write(folder)
     return folder

@@ -74,7 +74,7 @@ def test_an_unreadable_mask_is_refused(content: bytes | None, tmp_path: Path) ->
 
 
 def index_with_masks(root: Path, *, masked_rows: tuple[int, ...]) -> Index:
-    """Return five films, of which some have a mask: the left half, or in row 3 the right one."""
+    """Return five images, of which some have a mask: the left half, or in row 3 the right one."""
     index = index_of([(f"p{n}", f"c{n}", n % 2) for n in range(5)], root=root)
     for row in masked_rows:
         write_mask(root / f"masks/{row}.png", half() if row != 3 else ~half())
@@ -100,7 +100,7 @@ def test_one_drawn_mask_makes_the_tier_drawn_and_leaves_out_images_without(tmp_p
     right, left = masks.of_rows(np.array([3, 1]))
     assert left.dtype == np.bool_
     assert np.array_equal(left, half(20, 20))
-    assert np.array_equal(right, ~half(20, 20)), "masks are found by the row of their film"
+    assert np.array_equal(right, ~half(20, 20)), "masks are found by the row of their image"
     with pytest.raises(KeyError):
         masks.of_rows(np.array([0]))  # boxed and drawn masks never mix
 
@@ -122,7 +122,7 @@ def test_a_broken_mask_stops_before_anything_is_cached(tmp_path: Path) -> None:
 
 
 def segmented_right_halves(*, empty_rows: tuple[int, ...] = ()) -> SegmentedLungs:
-    """Return segmented lungs of the five films: the right half, nothing in some; none of them plausible."""
+    """Return segmented lungs of the five images: the right half, nothing in some; none of them plausible."""
     masks = np.repeat((~half(224, 224)).astype(np.uint8)[None], 5, axis=0)
     masks[list(empty_rows)] = 0
     return SegmentedLungs(

@@ -25,28 +25,28 @@ def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:
     run = RunFolder(folder / "run")
     bench = open_data(suite, run, cache=folder / "cache", console=console)
     assert isinstance(console.file, io.StringIO)
-    return bench, bench.lung_facts, console.file.getvalue()
+    return bench, bench.lung_metadata, console.file.getvalue()
 
 
-def test_segmented_lungs_and_adaptive_crop_reach_films_masks_and_facts(
+def test_segmented_lungs_and_adaptive_crop_reach_images_masks_and_facts(
     weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segmented_module, "WEIGHTS_FOLDER", weights_folder)
-    whole, facts, _ = prepared(tmp_path / "whole")
-    assert facts["lung_masks"] == {"tier": "drawn", "films": len(whole.index.table)}
-    assert facts["crop"] == {"kind": "none"}
+    whole, metadata, _ = prepared(tmp_path / "whole")
+    assert metadata["lung_masks"] == {"tier": "drawn", "images": len(whole.index.table)}
+    assert metadata["crop"] == {"kind": "none"}
 
-    bench, facts, shown = prepared(tmp_path / "cut", lung_mask_tier="segmented", crop="adaptive")
+    bench, metadata, shown = prepared(tmp_path / "cut", lung_mask_tier="segmented", crop="adaptive")
     usable = bench.masks.usable_rows()
     assert usable is not None
-    films = len(bench.index.table)
-    assert facts["lung_masks"]["tier"] == bench.masks.tier() == "segmented"
-    assert facts["crop"] == {"kind": "adaptive", "films_by_fixed_crop": films - len(usable)}
-    assert sum(facts["segmenter"]["refused"].values()) == films - len(usable)
-    assert f"segmented lungs: {len(usable)} films usable, {films} in all" in shown
-    assert not np.array_equal(bench.films, whole.films)
+    radiographs = len(bench.index.table)
+    assert metadata["lung_masks"]["tier"] == bench.masks.tier() == "segmented"
+    assert metadata["crop"] == {"kind": "adaptive", "films_by_fixed_crop": radiographs - len(usable)}
+    assert sum(metadata["segmenter"]["refused"].values()) == radiographs - len(usable)
+    assert f"segmented lungs: {len(usable)} images usable, {radiographs} in all" in shown
+    assert not np.array_equal(bench.radiographs, whole.radiographs)
 
 
-def test_a_cut_film_needs_masks_of_lungs(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"data\.crop cuts films"):
+def test_a_cut_image_needs_masks_of_lungs(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"data\.crop cuts images"):
         prepared(tmp_path, lung_mask_tier="box", crop="fixed")

@@ -12,15 +12,15 @@ from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.quality import MEASURES, QualityBounds, bounds_of, check_lungs, measures_of, read_bounds
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs
-from tests.lungs.conftest import drawn_films
+from tests.lungs.conftest import drawn_images
 
 
 @pytest.fixture(scope="module")
 def bounds(phantoms: Index) -> QualityBounds:
-    return bounds_of(drawn_films(phantoms, "train").masks)
+    return bounds_of(drawn_images(phantoms, "train").masks)
 
 
-def test_measures_are_shares_of_the_film() -> None:
+def test_measures_are_shares_of_the_image() -> None:
     mask = np.zeros((20, 40), dtype=bool)
     mask[4:14, 4:12] = True  # 80 px, centre at row 9, column 8
     mask[4:8, 24:34] = True  # 40 px, centre at row 6, column 29
@@ -34,7 +34,7 @@ def test_measures_are_shares_of_the_film() -> None:
 
 
 def test_bounds_hold_the_masks_they_were_taken_from(bounds: QualityBounds, phantoms: Index) -> None:
-    masks = drawn_films(phantoms, "train").masks
+    masks = drawn_images(phantoms, "train").masks
     usable = [check_lungs(mask, bounds).usable for mask in masks]
     two_lungs = sum(measures_of(mask) is not None for mask in masks)
     assert bounds.masks == two_lungs
@@ -59,7 +59,7 @@ def _one_lung(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def test_what_is_no_pair_of_lungs_is_refused_with_a_reason(
     change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]], reason: str, bounds: QualityBounds, phantoms: Index
 ) -> None:
-    masks = [mask for mask in drawn_films(phantoms, "train").masks if check_lungs(mask, bounds).usable]
+    masks = [mask for mask in drawn_images(phantoms, "train").masks if check_lungs(mask, bounds).usable]
     verdict = check_lungs(change(masks[0]), bounds)
     assert not verdict.usable
     assert re.search(reason, verdict.reason)

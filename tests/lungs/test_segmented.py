@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index, limit_images
-from pneumobench.datasets.pixel_cache import cached_films
+from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.lungs import segmented as segmented_module
-from pneumobench.lungs.crop import FIXED_BOX, film_crop
+from pneumobench.lungs.crop import FIXED_BOX, image_crop
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
@@ -87,12 +87,12 @@ def test_the_tier_segmented_leaves_out_and_counts_what_is_not_usable(
     usable = masks.usable_rows()
     assert usable is not None
     assert usable.tolist() == [row for row in range(len(index.table)) if row not in (0, 2)]
-    assert masks.facts() == {"tier": "segmented", "films": len(usable), "left_out": {"area too small": 2}}
+    assert masks.metadata() == {"tier": "segmented", "images": len(usable), "left_out": {"area too small": 2}}
     with pytest.raises(KeyError):
         masks.of_rows(np.array([2]))  # no box, no drawn mask in its place
 
 
-def test_where_no_mask_is_usable_no_film_is(index: Index, cache: Path, segmented: SegmentedLungs) -> None:
+def test_where_no_mask_is_usable_no_image_is(index: Index, cache: Path, segmented: SegmentedLungs) -> None:
     nothing = refuse(segmented, set(range(len(index.table))))
     usable = lung_masks(index, 32, cache, tier="segmented", segmented=nothing).usable_rows()
     assert usable is not None
@@ -110,8 +110,8 @@ def test_the_tier_drawn_needs_drawn_masks(index: Index, cache: Path) -> None:
         lung_masks(bare, 32, cache, tier="drawn")
 
 
-def test_the_fixed_box_is_no_mask_of_a_cut_film(index: Index, cache: Path) -> None:
-    boxes = film_crop("fixed", index, None).boxes
+def test_the_fixed_box_is_no_mask_of_a_cut_image(index: Index, cache: Path) -> None:
+    boxes = image_crop("fixed", index, None).boxes
     with pytest.raises(SettingsError, match=r"set data\.lung_mask_tier to segmented"):
         lung_masks(index, 32, cache, tier="box", crop_boxes=boxes)
 
@@ -119,10 +119,10 @@ def test_the_fixed_box_is_no_mask_of_a_cut_film(index: Index, cache: Path) -> No
 def test_an_adaptive_crop_holds_the_lungs_and_falls_back_to_the_fixed_one(
     index: Index, cache: Path, segmented: SegmentedLungs
 ) -> None:
-    crop = film_crop("adaptive", index, refuse(segmented, {1}))
+    crop = image_crop("adaptive", index, refuse(segmented, {1}))
     assert crop.boxes is not None
     assert crop.boxes[1] == FIXED_BOX
-    assert crop.facts() == {"kind": "adaptive", "films_by_fixed_crop": 1}
+    assert crop.metadata() == {"kind": "adaptive", "films_by_fixed_crop": 1}
     whole = lung_masks(index, 64, cache, tier="segmented", segmented=refuse(segmented, {1}))
     cut = lung_masks(index, 64, cache, tier="segmented", segmented=refuse(segmented, {1}), crop_boxes=crop.boxes)
     for row in whole.row_of:
@@ -134,13 +134,13 @@ def test_an_adaptive_crop_holds_the_lungs_and_falls_back_to_the_fixed_one(
         assert closer == pytest.approx(lung / shown, rel=0.08)
 
 
-def test_films_and_masks_are_cut_alike(index: Index, cache: Path) -> None:
-    """A film that shows its own drawn mask goes the way of films; the mask goes the way of masks."""
-    masks_as_films = Index(root=index.root, table=index.table.assign(image_id=index.table["lung_mask"], sha256="mask"))
+def test_images_and_masks_are_cut_alike(index: Index, cache: Path) -> None:
+    """An image that shows its own drawn mask goes the way of images; the mask goes the way of masks."""
+    masks_as_images = Index(root=index.root, table=index.table.assign(image_id=index.table["lung_mask"], sha256="mask"))
     boxes = tuple((0.1 + 0.02 * row, 0.95, 0.05, 0.8 + 0.01 * row) for row in range(len(index.table)))
     for crop_boxes in (None, boxes):
-        films = cached_films(masks_as_films, 48, cache, crop_boxes)
+        radiographs = cached_images(masks_as_images, 48, cache, crop_boxes)
         masks = lung_masks(index, 48, cache, crop_boxes=crop_boxes).of_rows(np.arange(len(index.table)))
-        assert ((films > 127) == masks).mean() > 0.97
-        assert len(np.unique(films.reshape(len(films), -1), axis=0)) == len(films)
-    assert (cached_films(masks_as_films, 48, cache) != cached_films(masks_as_films, 48, cache, boxes)).mean() > 0.05
+        assert ((radiographs > 127) == masks).mean() > 0.97
+        assert len(np.unique(radiographs.reshape(len(radiographs), -1), axis=0)) == len(radiographs)
+    assert (cached_images(masks_as_images, 48, cache) != cached_images(masks_as_images, 48, cache, boxes)).mean() > 0.05

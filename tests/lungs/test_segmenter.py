@@ -18,8 +18,8 @@ from pneumobench.lungs.segmenter import (
     training_facts,
     two_largest_parts,
 )
-from pneumobench.lungs.segmenter_training import DrawnFilms, dice_and_cross_entropy, train_segmenter
-from tests.lungs.conftest import drawn_films
+from pneumobench.lungs.segmenter_training import DrawnImages, dice_and_cross_entropy, train_segmenter
+from tests.lungs.conftest import drawn_images
 
 
 def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -27,32 +27,32 @@ def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def test_a_trained_segmenter_finds_the_lungs_of_new_phantoms(network: LungUNet, phantoms: Index) -> None:
-    new = drawn_films(phantoms, "test")
-    agreement = iou(segment_lungs(new.films, network), new.masks)
-    elsewhere = iou(segment_lungs(new.films, network), np.roll(new.masks, 1, axis=0))  # another patient's lungs
+    new = drawn_images(phantoms, "test")
+    agreement = iou(segment_lungs(new.radiographs, network), new.masks)
+    elsewhere = iou(segment_lungs(new.radiographs, network), np.roll(new.masks, 1, axis=0))  # another patient's lungs
     assert np.median(agreement) > 0.8
     assert np.median(agreement) > np.median(elsewhere) + 0.05
 
 
-def test_masks_follow_the_film_and_neither_its_size_nor_its_neighbours(network: LungUNet, phantoms: Index) -> None:
-    films = drawn_films(phantoms, "test").films[:3]
-    masks = segment_lungs(films, network)
-    assert masks.shape == films.shape
+def test_masks_follow_the_image_and_neither_its_size_nor_its_neighbours(network: LungUNet, phantoms: Index) -> None:
+    radiographs = drawn_images(phantoms, "test").radiographs[:3]
+    masks = segment_lungs(radiographs, network)
+    assert masks.shape == radiographs.shape
     assert masks.dtype == np.bool_
-    assert np.array_equal(segment_lungs(films, network), masks)
-    assert (segment_lungs(films[1:2], network)[0] == masks[1]).mean() > 0.999
-    large = segment_lungs(np.kron(films, np.ones((1, 3, 2), dtype=np.uint8)), network)
+    assert np.array_equal(segment_lungs(radiographs, network), masks)
+    assert (segment_lungs(radiographs[1:2], network)[0] == masks[1]).mean() > 0.999
+    large = segment_lungs(np.kron(radiographs, np.ones((1, 3, 2), dtype=np.uint8)), network)
     assert large.shape == (3, 192, 128)
     assert iou(large[:, 1::3, ::2], masks).min() > 0.9
 
 
 def test_exposure_does_not_matter(network: LungUNet, phantoms: Index) -> None:
-    films = drawn_films(phantoms, "test").films[:4]
-    darker = (films // 2 + 10).astype(np.uint8)
-    assert iou(segment_lungs(darker, network), segment_lungs(films, network)).min() > 0.95
+    radiographs = drawn_images(phantoms, "test").radiographs[:4]
+    darker = (radiographs // 2 + 10).astype(np.uint8)
+    assert iou(segment_lungs(darker, network), segment_lungs(radiographs, network)).min() > 0.95
 
 
-def test_a_film_that_shows_nothing_does_no_harm(network: LungUNet) -> None:
+def test_an_image_that_shows_nothing_does_no_harm(network: LungUNet) -> None:
     assert segment_lungs(np.full((1, 40, 40), 7, dtype=np.uint8), network).shape == (1, 40, 40)
 
 
@@ -71,8 +71,8 @@ def test_weights_come_back_as_they_were_stored(network: LungUNet, phantoms: Inde
     save_network(network, tmp_path, {"epochs": "12"})
     assert (tmp_path / WEIGHTS_NAME).stat().st_size < 4_000_000
     assert training_facts(tmp_path) == {"epochs": "12"}
-    films = drawn_films(phantoms, "test").films
-    changed = segment_lungs(films, load_network(tmp_path)) != segment_lungs(films, network)
+    radiographs = drawn_images(phantoms, "test").radiographs
+    changed = segment_lungs(radiographs, load_network(tmp_path)) != segment_lungs(radiographs, network)
     assert changed.mean() < 1e-3
 
 
@@ -100,8 +100,8 @@ def test_the_loss_falls_as_lungs_are_found() -> None:
 
 
 def test_the_same_seed_trains_the_same_weights(phantoms: Index) -> None:
-    few = drawn_films(phantoms, "test")
-    few = DrawnFilms(films=few.films[:4], masks=few.masks[:4])
+    few = drawn_images(phantoms, "test")
+    few = DrawnImages(radiographs=few.radiographs[:4], masks=few.masks[:4])
     state = torch.get_rng_state()
     one, again, other = (train_segmenter(few, epochs=1, seed=seed).head.weight for seed in (1, 1, 2))
     assert torch.equal(one, again)

@@ -26,10 +26,10 @@ def kermany(phantoms: Index, tmp_path: Path) -> Path:
     for number, row in enumerate(phantoms.table.itertuples()):
         normal = row.label == 0
         name = f"IM-{number:04d}-0001.png" if normal else f"person{number}_{row.subtype}_1.png"
-        film = f"{row.split}/{'NORMAL' if normal else 'PNEUMONIA'}/{name}"
+        radiograph = f"{row.split}/{'NORMAL' if normal else 'PNEUMONIA'}/{name}"
         for source, folder in ((row.image_id, "chest_xray"), (row.lung_mask, "lung_masks")):
-            (tmp_path / "data" / folder / film).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(phantoms.root / str(source), tmp_path / "data" / folder / film)
+            (tmp_path / "data" / folder / radiograph).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(phantoms.root / str(source), tmp_path / "data" / folder / radiograph)
     return tmp_path / "data"
 
 
@@ -42,15 +42,15 @@ def test_it_writes_weights_bounds_card_and_pictures(
     arguments += ["--cache", str(tmp_path / "cache"), "--descriptions", str(descriptions), "--threads", "1"]
     script.run(script.options_of(arguments))
     assert (output / BOUNDS_NAME).is_file()
-    facts = training_facts(output)
-    assert (facts["epochs"], facts["seed"]) == ("1", "0")
+    metadata = training_facts(output)
+    assert (metadata["epochs"], metadata["seed"]) == ("1", "0")
     card = (output / "README.md").read_text()
     for stated in ("10.17632/rscbjbr9sj", "V7 Labs", "CC BY 4.0", "held-out patients", "official test folder"):
         assert stated in card
     shown = [line for line in card.splitlines() if line.startswith("| `chest_xray/train")]
-    held_out = int(next(line for line in card.splitlines() if line.startswith("| films with drawn")).split("|")[2])
-    assert int(facts["films"]) + held_out == (phantoms.table["split"] == "train").sum(), (
-        "held-out films are not trained on"
+    held_out = int(next(line for line in card.splitlines() if line.startswith("| images with drawn")).split("|")[2])
+    assert int(metadata["images"]) + held_out == (phantoms.table["split"] == "train").sum(), (
+        "held-out images are not trained on"
     )
     assert len(shown) == len(list(pictures.glob("*.png"))) == min(10, held_out)
 
@@ -62,6 +62,6 @@ def test_it_writes_weights_bounds_card_and_pictures(
     assert "| arms over both lungs |" in (output / "README.md").read_text()
 
 
-def test_a_trial_on_few_films_is_never_shipped(script: Any) -> None:
+def test_a_trial_on_few_images_is_never_shipped(script: Any) -> None:
     assert script.options_of(["data"]).output == WEIGHTS_FOLDER
     assert WEIGHTS_FOLDER not in (script.options_of(["data", "--limit", "200"]).output, Path())

@@ -6,17 +6,17 @@ import pytest
 from pneumobench.metrics.attention_drift import attention_drift, body_mask
 
 
-def _film() -> np.ndarray:
+def _radiograph() -> np.ndarray:
     """A body with two dark lungs, air at both sides and a bright letter in the air."""
-    film = np.zeros((100, 100), dtype=np.uint8)
-    film[:, 20:80] = 180
-    film[20:80, 28:45] = film[20:80, 55:72] = 10
-    film[2:8, 2:8] = 250
-    return film
+    radiograph = np.zeros((100, 100), dtype=np.uint8)
+    radiograph[:, 20:80] = 180
+    radiograph[20:80, 28:45] = radiograph[20:80, 55:72] = 10
+    radiograph[2:8, 2:8] = 250
+    return radiograph
 
 
 def test_the_body_includes_the_lungs_and_neither_air_nor_letters() -> None:
-    body = body_mask(_film())
+    body = body_mask(_radiograph())
     assert body[50, 35]
     assert body[50, 60]
     assert not body[50, 5]
@@ -24,7 +24,7 @@ def test_the_body_includes_the_lungs_and_neither_air_nor_letters() -> None:
 
 
 def test_a_uniform_map_scores_the_areas() -> None:
-    drift = attention_drift(np.ones((1, 100, 100)), _film()[None])
+    drift = attention_drift(np.ones((1, 100, 100)), _radiograph()[None])
     assert drift.corners[0] == pytest.approx(0.16)
     assert drift.borders[0] == pytest.approx(0.36)
     assert drift.outside_body[0] == pytest.approx(0.40)
@@ -36,15 +36,15 @@ def test_a_uniform_map_scores_the_areas() -> None:
 def test_a_single_hot_pixel_counts_where_it_is(row: int, column: int, expected: tuple[int, int, int]) -> None:
     heat = np.full((1, 100, 100), -1.0)
     heat[0, row, column] = 3.0
-    drift = attention_drift(heat, _film()[None])
+    drift = attention_drift(heat, _radiograph()[None])
     assert (drift.corners[0], drift.borders[0], drift.outside_body[0]) == expected
 
 
 def test_a_map_without_positive_attention_has_no_share() -> None:
-    assert np.isnan(attention_drift(np.full((1, 100, 100), -1.0), _film()[None]).borders[0])
+    assert np.isnan(attention_drift(np.full((1, 100, 100), -1.0), _radiograph()[None]).borders[0])
 
 
-def test_a_film_without_contrast_is_all_body() -> None:
+def test_an_image_without_contrast_is_all_body() -> None:
     assert body_mask(np.full((20, 20), 7, dtype=np.uint8)).all()
 
 

@@ -25,7 +25,7 @@ from pneumobench.metrics.intervals import patient_weights
 def _models(
     noises: dict[str, float], *, patients: int = 150, seed: int = 0
 ) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]:
-    """Probabilities of models that see the same signal under more or less noise; two films a patient."""
+    """Probabilities of models that see the same signal under more or less noise; two images a patient."""
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(patients), 2)
     has_pneumonia = np.repeat(rng.random(patients) < 0.6, 2)
@@ -80,7 +80,7 @@ def test_false_alarms_keep_to_their_level() -> None:
     assert 1 <= alarms <= 17  # 5 % of 150 is 7.5; three standard deviations are 8
 
 
-def test_order_of_names_and_of_films_changes_nothing() -> None:
+def test_order_of_names_and_of_images_changes_nothing() -> None:
     probabilities, has_pneumonia, groups = _models({"a": 0.5, "b": 0.6, "c": 2.0})
     found = paired_auc_differences(probabilities, has_pneumonia, groups, seed=1)
     turned = dict(reversed(probabilities.items()))

@@ -24,13 +24,13 @@ from pneumobench.metrics.intervals import (
 )
 
 
-def _films(patients: int = 60, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Probabilities with ties, labels and patient names; several films a patient, all of one class."""
+def _radiographs(patients: int = 60, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Probabilities with ties, labels and patient names; several images a patient, all of one class."""
     rng = np.random.default_rng(seed)
-    films = rng.integers(1, 6, patients)
+    radiographs = rng.integers(1, 6, patients)
     sick = rng.random(patients) < 0.6
-    patient = np.repeat(np.arange(patients), films)
-    logit = np.repeat(rng.normal(size=patients) + 1.5 * sick, films) + rng.normal(0, 0.3, films.sum())
+    patient = np.repeat(np.arange(patients), radiographs)
+    logit = np.repeat(rng.normal(size=patients) + 1.5 * sick, radiographs) + rng.normal(0, 0.3, radiographs.sum())
     names = np.array([f"person{number}" for number in range(patients)])
     return np.round(1 / (1 + np.exp(-logit)), 2), sick[patient], names[patient]
 
@@ -39,8 +39,8 @@ def _all_weights(groups: Any, resamples: int, seed: int) -> NDArray[Any]:
     return np.concatenate(list(patient_weights(groups, resamples=resamples, seed=seed)))
 
 
-def test_all_films_of_a_patient_are_drawn_together_and_as_many_patients_as_there_are() -> None:
-    _, _, groups = _films()
+def test_all_images_of_a_patient_are_drawn_together_and_as_many_patients_as_there_are() -> None:
+    _, _, groups = _radiographs()
     weights = _all_weights(groups, 300, 7)
     assert weights.shape == (300, groups.size)
     names, first = np.unique(groups, return_index=True)
@@ -68,7 +68,7 @@ def test_weights_are_those_of_an_explicit_draw_from_the_raw_bits() -> None:
 
 
 def test_weights_do_not_depend_on_the_chunks_and_do_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, groups = _films()
+    _, _, groups = _radiographs()
     whole = _all_weights(groups, 50, 3)
     monkeypatch.setattr(intervals, "CHUNK_VALUES", 7 * groups.size)
     chunks = list(patient_weights(groups, resamples=50, seed=3))
@@ -84,7 +84,7 @@ def test_memory_of_a_chunk_is_bounded() -> None:
 
 
 def test_string_and_integer_names_in_the_same_order_give_the_same_interval() -> None:
-    probability, has_pneumonia, _ = _films()
+    probability, has_pneumonia, _ = _radiographs()
     numbers = np.arange(probability.size) // 3
     strings = np.array([f"{number:05d}" for number in numbers], object)
     by_number = area_under_roc_interval(probability, has_pneumonia, numbers, resamples=200)
@@ -92,7 +92,7 @@ def test_string_and_integer_names_in_the_same_order_give_the_same_interval() -> 
 
 
 def test_fast_area_equals_scikit_learn_on_explicitly_resampled_images() -> None:
-    probability, has_pneumonia, groups = _films()
+    probability, has_pneumonia, groups = _radiographs()
     weights = _all_weights(groups, 60, 2)
     found = weighted_area_under_roc(probability, has_pneumonia)(weights)
     for area, times in zip(found, weights, strict=True):
@@ -118,7 +118,7 @@ def test_fast_area_is_exact_with_ties_and_nan_with_one_class(rows: list[tuple[fl
 
 
 def test_confusion_intervals_equal_explicit_resampling() -> None:
-    probability, has_pneumonia, groups = _films()
+    probability, has_pneumonia, groups = _radiographs()
     called = probability >= 0.6
     found = confusion_metric_intervals(called, has_pneumonia, groups, resamples=80, seed=9)
     explicit: dict[str, list[float]] = {"accuracy": [], "recall": [], "mcc": []}
@@ -144,18 +144,18 @@ def test_mean_interval_leaves_nan_out() -> None:
     np.testing.assert_allclose([found.low, found.high], np.quantile(means, [0.025, 0.975]), atol=1e-12)
 
 
-def test_intervals_by_patient_are_wider_than_by_film_and_cover_the_truth() -> None:
-    covered = by_film_covered = 0
+def test_intervals_by_patient_are_wider_than_by_image_and_cover_the_truth() -> None:
+    covered = by_image_covered = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         patient = np.repeat(np.arange(40), 8)
         values = rng.normal(size=40)[patient] + rng.normal(0, 0.1, patient.size)  # the true mean is 0
         clustered = mean_interval(values, patient, resamples=200, seed=seed)
-        by_film = mean_interval(values, np.arange(patient.size), resamples=200, seed=seed)
+        by_radiograph = mean_interval(values, np.arange(patient.size), resamples=200, seed=seed)
         covered += clustered.low <= 0 <= clustered.high
-        by_film_covered += by_film.low <= 0 <= by_film.high
+        by_image_covered += by_radiograph.low <= 0 <= by_radiograph.high
     assert 178 <= covered <= 200  # 95 % of 200 is 190, less the known shortfall of 40 patients
-    assert by_film_covered < 130  # this test can tell the wrong interval from the right one
+    assert by_image_covered < 130  # this test can tell the wrong interval from the right one
 
 
 def test_one_patient_has_no_interval() -> None:

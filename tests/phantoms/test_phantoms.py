@@ -1,4 +1,4 @@
-"""Synthetic films: same bytes, exact masks, disease in the lungs only, learnable."""
+"""Synthetic images: same bytes, exact masks, disease in the lungs only, learnable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file
 from pneumobench.phantoms.anatomy import draw_child, draw_exposure
 from pneumobench.phantoms.dataset import make_phantoms
-from pneumobench.phantoms.radiograph import Subtype, draw_film
+from pneumobench.phantoms.radiograph import Subtype, draw_image
 from pneumobench.radiographs.formats import read_gray
 
 SIDE_PX = 96
@@ -28,14 +28,14 @@ def content(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): sha256_of_file(file) for file in files}
 
 
-def film_of(patient: int, film: int, subtype: Subtype) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    return draw_film(
+def image_of(patient: int, radiograph: int, subtype: Subtype) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    return draw_image(
         draw_child(np.random.default_rng([1, patient])),
-        draw_exposure(np.random.default_rng([2, patient, film])),
+        draw_exposure(np.random.default_rng([2, patient, radiograph])),
         subtype,
         SIDE_PX,
-        noise_seed=[3, patient, film],
-        disease_seed=[4, patient, film],
+        noise_seed=[3, patient, radiograph],
+        disease_seed=[4, patient, radiograph],
     )
 
 
@@ -45,7 +45,7 @@ def phantom_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_phantoms(folder, patients=80, official_test_patients=10, side_px=SIDE_PX, seed=5)
 
 
-def test_table_names_films_masks_labels_patients_and_splits(phantom_table: Path) -> None:
+def test_table_names_images_masks_labels_patients_and_splits(phantom_table: Path) -> None:
     table = pd.read_csv(phantom_table)
     assert list(table.columns) == ["image", "label", "patient", "subtype", "lung_mask", "split"]
     assert table.groupby("split")["patient"].nunique().to_dict() == {"train": 80, "test": 10}
@@ -57,12 +57,12 @@ def test_table_names_films_masks_labels_patients_and_splits(phantom_table: Path)
     assert set(table.loc[table["label"] == "NORMAL", "subtype"]) == {"normal"}
     assert set(table.loc[table["label"] == "PNEUMONIA", "subtype"]) == {"bacteria", "virus"}
     for row in table.itertuples():
-        film = read_gray(phantom_table.parent / str(row.image))
+        radiograph = read_gray(phantom_table.parent / str(row.image))
         mask = read_gray(phantom_table.parent / str(row.lung_mask))
-        assert film.shape == mask.shape == (SIDE_PX, SIDE_PX)
+        assert radiograph.shape == mask.shape == (SIDE_PX, SIDE_PX)
         assert set(np.unique(mask)) == {0, 255}
         assert 0.2 < (mask == 255).mean() < 0.5
-        assert film.std() > 20
+        assert radiograph.std() > 20
 
 
 def test_same_arguments_same_bytes_another_seed_other_bytes(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_same_arguments_same_bytes_another_seed_other_bytes(tmp_path: Path) -> N
 def test_anatomy_does_not_depend_on_how_many_patients_are_drawn(tmp_path: Path) -> None:
     few = pd.read_csv(make_phantoms(tmp_path / "few", patients=5, side_px=48))
     many = pd.read_csv(make_phantoms(tmp_path / "many", patients=9, side_px=48))
-    films = set(many["image"])
-    assert set(few["image"]) < films
+    radiographs = set(many["image"])
+    assert set(few["image"]) < radiographs
     same_label = few.merge(many, on=["image", "subtype"])
     assert len(same_label) >= 2
     for name in few["lung_mask"]:
@@ -92,19 +92,19 @@ def test_a_complete_set_is_not_drawn_again(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == times
 
 
-@pytest.mark.parametrize("damage", ["missing film", "changed film", "interrupted", "unreadable marker"])
+@pytest.mark.parametrize("damage", ["missing image", "changed image", "interrupted", "unreadable marker"])
 def test_an_incomplete_set_is_drawn_again(tmp_path: Path, damage: str) -> None:
     make_phantoms(tmp_path, patients=4, side_px=48)
     whole = content(tmp_path)
-    film = sorted((tmp_path / "images").iterdir())[0]
+    radiograph = sorted((tmp_path / "images").iterdir())[0]
     marker = tmp_path / "phantoms.json"
-    if damage == "missing film":
-        film.unlink()
-    elif damage == "changed film":
-        film.write_bytes(film.read_bytes()[:-9])
+    if damage == "missing image":
+        radiograph.unlink()
+    elif damage == "changed image":
+        radiograph.write_bytes(radiograph.read_bytes()[:-9])
     elif damage == "interrupted":
         marker.write_text(json.dumps({"parameters": json.loads(marker.read_text())["parameters"], "files": {}}))
-        film.unlink()
+        radiograph.unlink()
     else:
         marker.write_text("{")
     assert content(tmp_path) != whole
@@ -112,7 +112,7 @@ def test_an_incomplete_set_is_drawn_again(tmp_path: Path, damage: str) -> None:
     assert content(tmp_path) == whole
 
 
-def test_another_set_in_the_same_folder_leaves_no_old_film(tmp_path: Path) -> None:
+def test_another_set_in_the_same_folder_leaves_no_old_image(tmp_path: Path) -> None:
     make_phantoms(tmp_path, patients=9, side_px=48)
     make_phantoms(tmp_path, patients=4, side_px=64)
     make_phantoms(tmp_path / "alone", patients=4, side_px=64)
@@ -134,7 +134,7 @@ def test_a_table_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
         ({"official_test_patients": -1}, r"phantoms\.official_test_patients is -1: 0 or more"),
         ({"side_px": 16}, r"phantoms\.side_px is 16: at least 32"),
         ({"seed": -3}, r"phantoms\.seed is -3: 0 or more"),
-        ({"films_per_patient": (3, 2)}, r"phantoms\.films_per_patient is \[3, 2\]: fewest >= 1"),
+        ({"images_per_patient": (3, 2)}, r"phantoms\.images_per_patient is \[3, 2\]: fewest >= 1"),
         ({"pneumonia_fraction": 1.5}, r"phantoms\.pneumonia_fraction is 1\.5: 0 to 1"),
     ],
 )
@@ -158,8 +158,8 @@ def test_few_patients_have_both_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("subtype", ["bacteria", "virus"])
 def test_disease_changes_pixels_inside_the_lungs_only_and_brightens_them(subtype: Subtype) -> None:
     for patient in range(20):
-        healthy, lung = film_of(patient, 0, "normal")
-        ill, same_lung = film_of(patient, 0, subtype)
+        healthy, lung = image_of(patient, 0, "normal")
+        ill, same_lung = image_of(patient, 0, subtype)
         assert np.array_equal(lung, same_lung)
         difference = ill.astype(int) - healthy
         assert not difference[~lung].any()
@@ -168,11 +168,11 @@ def test_disease_changes_pixels_inside_the_lungs_only_and_brightens_them(subtype
 
 def test_a_bacterial_focus_lies_in_one_lung_and_a_viral_pneumonia_in_both() -> None:
     for patient in range(20):
-        healthy, lung = film_of(patient, 0, "normal")
+        healthy, lung = image_of(patient, 0, "normal")
         count, parts = cv2.connectedComponents(lung.astype(np.uint8))
         assert count == 3  # background and two lungs that do not touch
         for subtype, both in (("bacteria", False), ("virus", True)):
-            ill, _ = film_of(patient, 0, subtype)  # type: ignore[arg-type]
+            ill, _ = image_of(patient, 0, subtype)  # type: ignore[arg-type]
             changed = np.abs(ill.astype(int) - healthy) > 8
             shares = sorted(float(changed[parts == part].mean()) for part in (1, 2))
             assert (shares[0] > 0.1) if both else (shares[0] == 0.0), (patient, subtype, shares)
@@ -181,9 +181,9 @@ def test_a_bacterial_focus_lies_in_one_lung_and_a_viral_pneumonia_in_both() -> N
 
 def test_lungs_are_darker_than_what_surrounds_them_and_lie_behind_the_heart() -> None:
     for patient in range(20):
-        film, lung = film_of(patient, 0, "normal")
+        radiograph, lung = image_of(patient, 0, "normal")
         ring = cv2.dilate(lung.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~lung
-        assert film[lung].mean() < film[ring].mean() - 15
+        assert radiograph[lung].mean() < radiograph[ring].mean() - 15
         # on the image right the heart brightens the part of the lung next to the spine
         _, parts = cv2.connectedComponents(lung.astype(np.uint8))
         columns = [np.nonzero(parts == part)[1].mean() for part in (1, 2)]
@@ -192,20 +192,20 @@ def test_lungs_are_darker_than_what_surrounds_them_and_lie_behind_the_heart() ->
         low = rows > np.quantile(rows, 0.55)
         medial = places < np.quantile(places, 0.3)
         lateral = places > np.quantile(places, 0.7)
-        levels = film[rows, places].astype(float)
+        levels = radiograph[rows, places].astype(float)
         assert levels[low & medial].mean() > levels[low & lateral].mean() + 10
 
 
-def test_films_of_a_patient_share_anatomy() -> None:
+def test_images_of_a_patient_share_anatomy() -> None:
     """Lung shapes of the same patient agree better than those of two patients, exposure apart."""
 
-    def shape(patient: int, film: int) -> NDArray[np.float64]:
-        _, lung = film_of(patient, film, "normal")
+    def shape(patient: int, radiograph: int) -> NDArray[np.float64]:
+        _, lung = image_of(patient, radiograph, "normal")
         rows, columns = np.nonzero(lung)
         box = lung[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.uint8)
         return np.asarray(cv2.resize(box * 255, (48, 48), interpolation=cv2.INTER_AREA) / 255.0)
 
-    shapes = [[shape(patient, film) for film in range(2)] for patient in range(24)]
+    shapes = [[shape(patient, radiograph) for radiograph in range(2)] for patient in range(24)]
     same = [np.abs(first - second).mean() for first, second in shapes]
     other = [np.abs(shapes[i][0] - shapes[(i + 1) % 24][1]).mean() for i in range(24)]
     assert np.median(same) < 0.8 * np.median(other)
@@ -213,18 +213,18 @@ def test_films_of_a_patient_share_anatomy() -> None:
 
 def test_pneumonia_is_seen_in_the_lungs_and_not_in_the_global_brightness(phantom_table: Path) -> None:
     table = pd.read_csv(phantom_table)
-    films = np.stack([read_gray(phantom_table.parent / name) for name in table["image"]]).astype(np.float32)
+    radiographs = np.stack([read_gray(phantom_table.parent / name) for name in table["image"]]).astype(np.float32)
     masks = np.stack([read_gray(phantom_table.parent / name) for name in table["lung_mask"]]) > 0
     ill = (table["label"] == "PNEUMONIA").to_numpy()
-    brightness = films.mean(axis=(1, 2))
+    brightness = radiographs.mean(axis=(1, 2))
     assert 0.3 < roc_auc_score(ill, brightness) < 0.7
 
     # the exposure is read outside the lungs; the rest of the brightness of the lungs is the disease
     patient = table["patient"].str[-4:].astype(int).to_numpy() % 2 == 0
     features = []
-    for film, lung in zip(films, masks, strict=True):
-        air = np.quantile(film[lung], [0.05, 0.25, 0.5, 0.75, 0.95])
-        around = np.quantile(film[~lung], [0.4, 0.6, 0.8])
+    for radiograph, lung in zip(radiographs, masks, strict=True):
+        air = np.quantile(radiograph[lung], [0.05, 0.25, 0.5, 0.75, 0.95])
+        around = np.quantile(radiograph[~lung], [0.4, 0.6, 0.8])
         features.append([*air, *around])
     seen = np.asarray(features) / 255.0
     model = LogisticRegression(C=1000.0, max_iter=5000).fit(seen[patient], ill[patient])

@@ -20,7 +20,7 @@ Levels = NDArray[Any]
 
 
 def ramp(low: int, high: int, dtype: str = "uint16") -> Levels:
-    """A film (20, 30) whose levels rise from `low` to `high`."""
+    """An image (20, 30) whose levels rise from `low` to `high`."""
     return np.linspace(low, high, 600).round().reshape(20, 30).astype(dtype)
 
 

@@ -45,7 +45,7 @@ def test_window_becomes_the_full_gray_range(tmp_path: Path, syntax: UID, stored_
     assert np.abs(gray - seen_through(levels, centre, width)).max() < 0.6
 
 
-def test_a_window_that_the_film_does_not_fill_is_not_stretched(tmp_path: Path) -> None:
+def test_a_window_that_the_image_does_not_fill_is_not_stretched(tmp_path: Path) -> None:
     levels = ramp(1000, 1500)
     dataset = radiograph(levels, stored_bits=12, WindowCenter=1024, WindowWidth=2048)
     gray = read_gray(written(tmp_path, dataset))
@@ -76,7 +76,7 @@ def test_rescale_comes_before_the_window(tmp_path: Path) -> None:
     assert np.abs(gray - seen_through(levels * 0.5 - 1000, 0, 800)).max() < 0.6
 
 
-def test_negative_slope_turns_the_film_around(tmp_path: Path) -> None:
+def test_negative_slope_turns_the_image_around(tmp_path: Path) -> None:
     levels = ramp(0, 4095)
     tags: dict[str, Any] = {"RescaleSlope": -1, "RescaleIntercept": 4095, "WindowCenter": 2048, "WindowWidth": 4096}
     gray = read_gray(written(tmp_path, radiograph(levels, stored_bits=12, **tags)))

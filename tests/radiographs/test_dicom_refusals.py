@@ -1,4 +1,4 @@
-"""What is no gray DICOM film is refused, and no refusal tells anything of the patient."""
+"""What is no gray DICOM image is refused, and no refusal tells anything of the patient."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.radiographs.dicom_files import CANARY, radiograph, ramp, written
 
 
 def told_of(path: Path) -> str:
-    """Return the refusal of a file, or nothing where a film is read; any other exception goes on."""
+    """Return the refusal of a file, or nothing where an image is read; any other exception goes on."""
     try:
         gray = read_gray(path)
     except UnreadableImageError as refused:
@@ -60,7 +60,7 @@ COLOUR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfi
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"NumberOfFrames": 4}, "4 frames; one film is expected; export the film as one gray DICOM image"),
+        ({"NumberOfFrames": 4}, "4 frames; one image is expected; export the image as one gray DICOM image"),
         (COLOUR, "colour pixels (3 samples a pixel); MONOCHROME1 or 2 is expected"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL"}, "colour pixels (3 samples a pixel)"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour pixels (1 samples a pixel)"),
@@ -75,7 +75,7 @@ COLOUR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfi
         ({"RescaleSlope": 1e300, "RescaleIntercept": 1e308}, "its rescale tags or modality look-up table are damaged"),
     ],
 )
-def test_what_is_no_gray_film_is_refused(
+def test_what_is_no_gray_image_is_refused(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
@@ -138,7 +138,7 @@ def test_a_missing_decoder_is_named_with_what_to_install(
     ("syntax", "message"),
     [
         (JPEGBaseline8Bit, "truncated or damaged: its pixels cannot be decoded"),
-        (MPEG2MPML, "MPEG2 Main Profile / Main Level is no film"),
+        (MPEG2MPML, "MPEG2 Main Profile / Main Level is no image"),
     ],
 )
 def test_undecodable_compressed_pixels_are_refused(

@@ -25,8 +25,8 @@ ORIENTATION = 0x0112
 
 
 @pytest.fixture
-def film() -> NDArray[np.uint8]:
-    """A smooth film that is not its own mirror image, (40, 56)."""
+def radiograph() -> NDArray[np.uint8]:
+    """A smooth image that is not its own mirror image, (40, 56)."""
     rng = np.random.default_rng(0)
     rough = rng.integers(0, 256, (40, 56), dtype=np.uint8)
     return np.asarray(cv2.GaussianBlur(rough, (0, 0), 4) * 1.6 - 70, dtype=np.uint8)
@@ -47,20 +47,20 @@ def declared_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(b"\0")) + png_chunk(b"IEND", b"")
 
 
-def test_gray_png_is_read_as_it_is(tmp_path: Path, film: NDArray[np.uint8]) -> None:
-    gray = read_gray(saved(tmp_path / "film.png", Image.fromarray(film)))
+def test_gray_png_is_read_as_it_is(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
+    gray = read_gray(saved(tmp_path / "film.png", Image.fromarray(radiograph)))
     assert gray.dtype == np.uint8
     assert gray.flags.c_contiguous
-    assert np.array_equal(gray, film)
+    assert np.array_equal(gray, radiograph)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_is_read_as_luma(tmp_path: Path, film: NDArray[np.uint8], mode: str, progressive: bool) -> None:
-    image = Image.fromarray(film).convert(mode)
+def test_jpeg_is_read_as_luma(tmp_path: Path, radiograph: NDArray[np.uint8], mode: str, progressive: bool) -> None:
+    image = Image.fromarray(radiograph).convert(mode)
     gray = read_gray(saved(tmp_path / "film.jpeg", image, quality=95, progressive=progressive))
     assert gray.shape == (40, 56)
-    assert np.abs(gray.astype(int) - film).max() <= 6
+    assert np.abs(gray.astype(int) - radiograph).max() <= 6
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 1), (".jpg", 3)])
@@ -84,18 +84,18 @@ def test_sixteen_bit_png_spans_its_percentiles(tmp_path: Path) -> None:
     assert (gray.min(), gray.max()) == (0, 255)
 
 
-def test_one_bit_png_spans_black_to_white(tmp_path: Path, film: NDArray[np.uint8]) -> None:
-    path = saved(tmp_path / "mask.png", Image.fromarray(film > 60))
-    assert np.array_equal(read_gray(path), np.where(film > 60, 255, 0))
+def test_one_bit_png_spans_black_to_white(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
+    path = saved(tmp_path / "mask.png", Image.fromarray(radiograph > 60))
+    assert np.array_equal(read_gray(path), np.where(radiograph > 60, 255, 0))
 
 
-def test_transparency_is_laid_over_black(tmp_path: Path, film: NDArray[np.uint8]) -> None:
-    alpha = np.full_like(film, 255)
+def test_transparency_is_laid_over_black(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
+    alpha = np.full_like(radiograph, 255)
     alpha[:, 28:] = 0
     alpha[20:] //= 2
-    expected = np.rint(film * (alpha / 255.0))
-    gray_alpha = saved(tmp_path / "la.png", Image.merge("LA", [Image.fromarray(film), Image.fromarray(alpha)]))
-    colour = saved(tmp_path / "rgba.png", Image.fromarray(np.dstack([film, film, film, alpha])))
+    expected = np.rint(radiograph * (alpha / 255.0))
+    gray_alpha = saved(tmp_path / "la.png", Image.merge("LA", [Image.fromarray(radiograph), Image.fromarray(alpha)]))
+    colour = saved(tmp_path / "rgba.png", Image.fromarray(np.dstack([radiograph, radiograph, radiograph, alpha])))
     for path in (gray_alpha, colour):
         assert np.abs(read_gray(path) - expected).max() <= 1
 
@@ -109,27 +109,29 @@ def test_palette_is_looked_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpeg", ".png"])
-def test_exif_orientation_is_applied(tmp_path: Path, film: NDArray[np.uint8], suffix: str, orientation: int) -> None:
+def test_exif_orientation_is_applied(
+    tmp_path: Path, radiograph: NDArray[np.uint8], suffix: str, orientation: int
+) -> None:
     """Against OpenCV's own turning, which the reader does not use."""
     tags = Image.Exif()
     tags[ORIENTATION] = orientation
-    path = saved(tmp_path / f"film{suffix}", Image.fromarray(film), exif=tags)
+    path = saved(tmp_path / f"film{suffix}", Image.fromarray(radiograph), exif=tags)
     gray = read_gray(path)
     assert gray.shape == ((40, 56) if orientation <= 4 else (56, 40))
     assert np.array_equal(gray, np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)))
 
 
-def test_unknown_orientation_leaves_the_film(tmp_path: Path, film: NDArray[np.uint8]) -> None:
+def test_unknown_orientation_leaves_the_image(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
     tags = Image.Exif()
     tags[ORIENTATION] = 77
-    assert np.array_equal(read_gray(saved(tmp_path / "film.png", Image.fromarray(film), exif=tags)), film)
+    assert np.array_equal(read_gray(saved(tmp_path / "film.png", Image.fromarray(radiograph), exif=tags)), radiograph)
 
 
-@pytest.mark.parametrize("name", ["film.jpeg", "film.dcm", "film", "film.jpg.bak", "Ünï 影.PNG"])
-def test_the_content_decides_and_not_the_name(tmp_path: Path, film: NDArray[np.uint8], name: str) -> None:
+@pytest.mark.parametrize("name", ["film.jpeg", "film.dcm", "image", "film.jpg.bak", "Ünï 影.PNG"])
+def test_the_content_decides_and_not_the_name(tmp_path: Path, radiograph: NDArray[np.uint8], name: str) -> None:
     path = tmp_path / name
-    Image.fromarray(film).save(path, format="PNG")
-    assert np.array_equal(read_gray(path), film)
+    Image.fromarray(radiograph).save(path, format="PNG")
+    assert np.array_equal(read_gray(path), radiograph)
 
 
 def test_suffixes_to_search_for() -> None:
@@ -140,7 +142,7 @@ def test_suffixes_to_search_for() -> None:
     ("content", "found"),
     [
         (b"", "the file is empty (0 bytes); copy or download it again"),
-        (b"GIF89a....", "a GIF image; export the film as JPEG, PNG or DICOM"),
+        (b"GIF89a....", "a GIF image; export the image as JPEG, PNG or DICOM"),
         (b"BM\x00\x00\x00\x00", "a BMP image"),
         (b"II*\0....", "a TIFF image"),
         (b"<!DOCTYPE html>", "a web page or XML"),
@@ -150,7 +152,7 @@ def test_suffixes_to_search_for() -> None:
         (b"\x89PNG\r\n\x1a\n", "truncated or damaged: no complete PNG header"),
     ],
 )
-def test_what_is_no_film_is_named(tmp_path: Path, content: bytes, found: str) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "film.png"
     path.write_bytes(content)
     with pytest.raises(UnreadableImageError) as refused:
@@ -201,15 +203,15 @@ def test_truncated_jpeg_is_refused(tmp_path: Path, kept: float) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 12, 30, 400])
-def test_truncated_png_is_refused(tmp_path: Path, film: NDArray[np.uint8], cut: int) -> None:
-    path = saved(tmp_path / "film.png", Image.fromarray(film))
+def test_truncated_png_is_refused(tmp_path: Path, radiograph: NDArray[np.uint8], cut: int) -> None:
+    path = saved(tmp_path / "film.png", Image.fromarray(radiograph))
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(UnreadableImageError, match=r"film\.png: truncated or damaged: a PNG chunk is incomplete"):
         read_gray(path)
 
 
-def test_png_with_a_changed_byte_is_refused(tmp_path: Path, film: NDArray[np.uint8]) -> None:
-    path = saved(tmp_path / "film.png", Image.fromarray(film))
+def test_png_with_a_changed_byte_is_refused(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
+    path = saved(tmp_path / "film.png", Image.fromarray(radiograph))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
@@ -247,14 +249,14 @@ def test_a_huge_file_is_not_loaded(tmp_path: Path) -> None:
         read_gray(path)
 
 
-def test_cmyk_is_refused(tmp_path: Path, film: NDArray[np.uint8]) -> None:
-    path = saved(tmp_path / "film.jpeg", Image.fromarray(film).convert("CMYK"))
+def test_cmyk_is_refused(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
+    path = saved(tmp_path / "film.jpeg", Image.fromarray(radiograph).convert("CMYK"))
     with pytest.raises(UnreadableImageError, match=r"print colours \(CMYK\); export it as gray or RGB"):
         read_gray(path)
 
 
 def told_of(path: Path) -> str:
-    """Return the refusal of a file, or nothing where a film is read; any other exception goes on."""
+    """Return the refusal of a file, or nothing where an image is read; any other exception goes on."""
     try:
         gray = read_gray(path)
     except UnreadableImageError as refused:
@@ -264,12 +266,12 @@ def told_of(path: Path) -> str:
     return ""
 
 
-def test_mutated_files_are_read_or_refused_and_nothing_else(tmp_path: Path, film: NDArray[np.uint8]) -> None:
+def test_mutated_files_are_read_or_refused_and_nothing_else(tmp_path: Path, radiograph: NDArray[np.uint8]) -> None:
     rng = np.random.default_rng(1)
-    path = tmp_path / "film"
+    path = tmp_path / "image"
     for kind in ("JPEG", "PNG"):
         stream = io.BytesIO()
-        Image.fromarray(film).save(stream, format=kind)
+        Image.fromarray(radiograph).save(stream, format=kind)
         for _ in range(150):
             content = bytearray(stream.getvalue())
             for place in rng.integers(4, len(content), 4):

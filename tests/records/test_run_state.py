@@ -11,7 +11,7 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder, refuse_other_run, write_run_facts
+from pneumobench.records.run_state import claim_folder, refuse_other_run, write_run_metadata
 from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
 from pneumobench.suite.training import TrainingSpec
 
@@ -36,7 +36,7 @@ def _folds(index: Index) -> Folds:
 def folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "mine")
     index = _index("aa", "bb")
-    write_run_facts(run, SUITE, index, _folds(index), {"images": 2}, "pneumobench run mine")
+    write_run_metadata(run, SUITE, index, _folds(index), {"images": 2}, "pneumobench run mine")
     return run
 
 

@@ -28,7 +28,7 @@ def test_a_copy_elsewhere_gives_the_same_bytes(run: RunFolder, tmp_path: Path) -
         assert getattr(first, name).read_bytes() == getattr(second, name).read_bytes()
 
 
-def test_weights_and_films_are_not_needed(run: RunFolder) -> None:
+def test_weights_and_images_are_not_needed(run: RunFolder) -> None:
     before = write_leaderboard(run.path)
     csv, data = before.csv.read_bytes(), before.json.read_bytes()
     for path in (*run.path.glob("*/fold-*/weights.safetensors"), run.environment_json, run.audit_json):

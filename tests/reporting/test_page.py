@@ -119,9 +119,9 @@ def test_every_column_can_be_sorted_by_its_whole_number(page: str, board: Leader
         assert line.count("<td") + line.count("<th ") == 13
 
 
-def test_gallery_shows_errors_first_and_no_name_of_a_film(page: str, board: Leaderboard) -> None:
+def test_gallery_shows_errors_first_and_no_name_of_an_image(page: str, board: Leaderboard) -> None:
     assert page.count('src="data:image/png;base64,') >= 12
-    outcomes = re.findall(r'class="film (\w\w)"', page)
+    outcomes = re.findall(r'class="image (\w\w)"', page)
     first = outcomes[: outcomes.index("tn")]
     assert first == sorted(first, key=["fn", "fp", "tp"].index)
     assert not any(name in page for name in board.rows[0].predictions["image_id"])
@@ -129,7 +129,7 @@ def test_gallery_shows_errors_first_and_no_name_of_a_film(page: str, board: Lead
 
 def test_without_overlays_one_sentence_says_where_they_are(board: Leaderboard) -> None:
     page = leaderboard_page(board, (), command="x")
-    assert "Heat maps over real films stay on the machine that made them." in page
+    assert "Heat maps over real images stay on the machine that made them." in page
     assert "<img" not in page
 
 

@@ -73,8 +73,8 @@ def test_numbers_that_do_not_exist_are_null_and_empty(board: Leaderboard) -> Non
 def test_markdown_says_what_a_reader_needs(board: Leaderboard) -> None:
     text = leaderboard_markdown(board, command="pneumobench run fake.yaml")
     assert text.startswith("# Leaderboard: fake\n\n> **Random initialisation: no network here was pretrained")
-    assert "120 films of 40 patients (78 with pneumonia)" in text
-    assert "official test folder: 30 films of 10 patients" in text
+    assert "120 images of 40 patients (78 with pneumonia)" in text
+    assert "official test folder: 30 images of 10 patients" in text
     assert "```bash\npneumobench run fake.yaml\n```" in text
     head = next(line for line in text.splitlines() if line.startswith("| # |"))
     assert head.index("Recall") < head.index("Specificity") < head.index("F1")
@@ -135,15 +135,15 @@ def test_numbers_for_people() -> None:
 
 
 def test_what_counts_as_a_patient_is_said(board: Leaderboard) -> None:
-    assert "120 films of 40 patients (78 with" in data_words(board)
+    assert "120 images of 40 patients (78 with" in data_words(board)
     likely = dataclasses.replace(board, source="kermany", patient_rule="folder_subtype_number")
     assert "40 patients (counted by folder, subtype and number)" in data_words(likely)
     unknown = dataclasses.replace(board, source="vindr_pcxr")
-    assert "not published: each film counts as one" in data_words(unknown)
+    assert "not published: each image counts as one" in data_words(unknown)
     assert "may stand on both sides" in leak_notice(unknown)
     assert "never seen its patient" not in leaderboard_markdown(unknown, command="x")
 
 
 def test_what_the_weights_of_an_ensemble_were_fitted_on_is_said(board: Leaderboard) -> None:
     assert "the out-of-fold predictions of the other folds" in ensemble_words(board)
-    assert "the fold's tune part" in ensemble_words(dataclasses.replace(board, folds=1))
+    assert "the fold's validation part" in ensemble_words(dataclasses.replace(board, folds=1))

@@ -32,7 +32,7 @@ from pneumobench.training.fit import FitResult, fit
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 CANARY_ROOT = "/canary-hospital/children"
-FILM_NAMES = (b"PNEUMONIA/", b"NORMAL/")  # every image_id of the fake run has one of them
+IMAGE_NAMES = (b"PNEUMONIA/", b"NORMAL/")  # every image_id of the fake run has one of them
 HANG_SECONDS = 60.0  # of a fake service; far longer than a starved machine needs for what is tested
 PATIENCE_SECONDS = 300.0  # for the real service, which is not what is timed
 HISTORY = "every job's curves are in its history.csv"
@@ -215,7 +215,7 @@ def test_offline_suite_is_one_run_a_job_and_a_summary(
     assert len(written) > 10
     for path in written:
         content = path.read_bytes()
-        assert not [name for name in FILM_NAMES if name in content], path
+        assert not [name for name in IMAGE_NAMES if name in content], path
         assert b"canary" not in content, path
     for job in opened:  # the logs beside it stay on the machine; this is what is sent
         sent = (by_id[job.id] / f"run-{job.id}.wandb").read_bytes()
@@ -251,7 +251,7 @@ def test_the_command_line_leaves_only_without_our_settings(
 @pytest.mark.parametrize(
     ("source", "asked_for", "sent"), [("phantoms", False, True), ("csv", False, False), ("csv", True, True)]
 )
-def test_heat_maps_of_real_films_stay_unless_asked_for(
+def test_heat_maps_of_real_images_stay_unless_asked_for(
     source: str, asked_for: bool, sent: bool, run: RunFolder, tmp_path: Path, service: FakeService
 ) -> None:
     suite = make_suite("offline", wandb_heat_maps=asked_for)

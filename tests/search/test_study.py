@@ -1,4 +1,4 @@
-"""The study: opened, gone on with, refused; trials that were broken off; samplers and pruners."""
+"""The study: opened, gone on with, refused; trials that were interrupted; samplers and pruners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial sees train and tune parts alone, is pruned when it is hopeless, and fails for itself alone."""
+"""A trial sees train and validation parts alone, is pruned when it is hopeless, and fails for itself alone."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from tests.search.conftest import SuiteWith
 PARTS: tuple[Any, ...] = ("train", "tune", "test", "official_test")
 
 
-class WatchedFilms:
-    """Films (N, H, W) that remember which rows were read."""
+class WatchedImages:
+    """Images (N, H, W) that remember which rows were read."""
 
-    def __init__(self, films: NDArray[np.uint8]) -> None:
-        self.films = films
+    def __init__(self, radiographs: NDArray[np.uint8]) -> None:
+        self.radiographs = radiographs
         self.read: set[int] = set()
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
         self.read.add(row)
-        return np.array(self.films[row])
+        return np.array(self.radiographs[row])
 
 
 @pytest.fixture
@@ -48,21 +48,21 @@ def bench(suite_with: SuiteWith, tmp_path: Path) -> Bench:
     return open_data(suite, RunFolder(tmp_path / "search"), cache=tmp_path / "cache", console=Console(quiet=True))
 
 
-def test_films_of_the_test_parts_are_never_read_and_their_labels_change_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_images_of_the_test_parts_are_never_read_and_their_labels_change_nothing(bench: Bench, tmp_path: Path) -> None:
     suite = dataclasses.replace(bench.suite, search=dataclasses.replace(bench.suite.search, folds=(0,)))
     parts = bench.fold_images(0).positions
     seen, unseen = ({int(row) for part in names for row in parts[part]} for names in (PARTS[:2], PARTS[2:]))
     assert len(unseen) > 20
-    films: Any = WatchedFilms(bench.films)
-    judged = train_trial(dataclasses.replace(bench, films=films), suite, folder=tmp_path / "a")
-    assert films.read == seen
-    assert not films.read & unseen
+    radiographs: Any = WatchedImages(bench.radiographs)
+    judged = train_trial(dataclasses.replace(bench, radiographs=radiographs), suite, folder=tmp_path / "a")
+    assert radiographs.read == seen
+    assert not radiographs.read & unseen
 
     table = bench.index.table.copy()
     table["label"] = [1 - label if row in unseen else label for row, label in enumerate(table["label"])]
-    black = bench.films.copy()
+    black = bench.radiographs.copy()
     black[sorted(unseen)] = 0
-    other = dataclasses.replace(bench, index=Index(root=bench.index.root, table=table), films=black)
+    other = dataclasses.replace(bench, index=Index(root=bench.index.root, table=table), radiographs=black)
     again = train_trial(other, suite, folder=tmp_path / "b")
     assert again.value == judged.value
     curves = [(tmp_path / name / "fold-0/history.csv").read_text() for name in "ab"]

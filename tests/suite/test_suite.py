@@ -319,7 +319,7 @@ def test_the_data_folder_comes_from_the_suite_or_the_variable(monkeypatch: pytes
         data_root(suite)
     monkeypatch.setenv(DATA_VARIABLE, "/from/variable")
     assert data_root(suite) == Path("/from/variable")
-    assert data_root(load_suite(write("data:\n  root: ~/films"))) == Path.home() / "films"
+    assert data_root(load_suite(write("data:\n  root: ~/images"))) == Path.home() / "images"
 
 
 # importing

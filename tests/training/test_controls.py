@@ -44,14 +44,14 @@ def test_the_majority_knows_the_prevalence_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_sizes_that_differ_between_classes_are_found(tmp_path: Path) -> None:
-    index, films = _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8)
-    features = control_features("image_facts", index, films, MASKS, "")
+    index, radiographs = _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8)
+    features = control_features("image_facts", index, radiographs, MASKS, "")
     assert features.shape == (COUNT, 4)
     assert _auc(features) > 0.95
-    # sizes from before the films were resized: the bytes of the small file say nothing of the original
+    # sizes from before the images were resized: the bytes of the small file say nothing of the original
     sizes = pd.DataFrame({"image": index.table["image_id"], "original_width": 7, "original_height": 9}).iloc[1:]
     sizes.to_csv(tmp_path / "sizes.csv", index=False)
-    features = control_features("image_facts", index, films, MASKS, "sizes.csv")
+    features = control_features("image_facts", index, radiographs, MASKS, "sizes.csv")
     assert features.shape == (COUNT, 3)
     assert np.isnan(features[0]).all()
     assert _auc(features) == pytest.approx(0.5, abs=0.05)
@@ -70,10 +70,10 @@ def test_a_table_of_sizes_that_does_not_fit_is_refused(tmp_path: Path, text: str
 
 
 def test_a_thumbnail_sees_the_lungs_and_the_other_does_not(tmp_path: Path) -> None:
-    films = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
+    radiographs = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
     inner = np.zeros((SIDE, SIDE), dtype=bool)
     inner[8:16, 8:16] = True  # well inside the box
-    films[(LABEL == 1)[:, None, None] & inner] += 60
+    radiographs[(LABEL == 1)[:, None, None] & inner] += 60
     index = _index(tmp_path)
-    assert _auc(control_features("thumbnail", index, films, MASKS, "")) > 0.95
-    assert _auc(control_features("thumbnail_without_lungs", index, films, MASKS, "")) < 0.8
+    assert _auc(control_features("thumbnail", index, radiographs, MASKS, "")) > 0.95
+    assert _auc(control_features("thumbnail_without_lungs", index, radiographs, MASKS, "")) < 0.8

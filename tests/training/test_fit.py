@@ -78,15 +78,15 @@ class _SeenBatches(Callback):
     """Keeps what a network is shown."""
 
     def __init__(self) -> None:
-        self.films: list[torch.Tensor] = []
+        self.radiographs: list[torch.Tensor] = []
         self.rows: list[int] = []
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.films.append(batch[0].clone())
+        self.radiographs.append(batch[0].clone())
         self.rows += batch[2].tolist()
 
 
-def test_every_architecture_sees_the_same_films_in_the_same_order_with_the_same_augmentation(tmp_path: Path) -> None:
+def test_every_architecture_sees_the_same_images_in_the_same_order_with_the_same_augmentation(tmp_path: Path) -> None:
     images, spec = tiny_images(), tiny_spec(epochs=2)
     other = Architecture(module=nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 1)))
     seen = []
@@ -95,7 +95,7 @@ def test_every_architecture_sees_the_same_films_in_the_same_order_with_the_same_
         fit(architecture, tiny_data(images), spec, folder=tmp_path / str(number), seed=0, callbacks=(batches,))
         seen.append(batches)
     assert seen[0].rows == seen[1].rows
-    assert all(torch.equal(one, two) for one, two in zip(seen[0].films, seen[1].films, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(seen[0].radiographs, seen[1].radiographs, strict=True))
     half = len(seen[0].rows) // 2
     assert seen[0].rows[:half] != seen[0].rows[half:], "a new epoch has a new order"
     assert sorted(seen[0].rows[:half]) == sorted(seen[0].rows[half:])

@@ -1,4 +1,4 @@
-"""A fold of tiny films that a network learns in seconds: positives have a bright square."""
+"""A fold of tiny images that a network learns in seconds: positives have a bright square."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ SIDE_PX = 16
 
 
 def tiny_images(count: int = 60, *, seed: int = 0) -> FoldImages:
-    """Return `count` noisy films; every second one has a bright square and is called pneumonia."""
+    """Return `count` noisy images; every second one has a bright square and is called pneumonia."""
     generator = np.random.default_rng(seed)
-    films = generator.integers(0, 90, (count, SIDE_PX, SIDE_PX), dtype=np.uint8)
+    radiographs = generator.integers(0, 90, (count, SIDE_PX, SIDE_PX), dtype=np.uint8)
     label = np.arange(count, dtype=np.int64) % 2
-    films[label == 1, 4:9, 4:9] += 120
+    radiographs[label == 1, 4:9, 4:9] += 120
     rows = np.arange(count, dtype=np.int64)
     tune, test = rows[rows % 6 >= 4], rows[:0]
     train = rows[rows % 6 < 4]
     return FoldImages(
-        films=films, label=label, positions={"train": train, "tune": tune, "test": test, "official_test": test}
+        radiographs=radiographs,
+        label=label,
+        positions={"train": train, "tune": tune, "test": test, "official_test": test},
     )
 
 

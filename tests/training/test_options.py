@@ -39,6 +39,15 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name for name, value in after.items() if name in before and not torch.equal(value, before[name])}
 
 
+def test_mixed_precision_trains_the_same_network_a_little_differently(tmp_path: Path) -> None:
+    plain, _ = trained(tmp_path / "plain")
+    mixed, result = trained(tmp_path / "mixed", precision="bf16-mixed")
+    assert result.epochs_run == 3
+    assert {value.dtype for value in mixed.values()} == {value.dtype for value in plain.values()}, "weights stay float32"
+    assert any(not torch.equal(mixed[name], plain[name]) for name in plain)
+    assert torch.allclose(mixed["9.weight"], plain["9.weight"], atol=0.1)
+
+
 def test_a_frozen_backbone_keeps_its_weights_and_batch_statistics(tmp_path: Path) -> None:
     weights, _ = trained(tmp_path, fine_tuning=FineTuningSpec(trained="head"), weight_decay=0.5)
     assert changed(start(), weights) == {"9.weight", "9.bias"}

@@ -40,10 +40,9 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
 
 
 def test_mixed_precision_trains_the_same_network_a_little_differently(tmp_path: Path) -> None:
-    plain, _ = trained(tmp_path / "plain")
-    mixed, result = trained(tmp_path / "mixed", precision="bf16-mixed")
-    assert result.epochs_run == 3
-    assert {value.dtype for value in mixed.values()} == {value.dtype for value in plain.values()}, "weights stay float32"
+    plain, _ = trained(tmp_path / "plain", epochs=1)
+    mixed, _ = trained(tmp_path / "mixed", epochs=1, precision="bf16-mixed")
+    assert {name: value.dtype for name, value in mixed.items()} == {name: value.dtype for name, value in plain.items()}
     assert any(not torch.equal(mixed[name], plain[name]) for name in plain)
     assert torch.allclose(mixed["9.weight"], plain["9.weight"], atol=0.1)
 

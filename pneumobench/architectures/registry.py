@@ -17,7 +17,7 @@ import torch
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
 from pneumobench.errors import SettingsError, nearest_names, suggestion
-from pneumobench.suite.spec import NAME_RULE, is_name
+from pneumobench.suite.names import NAME_RULE, is_name
 
 ENTRY_POINT_GROUP = "pneumobench.architectures"
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])

@@ -14,7 +14,7 @@ from torch import Tensor
 from pneumobench.architectures import Architecture
 from pneumobench.attributions.inspection import inspected
 from pneumobench.errors import NotAvailableError, SettingsError, suggestion
-from pneumobench.suite.spec import NAME_RULE, is_name
+from pneumobench.suite.names import NAME_RULE, is_name
 
 OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion", "lime")  # modules here that register methods
 

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import DataError, SettingsError, suggestion
+from pneumobench.suite.names import is_name
 from pneumobench.suite.shipped import declared_folder
-from pneumobench.suite.spec import DataSource, is_name
+from pneumobench.suite.spec import DataSource
 
 FENCE = "---\n"  # above and below the front matter, as in the cards of the Hugging Face hub
 

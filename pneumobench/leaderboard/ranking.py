@@ -18,7 +18,7 @@ from pneumobench.leaderboard.scores import fold_model
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.loaded_run import GatheredRun, gather
-from pneumobench.suite.spec import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
+from pneumobench.suite.names import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
 
 
 def rank_run(path: Path) -> Leaderboard:

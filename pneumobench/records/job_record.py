@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from pneumobench.errors import RecordError, suggestion
 from pneumobench.files import write_json
-from pneumobench.suite.spec import NAME_RULE, is_name
+from pneumobench.suite.names import NAME_RULE, is_name
 
 RECORD_FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 1_000_000  # a record is about 3 kB; a larger file is not one, and is not parsed

@@ -15,7 +15,8 @@ from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file, write_text
 from pneumobench.records.job_record import JobRecord, read_record
-from pneumobench.suite.spec import CLASSES, is_name
+from pneumobench.suite.names import is_name
+from pneumobench.suite.spec import CLASSES
 
 PREDICTION_COLUMNS: Final = ("image_id", "split", "fold", "seed", "label", "logit", "probability")
 # of the task `three_class`, behind the others: 0 = normal, 1 = bacterial, 2 = viral, and the softmax over them

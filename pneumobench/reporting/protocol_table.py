@@ -16,7 +16,7 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect
 from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.reporting.words import data_words, weights_notice
-from pneumobench.suite.spec import CONTROL_PREFIX
+from pneumobench.suite.names import CONTROL_PREFIX
 
 HEADINGS = ("architecture", "protocol", "images tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (

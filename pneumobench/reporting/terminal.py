@@ -11,7 +11,7 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
 from pneumobench.reporting.words import attention_words, controls_words, data_words, leak_notice, marks, weights_notice
-from pneumobench.suite.spec import CONTROL_PREFIX
+from pneumobench.suite.names import CONTROL_PREFIX
 
 # what fits in 80 characters, with headings short enough for it
 KIND_LETTERS = {"control": "c", "ensemble": "e"}  # in place of the rank

@@ -9,7 +9,7 @@ from pneumobench.runs.context import Bench
 from pneumobench.runs.train_job import SCORED_PARTS
 from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record, write_record
 from pneumobench.records.run_folder import write_predictions
-from pneumobench.suite.spec import CONTROL_PREFIX
+from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.training.controls import control_features, fit_control
 
 

@@ -27,7 +27,8 @@ from pneumobench.records.provenance import software_versions
 from pneumobench.records.job_record import JobRecord
 from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.records.run_folder import FLOAT_FORMAT, RunFolder
-from pneumobench.suite.spec import Suite, is_name
+from pneumobench.suite.names import is_name
+from pneumobench.suite.spec import Suite
 from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 

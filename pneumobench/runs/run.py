@@ -25,7 +25,8 @@ from pneumobench.reporting.tracking import Tracker
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.suite.spec import CONTROL_PREFIX, Suite
+from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.suite.spec import Suite
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 

@@ -25,8 +25,9 @@ from pneumobench.runs.context import Bench, open_data
 from pneumobench.runs.train_job import reason_of
 from pneumobench.search import study as studies
 from pneumobench.search.trial import tidy, train_trial
+from pneumobench.suite.names import NAME_RULE, is_name
 from pneumobench.suite.search_space import Choices, Space, read_space, with_values
-from pneumobench.suite.spec import NAME_RULE, SearchSpec, Suite, is_name
+from pneumobench.suite.spec import SearchSpec, Suite
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import TERMINATED, quiet_lightning
 

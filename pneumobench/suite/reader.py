@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite.rules import check_values
+from pneumobench.suite.checked import Checked, field_types, type_name
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
+from pneumobench.suite.shipped import suite_path
 from pneumobench.suite.spec import Suite
-from pneumobench.suite.types import known_keys, type_name, typed_suite
+from pneumobench.suite.types import known_keys, typed_suite
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
 
-def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None = None) -> Suite:
-    """Read a suite and apply overrides such as `["--training.epochs", "3"]`.
+def load_suite(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, section: str | None = None, **settings: Any
+) -> Suite:
+    """Read a shipped suite or a file, change some of its settings, and check all of them together.
 
     Args:
-        path: YAML file.
-        overrides: options and their values.
+        name_or_path: name of a shipped suite (`suite_names()` lists them) or a YAML file; a `Path` is always a file.
+        overrides: options of the command line and their values, such as `["--training.epochs", "3"]`.
         section: key of the file under which the suite stands; None = the file is the suite.
+        settings: groups of settings as dictionaries, and `name`, `task` and `seed`. A list of `architectures` is
+            short for their names.
+
+    Returns:
+        The suite, every key resolved.
 
     Raises:
-        SettingsError: naming file and line (or the option), what was found and the nearest known key.
+        SettingsError: naming file and line (or the option, or the argument), what was found and the nearest known key.
+
+    Example:
+        >>> suite = load_suite("quickstart", training={"epochs": 3}, architectures=["resnet18"])
+        >>> suite.training.epochs, suite.architectures.names
+        (3, ('resnet18',))
     """
+    path = name_or_path if isinstance(name_or_path, Path) else suite_path(name_or_path)
     values, lines = read_strict_yaml(path, section)
     for key, text in _pairs(overrides):
         _check_key(key, f"option --{key}")
@@ -40,13 +54,31 @@ def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None
             raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
         _put(values, key, text if kind is str else _value(text, key))
         lines[key] = f"option --{key}"
+    for key, value in _arguments(settings, ""):
+        _check_key(key, "load_suite")
+        _put(values, key, value)
+        lines[key] = "load_suite"
     space = _taken_space(values, lines, str(path))
     suite = typed_suite(values, lines, str(path))
     suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
-    origin = str(path) if not overrides else f"{path} with options"
-    check_values(suite, origin)
-    read_space(suite, lines, origin)
+    read_space(suite, lines, f"{path} with options" if overrides else str(path))
     return suite
+
+
+def _arguments(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Return the (dotted key, value) pairs of keyword arguments; a group of its own type replaces the whole group."""
+    for name, value in settings.items():
+        key = f"{prefix}{name}"
+        if key == "architectures" and isinstance(value, list | tuple):
+            yield "architectures.names", list(value)
+        elif key == SPACE_PREFIX.removesuffix(".") and isinstance(value, Mapping):
+            yield from ((f"{SPACE_PREFIX}{setting}", given) for setting, given in value.items())
+        elif isinstance(value, Checked):
+            yield from _arguments({part: getattr(value, part) for part in field_types(type(value))}, f"{key}.")
+        elif isinstance(value, Mapping):
+            yield from _arguments(value, f"{key}.")
+        else:
+            yield key, value
 
 
 def read_strict_yaml(path: Path, section: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite.rules import check_values
+from pneumobench.suite.checked import UnfitError
 from pneumobench.suite.spec import Suite
 from pneumobench.suite.types import known_keys, typed_value
 
@@ -85,15 +85,21 @@ def with_values(suite: Suite, values: Mapping[str, Any], where: str) -> Suite:
     Raises:
         SettingsError: a value is out of its range, or does not go with the others.
     """
-    for key, value in values.items():
-        suite = _replaced(suite, key.split("."), value)
-    check_values(suite, where)
-    return suite
+    try:
+        return typing.cast("Suite", _replaced(suite, {tuple(key.split(".")): value for key, value in values.items()}))
+    except UnfitError as error:
+        raise SettingsError(f"{where}: {error}") from None
 
 
-def _replaced(group: Any, path: list[str], value: Any) -> Any:
-    first, *rest = path
-    return dataclasses.replace(group, **{first: _replaced(getattr(group, first), rest, value) if rest else value})
+def _replaced(group: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    """Return the group with other values, all put in at once: one alone may not go with those it has now."""
+    inner: dict[str, dict[tuple[str, ...], Any]] = {}
+    for (first, *rest), value in values.items():
+        inner.setdefault(first, {})[tuple(rest)] = value
+    changes = {
+        name: parts[()] if () in parts else _replaced(getattr(group, name), parts) for name, parts in inner.items()
+    }
+    return dataclasses.replace(group, **changes)
 
 
 def check_space_key(key: str, where: str) -> None:

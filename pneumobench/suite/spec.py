@@ -1,34 +1,33 @@
-"""The typed, strict specification of a suite, and its way from YAML. Nothing here knows how a stage works."""
+"""The typed, strict specification of a suite, checked as it is made. Nothing here knows how a stage works."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from pneumobench.files import sha256_of_text
+from pneumobench.suite.checked import Checked
+from pneumobench.suite.rules import (
+    AT_LEAST_1,
+    AT_LEAST_2,
+    AT_LEAST_32,
+    FOLDS,
+    INSIDE_HALF,
+    NAME,
+    NAMES,
+    NONE_TO_HALF,
+    NOT_NEGATIVE,
+    SEED,
+    UP_TO_HALF,
+    check_protocol,
+    check_together,
+)
 from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
-NAME_RULE = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_RESERVED = {"leaderboard", "wandb"}  # folders beside those of runs and architectures
-
-
-def is_name(text: str) -> bool:
-    """Tell whether `text` may name a suite or an architecture, and so a folder on disk.
-
-    >>> is_name("resnet18"), is_name("../etc"), is_name("..")
-    (True, False, False)
-    """
-    return _NAME.fullmatch(text) is not None and text not in _RESERVED
-
-
-CONTROL_PREFIX = "control-"  # of the name of a control in records and tables
-MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE = "ensemble-mean", "ensemble-weighted"  # rows that no network can be called
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
 PatientRule = Literal["number", "folder_subtype_number"]
@@ -36,7 +35,7 @@ ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhantomSpec:
+class PhantomSpec(Checked, group="data.phantoms"):
     """Synthetic radiographs, made on the spot when `data.source` is `phantoms`.
 
     Args:
@@ -46,14 +45,14 @@ class PhantomSpec:
         seed: seed of anatomy, disease and noise.
     """
 
-    patients: int = 120
-    official_test_patients: int = 30
-    side_px: int = 128
-    seed: int = 0
+    patients: Annotated[int, AT_LEAST_2] = 120
+    official_test_patients: Annotated[int, NOT_NEGATIVE] = 30
+    side_px: Annotated[int, AT_LEAST_32] = 128
+    seed: Annotated[int, SEED] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSpec:
+class DataSpec(Checked, group="data"):
     """Where the radiographs are and how they become pixels.
 
     Args:
@@ -87,16 +86,16 @@ class DataSpec:
     lung_masks: str = ""
     lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
     crop: Literal["none", "fixed", "adaptive"] = "none"
-    image_side_px: int = 224
+    image_side_px: Annotated[int, AT_LEAST_32] = 224
     channels: Literal[1, 3] = 1
     pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
-    limit_images: int | None = None
-    subset_images: int | None = None
+    limit_images: Annotated[int | None, AT_LEAST_2] = None
+    subset_images: Annotated[int | None, AT_LEAST_2] = None
     phantoms: PhantomSpec = field(default_factory=PhantomSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldSpec:
+class FoldSpec(Checked, group="folds"):
     """How the images are split. Fractions are rounded to one of n equal parts (0.1 = 1/10, 0.3 = 1/3).
 
     Args:
@@ -114,15 +113,19 @@ class FoldSpec:
     """
 
     protocol: Literal["patient", "holdout", "official", "image_random"] = "patient"
-    count: int = 5
-    tune_fraction: float = 0.1
-    test_fraction: float = 0.15
-    held_out_fraction: float = 0.0
+    count: Annotated[int, AT_LEAST_1] = 5
+    tune_fraction: Annotated[float, INSIDE_HALF] = 0.1
+    test_fraction: Annotated[float, UP_TO_HALF] = 0.15
+    held_out_fraction: Annotated[float, NONE_TO_HALF] = 0.0
     merge_official_test: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_protocol(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchitectureSpec:
+class ArchitectureSpec(Checked, group="architectures"):
     """Which networks take part.
 
     Args:
@@ -132,13 +135,13 @@ class ArchitectureSpec:
             one NAME.safetensors for each architecture.
     """
 
-    names: tuple[str, ...] = ("resnet18",)
+    names: Annotated[tuple[str, ...], NAMES] = ("resnet18",)
     plugins: tuple[str, ...] = ()
     weights: str = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlSpec:
+class ControlSpec(Checked, group="controls"):
     """Models that do not read lungs, scored on the same folds: what a network has to beat.
 
     Args:
@@ -153,7 +156,7 @@ class ControlSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplanationSpec:
+class ExplanationSpec(Checked, group="explanation"):
     """What is explained, on out-of-fold test images. Lung attention rests on Grad-CAM.
 
     Args:
@@ -164,14 +167,14 @@ class ExplanationSpec:
         checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.
     """
 
-    images_per_fold: int | None = None
-    overlays_per_fold: int = 6
+    images_per_fold: Annotated[int | None, NOT_NEGATIVE] = None
+    overlays_per_fold: Annotated[int, NOT_NEGATIVE] = 6
     methods: tuple[str, ...] = ("gradcam",)
-    checked_images_per_fold: int = 32
+    checked_images_per_fold: Annotated[int, NOT_NEGATIVE] = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggingSpec:
+class LoggingSpec(Checked, group="logging"):
     """Experiment tracking besides the CSV history that is always written.
 
     Args:
@@ -186,7 +189,7 @@ class LoggingSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSpec:
+class SearchSpec(Checked, group="search"):
     """How `pneumobench tune` looks for settings. What it maximises (or minimises) is `training.monitor`.
 
     Args:
@@ -203,13 +206,13 @@ class SearchSpec:
 
     space: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["tpe", "random"] = "tpe"
-    trials: int = 20
-    folds: tuple[int, ...] = (0,)
+    trials: Annotated[int, AT_LEAST_1] = 20
+    folds: Annotated[tuple[int, ...], FOLDS] = (0,)
     pruner: Literal["none", "median", "hyperband"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suite:
+class Suite(Checked):
     """Everything that decides the outcome of a benchmark run.
 
     Args:
@@ -228,9 +231,9 @@ class Suite:
         search: the search for settings, for `pneumobench tune` alone.
     """
 
-    name: str = "unnamed"
+    name: Annotated[str, NAME] = "unnamed"
     task: Literal["binary", "three_class"] = "binary"
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     data: DataSpec = field(default_factory=DataSpec)
     folds: FoldSpec = field(default_factory=FoldSpec)
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
@@ -240,6 +243,10 @@ class Suite:
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
     logging: LoggingSpec = field(default_factory=LoggingSpec)
     search: SearchSpec = field(default_factory=SearchSpec)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_together(self)
 
     def plain(self) -> dict[str, Any]:
         """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.

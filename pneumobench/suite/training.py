@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pneumobench.suite.checked import Checked
+from pneumobench.suite.rules import (
+    ABOVE_0,
+    AT_LEAST_1,
+    AT_LEAST_2,
+    BELOW_1,
+    INSIDE_0_1,
+    NOT_NEGATIVE,
+    PROBABILITY,
+    ROTATION,
+    SHEAR,
+    UP_TO_1,
+)
 
 Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationSpec:
+class AugmentationSpec(Checked, group="augmentation"):
     """Random changes of a training image. Magnitudes are the largest ones; each is drawn uniformly around none.
 
     Args:
@@ -32,25 +46,25 @@ class AugmentationSpec:
             (DeVries and Taylor 2017, arXiv:1708.04552).
     """
 
-    horizontal_flip: float = 0.5
-    geometry_probability: float = 1.0
-    rotation_deg: float = 10.0
-    shift: float = 0.05
-    scale: float = 0.1
-    shear_deg: float = 5.0
-    tone_probability: float = 1.0
-    brightness: float = 0.1
-    contrast: float = 0.1
-    clahe: float = 0.0
-    gamma: float = 0.0
-    gaussian_noise: float = 0.0
-    motion_blur: float = 0.0
-    median_blur: float = 0.0
-    coarse_dropout: float = 0.0
+    horizontal_flip: Annotated[float, PROBABILITY] = 0.5
+    geometry_probability: Annotated[float, PROBABILITY] = 1.0
+    rotation_deg: Annotated[float, ROTATION] = 10.0
+    shift: Annotated[float, BELOW_1] = 0.05
+    scale: Annotated[float, BELOW_1] = 0.1
+    shear_deg: Annotated[float, SHEAR] = 5.0
+    tone_probability: Annotated[float, PROBABILITY] = 1.0
+    brightness: Annotated[float, PROBABILITY] = 0.1
+    contrast: Annotated[float, PROBABILITY] = 0.1
+    clahe: Annotated[float, PROBABILITY] = 0.0
+    gamma: Annotated[float, PROBABILITY] = 0.0
+    gaussian_noise: Annotated[float, PROBABILITY] = 0.0
+    motion_blur: Annotated[float, PROBABILITY] = 0.0
+    median_blur: Annotated[float, PROBABILITY] = 0.0
+    coarse_dropout: Annotated[float, PROBABILITY] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuningSpec:
+class FineTuningSpec(Checked, group="training.fine_tuning"):
     """Which weights are trained, and when. What is not trained stays as it is, its batch statistics included.
 
     Args:
@@ -65,13 +79,13 @@ class FineTuningSpec:
     """
 
     trained: Literal["all", "head", "last_blocks", "last_layers"] = "all"
-    count: int = 1
-    unfreeze_every_epochs: int | None = None
-    layer_decay: float = 1.0
+    count: Annotated[int, AT_LEAST_1] = 1
+    unfreeze_every_epochs: Annotated[int | None, AT_LEAST_1] = None
+    layer_decay: Annotated[float, UP_TO_1] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec:
+class TrainingSpec(Checked, group="training"):
     """The identical settings of every job.
 
     Args:
@@ -110,34 +124,34 @@ class TrainingSpec:
         deterministic: algorithms with one possible outcome, wherever there is one.
     """
 
-    epochs: int = 20
-    batch_size: int = 32
+    epochs: Annotated[int, AT_LEAST_1] = 20
+    batch_size: Annotated[int, AT_LEAST_2] = 32
     head: tuple[str, ...] = ()
-    head_weight_decay: float | None = None
+    head_weight_decay: Annotated[float | None, NOT_NEGATIVE] = None
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
     loss: Literal["bce", "focal"] = "bce"
-    focal_gamma: float = 2.0
-    focal_alpha: float | None = None
+    focal_gamma: Annotated[float, NOT_NEGATIVE] = 2.0
+    focal_alpha: Annotated[float | None, INSIDE_0_1] = None
     class_weights: Literal["none", "balanced"] = "none"
     balanced_sampler: bool = False
-    label_smoothing: float = 0.0
-    mixup_alpha: float = 0.0
+    label_smoothing: Annotated[float, BELOW_1] = 0.0
+    mixup_alpha: Annotated[float, NOT_NEGATIVE] = 0.0
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.05
+    learning_rate: Annotated[float, ABOVE_0] = 5e-4
+    weight_decay: Annotated[float, NOT_NEGATIVE] = 0.05
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 0.5
-    plateau_patience: int = 2
-    plateau_factor: float = 0.2
+    warmup_epochs: Annotated[float, NOT_NEGATIVE] = 0.5
+    plateau_patience: Annotated[int, NOT_NEGATIVE] = 2
+    plateau_factor: Annotated[float, INSIDE_0_1] = 0.2
     monitor: Monitor = "tune_loss"
-    early_stopping_patience: int | None = None
-    ema_decay: float | None = None
-    gradient_clip_norm: float | None = 1.0
+    early_stopping_patience: Annotated[int | None, AT_LEAST_1] = None
+    ema_decay: Annotated[float | None, INSIDE_0_1] = None
+    gradient_clip_norm: Annotated[float | None, ABOVE_0] = 1.0
     precision: str = "bf16-mixed"
     accelerator: str = "auto"
-    devices: int = 1
+    devices: Annotated[int, AT_LEAST_1] = 1
     strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
-    loader_workers: int = 0
+    loader_workers: Annotated[int, NOT_NEGATIVE] = 0
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     deterministic: bool = True
 

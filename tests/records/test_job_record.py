@@ -16,7 +16,7 @@ from pneumobench.records.job_record import (
     read_record,
     write_record,
 )
-from pneumobench.suite.spec import is_name
+from pneumobench.suite.names import is_name
 
 ZERO_HASH = "0" * 64
 RECORD = JobRecord(

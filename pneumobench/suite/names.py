@@ -1,0 +1,22 @@
+"""Names: which may be a folder's on disk, and which are kept for rows of the leaderboard that are no networks."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+NAME_RULE: Final = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
+CONTROL_PREFIX: Final = "control-"  # of the name of a control in records and tables
+MEAN_ENSEMBLE: Final = "ensemble-mean"
+WEIGHTED_ENSEMBLE: Final = "ensemble-weighted"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_RESERVED = {"leaderboard", "wandb"}  # folders beside those of runs and architectures
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may name a suite or an architecture, and so a folder on disk.
+
+    >>> is_name("resnet18"), is_name("../etc"), is_name("..")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED

@@ -1,6 +1,13 @@
 """pneumobench: compare deep networks for pneumonia detection on chest X-rays of children.
 
-Public names are loaded when they are first used, so that importing the package imports no PyTorch.
+The names below are the public interface. Each is loaded when it is first used, so that importing the package imports
+no PyTorch.
+
+Example:
+    >>> import pneumobench as pb
+    >>> suite = pb.load_suite("quickstart", training={"epochs": 3}, architectures=["resnet18"])
+    >>> suite.training.epochs
+    3
 """
 
 from __future__ import annotations
@@ -14,34 +21,110 @@ if TYPE_CHECKING:
         build_architecture,
         register_architecture,
     )
+    from pneumobench.attributions.methods import register_method
+    from pneumobench.errors import (
+        DataError,
+        DivergedError,
+        LeakError,
+        NotAvailableError,
+        PneumobenchError,
+        RecordError,
+        SettingsError,
+        UnreadableImageError,
+    )
+    from pneumobench.runs.finished import Run, open_run
+    from pneumobench.runs.lightning_parts import FoldDataModule, PneumoniaClassifier
+    from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
     from pneumobench.runs.run import run
     from pneumobench.suite.reader import load_suite
-    from pneumobench.suite.spec import Suite
+    from pneumobench.suite.shipped import suite_names
+    from pneumobench.suite.spec import (
+        ArchitectureSpec,
+        ControlSpec,
+        DataSpec,
+        ExplanationSpec,
+        FoldSpec,
+        LoggingSpec,
+        PhantomSpec,
+        SearchSpec,
+        Suite,
+    )
+    from pneumobench.suite.training import AugmentationSpec, FineTuningSpec, TrainingSpec
 
-_HOMES = {
-    "Architecture": "pneumobench.architectures",
-    "HeatMapLayer": "pneumobench.architectures",
-    "build_architecture": "pneumobench.architectures",
-    "register_architecture": "pneumobench.architectures",
-    "Suite": "pneumobench.suite.spec",
-    "load_suite": "pneumobench.suite.reader",
-    "run": "pneumobench.runs.run",
-}
+    __version__: str
+
+_NAMES_OF = {
+    "pneumobench.architectures": ("Architecture", "HeatMapLayer", "build_architecture", "register_architecture"),
+    "pneumobench.attributions.methods": ("register_method",),
+    "pneumobench.errors": (
+        "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
+        "SettingsError", "UnreadableImageError",
+    ),
+    "pneumobench.runs.finished": ("Run", "open_run"),
+    "pneumobench.runs.lightning_parts": ("FoldDataModule", "PneumoniaClassifier"),
+    "pneumobench.runs.results": ("Evaluation", "ImageAnswers", "Leaderboard"),
+    "pneumobench.runs.run": ("run",),
+    "pneumobench.suite.reader": ("load_suite",),
+    "pneumobench.suite.shipped": ("suite_names",),
+    "pneumobench.suite.spec": (
+        "ArchitectureSpec", "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec", "PhantomSpec",
+        "SearchSpec", "Suite",
+    ),
+    "pneumobench.suite.training": ("AugmentationSpec", "FineTuningSpec", "TrainingSpec"),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _NAMES_OF.items() for name in names}
 
 __all__ = [
     "Architecture",
+    "ArchitectureSpec",
+    "AugmentationSpec",
+    "ControlSpec",
+    "DataError",
+    "DataSpec",
+    "DivergedError",
+    "Evaluation",
+    "ExplanationSpec",
+    "FineTuningSpec",
+    "FoldDataModule",
+    "FoldSpec",
     "HeatMapLayer",
+    "ImageAnswers",
+    "Leaderboard",
+    "LeakError",
+    "LoggingSpec",
+    "NotAvailableError",
+    "PhantomSpec",
+    "PneumobenchError",
+    "PneumoniaClassifier",
+    "RecordError",
+    "Run",
+    "SearchSpec",
+    "SettingsError",
     "Suite",
+    "TrainingSpec",
+    "UnreadableImageError",
+    "__version__",
     "build_architecture",
     "load_suite",
+    "open_run",
     "register_architecture",
+    "register_method",
     "run",
+    "suite_names",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pneumobench")
     if name not in _HOMES:
         raise AttributeError(f"module 'pneumobench' has no attribute {name!r}")
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

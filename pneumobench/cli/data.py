@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pneumobench.cli.papers import EXIT_CHECK_FAILED
+from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
 
 if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
 
 
-def audit(options: argparse.Namespace, rest: list[str]) -> int:
-    """Check radiographs before anything is trained."""
-    del rest
-    from pneumobench.datasets.audit import audit, audit_text, read_radiographs
+def audit(data: Path, *, source: str | None = None, lung_masks: str = "", output: Path = Path("audit.json")) -> int:
+    """Check radiographs before anything is trained.
+
+    Images, patients and classes are counted, and whatever is wrong is found. The layout is recognised by its files;
+    `pneumobench datasets NAME` shows it for a published data set.
+
+    Args:
+        data: data folder, or a CSV table of images.
+        source: layout of the folder, instead of the one recognised, e.g. rsna.
+        lung_masks: folder of drawn lung masks, relative to the data folder.
+        output: the report.
+    """
+    from pneumobench.datasets.audit import audit as audited
+    from pneumobench.datasets.audit import audit_text, read_radiographs
     from pneumobench.datasets.cards import card_names, card_path, read_card
     from pneumobench.datasets.sources import recognised_data
-    from pneumobench.errors import DataError
     from pneumobench.files import write_json
     from pneumobench.suite.spec import Suite
 
-    spec = recognised_data(Path(options.data), source=options.source, lung_masks=options.lung_masks)
+    spec = recognised_data(data, source=source, lung_masks=lung_masks)  # type: ignore[arg-type] # the spec checks it
     index, problems = read_radiographs(Suite(data=spec), Path())
-    metadata: dict[str, Any] = {"source": spec.source, **audit(index, problems, source=spec.source)}
+    metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, source=spec.source)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
     cards = [read_card(card_path(name)) for name in card_names()] if spec.source != "csv" else []
     for card in cards:
@@ -42,10 +50,10 @@ def audit(options: argparse.Namespace, rest: list[str]) -> int:
                 + (f"; not known to the card: {', '.join(unknown)}" if unknown else "")
             )
             lines += [f"    {line}" for line in differences]
-    write_json(options.output, metadata)
+    write_json(output, metadata)
     print("\n".join(lines))
-    print(f"report: {options.output}")
-    return DataError.exit_code if problems else 0
+    print(f"report: {output}")
+    return UNUSABLE_DATA if problems else DONE
 
 
 def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[str]:
@@ -57,14 +65,17 @@ def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[st
     return count_differences(read, found)
 
 
-def datasets(options: argparse.Namespace, rest: list[str]) -> int:
-    """List the known data sets, or print the card of one."""
-    del rest
+def datasets(name: str | None = None) -> int:
+    """List the known data sets, or print the card of one.
+
+    Args:
+        name: name of a card, e.g. kermany.
+    """
     from pneumobench.datasets.cards import card_names, card_path, read_card
 
-    if options.name:
-        print(card_path(options.name).read_text(encoding="utf-8"), end="")
-        return 0
+    if name:
+        print(card_path(name).read_text(encoding="utf-8"), end="")
+        return DONE
     from rich.console import Console
     from rich.table import Table
 
@@ -77,18 +88,24 @@ def datasets(options: argparse.Namespace, rest: list[str]) -> int:
             card.name, card.pretty_name, radiographs, card.source, card.license, "yes" if card.kaggle else "by hand"
         )
     Console().print(table)
-    return 0
+    return DONE
 
 
-def download(options: argparse.Namespace, rest: list[str]) -> int:
-    """Fetch a published data set and compare it with its card."""
-    del rest
+def download(name: str, *, to: Path | None = None) -> int:
+    """Fetch a published data set, unpack it safely and compare it with its card.
+
+    kagglehub (the extra `data`) is used, and the credentials that it finds, if Kaggle asks for any.
+
+    Args:
+        name: name of a card, e.g. kermany.
+        to: new folder of the data set (default: data/NAME).
+    """
     from pneumobench.datasets.cards import card_path, read_card
-    from pneumobench.datasets.download import download
+    from pneumobench.datasets.download import download as fetched
 
-    card = read_card(card_path(options.name))
+    card = read_card(card_path(name))
     print(f"{card.pretty_name}: {card.kaggle or card.url}; licence {card.license}")
-    done = download(card, options.to or Path("data") / card.name)
+    done = fetched(card, to or Path("data") / card.name)
     unpacked = done.unpacked
     print(f"{unpacked.files:,} files, {unpacked.size_bytes / 2**20:,.0f} MiB in {done.folder}")
     if unpacked.junk or unpacked.copies:
@@ -96,7 +113,10 @@ def download(options: argparse.Namespace, rest: list[str]) -> int:
     for line in done.differences:
         print(f"not as published: {line}")
     if done.differences:
-        return EXIT_CHECK_FAILED
+        return CHECK_FAILED
     print("images by part and class: as published")
     print(f"next: pneumobench audit {done.folder}")
-    return 0
+    return DONE
+
+
+COMMANDS = (audit, datasets, download)

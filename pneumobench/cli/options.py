@@ -1,158 +1,65 @@
-"""The words of the command line: commands, their options, and overrides of a suite's keys."""
+"""The parser of each command, made from the function that it calls: its parameters, their types and its docstring.
+
+jsonargparse, which reads signatures too, spells flags `--retry_failed true`, takes no `a,b` for lists and keeps only
+the last of several `--plugin FILE`; the options here are those that people type:
+
+| parameter | option |
+| --- | --- |
+| before `*`, without a default | a word that has to be there |
+| before `*`, with a default | a word that may be left out |
+| after `*` | `--its-name VALUE`, required where it has no default |
+| `bool` | a flag |
+| `Literal` | one of its words |
+| `tuple[str, ...]`, `tuple[int, ...]` | `A,B` or `0,1` |
+| `list[...]` | may be given several times; as a word: one or more of them |
+| `overrides` | takes every `--group.key VALUE` and `--seed VALUE` |
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final
+
+from docstring_parser import parse
 
 from pneumobench.errors import SettingsError
 
-DEFAULT_SUITE = "quickstart"
+Command = Callable[..., int]
+OVERRIDES: Final = "overrides"
+VALUE_NAMES: Final[dict[Any, str]] = {Path: "PATH", str: "TEXT", int: "N"}
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def command_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
+    """Return the parser of all commands; what it parses names the function as `call`."""
     parser = argparse.ArgumentParser(
         prog="pneumobench",
         description="Compare deep networks for pneumonia detection on chest X-rays of children.",
         epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job or a check failed, 130 interrupted.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser(
-        "run",
-        help="run a suite: train, score, explain, rank (without a name: the quickstart on synthetic radiographs)",
-        description="Run every job of a suite that has no record yet, then write its leaderboard. Any setting can be "
-        "overridden as --group.key VALUE, e.g. --training.epochs 3; `pneumobench suite NAME` shows all keys.",
-        allow_abbrev=False,
-    )
-    run.add_argument("suite", nargs="?", default=DEFAULT_SUITE, help="name of a shipped suite, or a YAML file")
-    _data_options(run)
-    run.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs go (runs)")
-    run.add_argument("--name", help="name of the run and its folder, instead of the suite's")
-    run.add_argument("--architectures", metavar="A,B", help="only these architectures")
-    run.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
-    run.add_argument("--folds", metavar="0,1", help="only these folds")
-    run.add_argument(
-        "--protocols",
-        metavar="A,B",
-        help="run the suite under each of these splits and compare: patient, image_random, official, holdout",
-    )
-    run.add_argument("--retry-failed", action="store_true", help="run jobs again that failed or diverged before")
-    run.add_argument("--wandb", choices=("off", "offline", "online"), help="track with Weights & Biases")
-
-    tune = commands.add_parser(
-        "tune",
-        help="search for the best settings of one architecture, on validation parts alone",
-        description="Run trials with values from the suite's search.space until search.trials are finished, and write "
-        "the winner as a suite. Start the command again to go on, or several times at once to share the work. Any "
-        "setting can be overridden, e.g. --search.trials 50.",
-        allow_abbrev=False,
-    )
-    tune.add_argument("suite", help="name of a shipped suite, a YAML file, or the file of a paper")
-    tune.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    tune.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where searches go (runs)")
-    tune.add_argument("--name", help="name of the search and its folder, instead of the suite's")
-    tune.add_argument("--architectures", metavar="A", help="the architecture, if the suite names several")
-    tune.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers more")
-    tune.add_argument("--storage", metavar="URL", help="database of the trials (sqlite:///RUNS/NAME-search/study.db)")
-
-    audit = commands.add_parser(
-        "audit",
-        help="check radiographs before anything is trained",
-        description="Count images, patients and classes, and find whatever is wrong. The layout is recognised by its "
-        "files; `pneumobench datasets NAME` shows it for a published data set.",
-        allow_abbrev=False,
-    )
-    audit.add_argument("data", help="data folder, or a CSV table of images")
-    layouts = ("kermany", "rsna", "vindr_pcxr", "csv")
-    audit.add_argument("--source", choices=layouts, help="layout of the folder, instead of the one recognised")
-    audit.add_argument("--lung-masks", default="", metavar="FOLDER", help="drawn lung masks, relative to the folder")
-    audit.add_argument("--output", type=Path, default=Path("audit.json"), metavar="FILE", help="report (audit.json)")
-
-    known = commands.add_parser("datasets", help="list known data sets, or print the card of one", allow_abbrev=False)
-    known.add_argument("name", nargs="?", help="name of a card, e.g. kermany")
-    fetch = commands.add_parser(
-        "download",
-        help="fetch a published data set, unpack it safely and compare it with its card",
-        description="Uses kagglehub (the extra `data`) and the credentials that it finds, if Kaggle asks for any.",
-        allow_abbrev=False,
-    )
-    fetch.add_argument("name", help="name of a card, e.g. kermany")
-    fetch.add_argument("--to", type=Path, metavar="FOLDER", help="new folder of the data set (data/NAME)")
-
-    show = commands.add_parser("suite", help="print a suite with every key and value", allow_abbrev=False)
-    show.add_argument("suite", nargs="?", help="name or YAML file; without one: the names of the shipped suites")
-
-    listing = commands.add_parser("architectures", help="list architectures that a suite may name", allow_abbrev=False)
-    listing.add_argument("pattern", nargs="?", default="*", help="only names like this, e.g. 'convnext*'")
-    listing.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-
-    check = commands.add_parser("check", help="check that an architecture keeps the contract", allow_abbrev=False)
-    check.add_argument("name", help="architecture")
-    check.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-    check.add_argument("--side", type=int, default=64, metavar="PX", help="side of the input in pixels (64)")
-    check.add_argument("--channels", type=int, default=1, choices=(1, 3), help="input channels (1)")
-
-    explain = commands.add_parser("explain", help="ask the trained networks of a run more", allow_abbrev=False)
-    _question_options(explain)
-    explain.add_argument("--images", type=int, metavar="N", help="images of each fold (default: as the suite says)")
-    explain.add_argument("--image", type=Path, metavar="FILE", help="one image instead, of the run's data or a new one")
-    gallery = commands.add_parser(
-        "gallery", help="draw mean heat maps and every error of the trained networks of a run", allow_abbrev=False
-    )
-    _question_options(gallery)
-    external = commands.add_parser(
-        "evaluate",
-        help="score the trained networks of a run on images of another source, without training",
-        allow_abbrev=False,
-    )
-    external.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
-    external.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="TABLE",
-        help="CSV table image,label[,patient], paths relative to it; or a folder of a layout that `audit` recognises",
-    )
-    external.add_argument("--name", help="what the data are called (default: the name of their folder)")
-    _choice_options(external)
-    proof = commands.add_parser(
-        "conformance",
-        help="check that heat maps show planted evidence, by architecture and attribution method",
-        description="Train small networks to find a planted patch, then see whether each method shows it. A cell gives "
-        "the share of maps that point at the patch, and the heat in it relative to chance.",
-        allow_abbrev=False,
-    )
-    proof.add_argument("--architectures", metavar="A,B", help="families or architectures (default: all families)")
-    proof.add_argument("--methods", metavar="A,B", help="only these attribution methods")
-    proof.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
-
-    claims = commands.add_parser(
-        "claims",
-        help="check whether the reported numbers of a paper can be true",
-        description="For each entry of the list `reported`: the confusion matrices that fit the printed metrics, a "
-        "rounding slip, or the contradiction.",
-        allow_abbrev=False,
-    )
-    claims.add_argument("file", type=Path, help="YAML file, e.g. benchmark/papers/a-densenet-efficientnet.yaml")
-
-    papers = commands.add_parser(
-        "papers",
-        help="run the recipes of published systems and set what they report against what comes out",
-        description="Any setting of the recipes can be overridden as --group.key VALUE; what is changed is said in the "
-        "table.",
-        allow_abbrev=False,
-    )
-    papers.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files such as those of benchmark/papers")
-    papers.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    papers.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs go (runs)")
-
-    board = commands.add_parser("leaderboard", help="recompute a leaderboard from records", allow_abbrev=False)
-    board.add_argument("run", type=Path, help="folder of a run, e.g. runs/quickstart")
+    groups = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands:
+        _add_command(groups, command)
     return parser
+
+
+def arguments_of(options: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
+    """Return the arguments of the function that a parsed command line calls.
+
+    Raises:
+        SettingsError: there are words that the command does not take.
+    """
+    values = {key: value for key, value in vars(options).items() if key not in ("command", "call")}
+    if OVERRIDES in inspect.signature(options.call).parameters:
+        values[OVERRIDES] = overrides
+    elif overrides:
+        raise SettingsError(f"{overrides[0]!r} is not understood; see `pneumobench {options.command} --help`.")
+    return values
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -168,31 +75,63 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return overrides, plain
 
 
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    parser.add_argument("--limit", type=int, metavar="N", help="use only about N training and N official test images")
+def _add_command(groups: Any, command: Command) -> None:
+    text = parse(inspect.getdoc(command) or "")
+    said = {part.arg_name: " ".join((part.description or "").split()) for part in text.params}
+    parser = groups.add_parser(
+        command.__name__,
+        help=_escaped(text.short_description or "").rstrip("."),
+        description=_escaped(" ".join(filter(None, (text.short_description, text.long_description)))),
+        allow_abbrev=False,
+    )
+    parser.set_defaults(call=command)
+    hints = typing.get_type_hints(command)
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name != OVERRIDES:
+            assert said.get(name), f"{command.__name__}: the docstring says nothing of {name}"
+            _add_option(parser, parameter, hints[name], _escaped(said[name]))
 
 
-def _question_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="folder of a run with its weights, e.g. runs/quickstart")
-    parser.add_argument("--methods", metavar="A,B", help="attribution methods (default: those of the suite)")
-    parser.add_argument("--data", metavar="FOLDER", help="data folder (default: the variable PNEUMOBENCH_DATA)")
-    _choice_options(parser)
+def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, said: str) -> None:
+    default = None if parameter.default is parameter.empty else parameter.default
+    word = parameter.kind is not parameter.KEYWORD_ONLY
+    name = parameter.name if word else f"--{parameter.name.replace('_', '-')}"
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):  # X | None
+        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if kind is bool:
+        parser.add_argument(name, action="store_true", help=said.rstrip("."))
+        return
+    required = {} if word or origin is list or parameter.default is not parameter.empty else {"required": True}
+    shown = "" if default in (None, "", [], ()) else f" (default: {default})"
+    settings: dict[str, Any] = {"help": said.rstrip(".") + shown, "default": default, **required}
+    if origin is typing.Literal:
+        settings |= {"choices": parts, "type": type(parts[0])}
+    elif origin is list:
+        settings |= {"nargs": "+", "type": parts[0]} if word else {"action": "append", "type": parts[0]}
+    elif origin is tuple:
+        settings |= {"type": _comma_list(name, parts[0]), "metavar": "A,B" if parts[0] is str else "0,1"}
+    else:
+        settings |= {"type": kind}
+    if not word and "choices" not in settings:
+        settings.setdefault("metavar", VALUE_NAMES.get(parts[0] if origin is list else kind, "VALUE"))
+    if word and parameter.default is not parameter.empty and "nargs" not in settings:
+        settings["nargs"] = "?"
+    if settings.get("action") == "append":
+        settings["default"] = []
+    parser.add_argument(name, **settings)
 
 
-def _choice_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--architectures", metavar="A,B", help="only these")
-    parser.add_argument("--folds", metavar="0,1", help="only these")
-    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
+def _comma_list(name: str, kind: type) -> Callable[[str], Any]:
+    def parsed(text: str) -> tuple[Any, ...] | None:
+        try:
+            return tuple(kind(part) for part in text.split(",")) if text else None
+        except ValueError as error:
+            raise SettingsError(f"{name} {text}: expected numbers with commas, e.g. 0,1.") from error
+
+    return parsed
 
 
-def folds_asked(text: str | None) -> list[int] | None:
-    """Return the folds of `0,1`; None = all.
-
-    Raises:
-        SettingsError: something else than numbers with commas.
-    """
-    try:
-        return [int(fold) for fold in text.split(",")] if text else None
-    except ValueError as error:
-        raise SettingsError(f"--folds {text}: expected numbers with commas, e.g. 0,1.") from error
+def _escaped(text: str) -> str:
+    """Return text as argparse prints it: a percent sign is one of its own."""
+    return " ".join(text.split()).replace("%", "%%")

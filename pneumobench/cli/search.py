@@ -2,54 +2,72 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import shlex
 from pathlib import Path
 
-import yaml
+from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
+from pneumobench.cli.run import with_plugins
 
-from pneumobench.cli.papers import EXIT_CHECK_FAILED
 
+def tune(
+    suite: str,
+    *,
+    overrides: list[str],
+    data: str | None = None,
+    output: Path = Path("runs"),
+    name: str | None = None,
+    architectures: tuple[str, ...] | None = None,
+    plugin: list[str],
+    storage: str | None = None,
+) -> int:
+    """Search for the best settings of one architecture, on validation parts alone.
 
-def tune(options: argparse.Namespace, rest: list[str]) -> int:
-    """Search the space of a suite and write the winner as a suite."""
+    Trials with values from the suite's search.space are run until search.trials are finished, and the winner is written
+    as a suite. Start the command again to go on, or several times at once to share the work. Any setting can be
+    overridden, e.g. --search.trials 50.
+
+    Args:
+        suite: name of a shipped suite, a YAML file, or the file of a paper.
+        overrides: settings of the suite.
+        data: data folder (default: the variable PNEUMOBENCH_DATA).
+        output: where searches go.
+        name: name of the search and its folder, instead of the suite's.
+        architectures: the architecture, if the suite names several.
+        plugin: a Python file that registers more.
+        storage: database of the trials (default: sqlite:///RUNS/NAME-search/study.db).
+    """
     from rich.console import Console
 
-    from pneumobench.suite.reader import load_suite
+    from pneumobench.suite.reader import load_suite, section_of
     from pneumobench.suite.shipped import suite_path
 
-    path = suite_path(options.suite)
-    overrides = list(rest)
-    for option, key in (("data", "data.root"), ("name", "name")):
-        if getattr(options, option) is not None:
-            overrides += [f"--{key}", getattr(options, option)]
-    if options.architectures is not None:
-        overrides += ["--architectures.names", f"[{options.architectures}]"]
-    suite = load_suite(path, overrides, section="suite" if _is_paper(path) else None)
-    if options.plugin:
-        plugins = (*suite.architectures.plugins, *options.plugin)
-        suite = dataclasses.replace(suite, architectures=dataclasses.replace(suite.architectures, plugins=plugins))
+    settings = list(overrides)
+    for key, value in (("--data.root", data), ("--name", name)):
+        settings += [key, value] if value is not None else []
+    if architectures is not None:
+        settings += ["--architectures.names", f"[{', '.join(architectures)}]"]
+    path = suite_path(suite)
+    loaded = with_plugins(load_suite(path, settings, section=section_of(path)), plugin)
     console = Console()
-    console.print(f"loading PyTorch; search of suite {suite.name!r}", highlight=False)
+    console.print(f"loading PyTorch; search of suite {loaded.name!r}", highlight=False)
     from pneumobench.reporting.search import importance_words, trials_table
     from pneumobench.search.tune import tune as run_search
 
-    outcome = run_search(suite, output=options.output, console=console, storage=options.storage)
-    settings, monitor = list(suite.search.space), suite.training.monitor
-    console.print(trials_table(outcome.trials, settings, monitor=monitor, title=f"Search: {suite.name}"))
+    outcome = run_search(loaded, output=output, console=console, storage=storage)
+    keys, monitor = list(loaded.search.space), loaded.training.monitor
+    console.print(trials_table(outcome.trials, keys, monitor=monitor, title=f"Search: {loaded.name}"))
     console.print(f"trials: {outcome.folder.trials_csv}", highlight=False, soft_wrap=True)
     if outcome.best is None:
         reasons = sorted({trial.reason for trial in outcome.trials if trial.reason})
         console.print(
             f"no trial was completed, so there is no winner; {'; '.join(reasons[:3])}", style="red", markup=False
         )
-        return EXIT_CHECK_FAILED
+        return CHECK_FAILED
     if words := importance_words(outcome.importance):
         console.print(words, highlight=False, markup=False)
-    if suite.folds.count > 1:
+    if loaded.folds.count > 1:
         console.print(
-            f"Images of the validation part of fold {suite.search.folds[0]} are tested in other folds: the winner's "
+            f"Images of the validation part of fold {loaded.search.folds[0]} are tested in other folds: the winner's "
             "score out of fold is slightly flattered; a held-out or official test part is not.",
             style="yellow",
             highlight=False,
@@ -59,13 +77,7 @@ def tune(options: argparse.Namespace, rest: list[str]) -> int:
         f"next: pneumobench run {shlex.quote(str(outcome.folder.best_suite))}",
         highlight=False, soft_wrap=True, markup=False,
     )  # fmt: skip
-    return 0
+    return DONE
 
 
-def _is_paper(path: Path) -> bool:
-    """Tell whether a file is that of a paper, with a suite inside; what is no YAML is left to the reader of suites."""
-    try:
-        metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return False
-    return isinstance(metadata, dict) and "paper" in metadata
+COMMANDS = (tune,)

@@ -1,7 +1,8 @@
-"""Progress of a run with the time left: a live bar in a terminal, one line a job in a log."""
+"""Progress of a run with the time left: a live bar in a terminal or notebook, one line a job in a log."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from types import TracebackType
 
@@ -25,6 +26,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def is_live(console: Console) -> bool:
+    """Tell whether a bar can move: in a terminal, and in a notebook that has ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
+
+
 class RunProgress:
     """Shows which job is trained and how long the rest will take, judged by the epochs done so far.
 
@@ -46,7 +52,7 @@ class RunProgress:
             TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not is_live(console),
         )
         self.task: TaskID = self.bar.add_task("preparing", total=max(1, jobs * epochs), left="")
 

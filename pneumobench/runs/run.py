@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,16 +12,17 @@ from pneumobench.architectures.registry import check_names, load_plugin_file
 from pneumobench.attributions.methods import attribution_method
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
-from pneumobench.errors import SettingsError
 from pneumobench.runs.explain_job import explain_jobs
+from pneumobench.runs.finished import Run, folds_of
+from pneumobench.runs.results import Leaderboard
 from pneumobench.runs.train_job import run_job
 from pneumobench.runs.networks import check_plugins
 from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
-from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
+from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
-from pneumobench.records.job_record import JobRecord, read_record
+from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.names import CONTROL_PREFIX
@@ -31,39 +31,47 @@ from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunOutcome:
-    """Records of all jobs asked for, those of earlier starts included, and where the leaderboard is."""
-
-    records: tuple[JobRecord, ...]
-    leaderboard: LeaderboardPaths
-
-
 def run(
     suite: Suite,
     *,
-    output: Path,
-    console: Console,
-    tracker: Tracker,
+    output: str | Path = "runs",
     folds: Sequence[int] | None = None,
-    command: str = "",
     retry_failed: bool = False,
-) -> RunOutcome:
+    command: str = "",
+    console: Console | None = None,
+    tracker: Tracker | None = None,
+) -> Run:
     """Run every job of a suite that has no record yet, then write the leaderboard.
 
+    A run that was interrupted goes on where it stopped: finished jobs are skipped, a half-trained one resumes.
+
     Args:
-        suite: what to run.
-        output: folder of runs; this one goes to output/SUITE.
-        console: where progress is shown.
-        tracker: follows the jobs.
+        suite: what to run; see `load_suite`.
+        output: folder of runs; this one goes to output/NAME.
         folds: only these folds; None = all.
-        command: command line that the leaderboard names for this run.
         retry_failed: run jobs again that failed or diverged in an earlier start.
+        command: command line that the leaderboard names for this run.
+        console: where progress is shown; None = the terminal or notebook.
+        tracker: follows the jobs; None = as `logging.wandb` of the suite says.
+
+    Returns:
+        The run, with the jobs asked for, those of earlier starts included. A job that failed costs only itself and is
+        listed in `Run.failed`.
 
     Raises:
-        SettingsError: the suite asks for what is not there, or the run folder holds another run.
+        SettingsError: a name, device, method or fold is not known, or the folder holds another run.
         DataError: radiographs are missing or unreadable, or a split leaks. Nothing is trained then.
+
+    Example:
+        >>> import pneumobench as pb
+        >>> try:
+        ...     pb.run(pb.load_suite("smoke"), folds=[7])
+        ... except pb.SettingsError as error:
+        ...     print(error)
+        --folds 7: suite 'smoke' has the folds 0 to 1.
     """
+    output, console = Path(output), console or Console()
+    tracker = tracker or tracker_for(suite, output)
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
     quiet_lightning()
@@ -78,7 +86,7 @@ def run(
         )
     for method in suite.explanation.methods:
         attribution_method(method)
-    chosen_folds = check_folds_asked(suite, folds)
+    chosen_folds = folds_of(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
         bench = open_data(suite, folder, cache=output / ".cache", console=console)
@@ -100,15 +108,5 @@ def run(
         explain_jobs(bench, jobs, suite.explanation.methods, suite.explanation.checked_images_per_fold, console)
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
-    return RunOutcome(records=tuple(read_record(folder.record_path(*job)) for job in jobs), leaderboard=leaderboard)
-
-
-def check_folds_asked(suite: Suite, folds: Sequence[int] | None) -> list[int]:
-    """Return the folds asked for, sorted, or all.
-
-    Raises:
-        SettingsError: the suite has no such fold.
-    """
-    if wrong := [fold for fold in folds or () if not 0 <= fold < suite.folds.count]:
-        raise SettingsError(f"--folds {wrong[0]}: suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}.")
-    return sorted(set(folds)) if folds else list(range(suite.folds.count))
+    data = suite.data.root or None
+    return Run(folder.path, suite, jobs=jobs, data=data, console=console, board=Leaderboard.written(leaderboard))

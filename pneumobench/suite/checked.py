@@ -85,7 +85,7 @@ def fitted(kind: Any, value: Any, key: str) -> Any:
     except ValueError:
         known = _words(kind)
         hint = suggestion(value, known, count=1) if isinstance(value, str) and known else ""
-        raise UnfitError(key, f"is {value!r}; expected {type_name(kind)}{hint and f'; {hint}' or '.'}") from None
+        raise UnfitError(key, f"is {value!r}; expected {type_name(kind)}{(hint and f'; {hint}') or '.'}") from None
     for rule in rules:
         if typed is not None and (not rule.fits(typed) or (isinstance(typed, float) and not math.isfinite(typed))):
             null = ", or null" if type(None) in typing.get_args(kind) else ""

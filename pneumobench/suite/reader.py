@@ -81,6 +81,36 @@ def _arguments(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, 
             yield key, value
 
 
+def section_of(path: Path) -> str | None:
+    """Return the key under which a suite stands in the file of a paper; None in the file of a suite.
+
+    What is no YAML is left to the reader of suites.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    return "suite" if isinstance(found, dict) and "paper" in found else None
+
+
+def public_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that others type for the same run: without folders of this machine.
+
+    >>> public_overrides(["--data.root", "/home/me", "--seed=3", "--architectures.weights", "none"])
+    ['--seed=3', '--architectures.weights', 'none']
+    """
+    words, rest = [], list(overrides)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        given = [word] if equals or not rest else [word, rest.pop(0)]
+        private = option in ("--data.root", "--architectures.plugins")
+        if private or (option == "--architectures.weights" and (value or given[-1]) not in ("none", "imagenet")):
+            continue
+        words += given
+    return words
+
+
 def read_strict_yaml(path: Path, section: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a suite file or of a section, and where each dotted key stands as `FILE line N`."""
     try:

@@ -30,6 +30,7 @@ from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
+WandbMode = Literal["off", "offline", "online"]
 PatientRule = Literal["number", "folder_subtype_number"]
 ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
 
@@ -183,7 +184,7 @@ class LoggingSpec(Checked, group="logging"):
         wandb_heat_maps: send heat maps drawn over radiographs too; those of phantoms are always sent.
     """
 
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: WandbMode = "off"
     wandb_project: str = "pneumobench"
     wandb_heat_maps: bool = False
 

@@ -124,8 +124,10 @@ class PneumoniaClassifier(lightning.LightningModule):
         """
         spec = self.spec
         optimizer = _optimizer(spec, parameter_groups(self.architecture, spec, self.fine_tuning))
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(spec.warmup_epochs * total / spec.epochs)
+        # a Trainer of somebody else's may train other epochs than the suite says, or have no end
+        estimated, epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 0
+        total = int(estimated) if math.isfinite(estimated) else 0
+        warmup = round(spec.warmup_epochs * total / (epochs if epochs > 0 else spec.epochs))
         schedule = LearningRate(optimizer, spec, total_steps=total, warmup_steps=warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pneumobench.datasets.folds import NEVER, Folds, check_folds, make_folds, read_folds
 from pneumobench.datasets.index import Index, subset_images
 from pneumobench.errors import DataError, LeakError, SettingsError
-from pneumobench.suite.rules import check_protocol, suites_by_protocol
+from pneumobench.runs.protocols import suites_by_protocol
 from pneumobench.suite.spec import FoldSpec, Suite
 from tests.datasets.tiny_sets import index_of
 
@@ -128,16 +129,16 @@ def test_a_subset_is_random_stratified_and_seeded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("settings", "words"),
     [
-        (FoldSpec(protocol="holdout", count=5), "folds.count is 5 with protocol holdout; expected 1"),
-        (FoldSpec(protocol="patient", count=1), "expected at least 2"),
-        (FoldSpec(protocol="official", count=1, merge_official_test=True), "leave folds.merge_official_test false"),
+        ({"protocol": "holdout", "count": 5}, "folds.count is 5 with protocol holdout; expected 1"),
+        ({"protocol": "patient", "count": 1}, "expected at least 2"),
+        ({"protocol": "official", "count": 1, "merge_official_test": True}, "leave folds.merge_official_test false"),
     ],
 )
-def test_settings_have_to_fit_the_protocol(spec: FoldSpec, words: str) -> None:
+def test_settings_have_to_fit_the_protocol(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        check_protocol(spec, "here")
+        FoldSpec(**settings)
 
 
 def test_one_suite_becomes_one_for_each_protocol() -> None:

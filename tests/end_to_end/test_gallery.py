@@ -19,7 +19,6 @@ from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table
 from pneumobench.runs.explain_image import prepare_image
-from pneumobench.runs.questions import Questions, draw_gallery, explain_image
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())
@@ -54,10 +53,10 @@ def test_the_gallery_shows_every_error_worst_first(run: RunFolder, capsys: pytes
 
 
 def test_the_gallery_is_the_same_every_time(run: RunFolder) -> None:
-    asked = Questions(architectures=["test_vit"], methods=["gradcam", "guided_gradcam"])
-    first = draw_gallery(run.path, asked, console=QUIET)
+    asked = {"architectures": ["test_vit"], "methods": ["gradcam", "guided_gradcam"]}
+    first = open_run(run.path, console=QUIET).gallery(**asked)
     before = {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()}
-    assert draw_gallery(run.path, asked, console=QUIET) == first
+    assert open_run(run.path, console=QUIET).gallery(**asked) == first
     assert {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()} == before
 
 
@@ -65,8 +64,8 @@ def test_an_image_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFo
     index, folds = run.index_and_folds()
     row = int(folds.positions(index, 1)["test"][0])
     radiograph = next(Path("runs/.cache").rglob(Path(index.table["image_id"].iloc[row]).name))
-    asked = Questions(methods=["gradcam", "guided_gradcam"])
-    seen = explain_image(run.path, radiograph, asked, console=QUIET)
+    opened = open_run(run.path, console=QUIET)
+    seen = opened.explain_image(radiograph, methods=["gradcam", "guided_gradcam"]).found
     assert seen.known
     assert seen.lungs_from == "drawn"
     assert {answer.folds for answer in seen.answers} == {(1,)}
@@ -76,13 +75,13 @@ def test_an_image_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFo
     assert answer.probability == pytest.approx(float(expected), abs=0.01)
     assert seen.picture.is_file()
     with pytest.raises(NotAvailableError, match="every network that was asked learnt from this image"):
-        explain_image(run.path, radiograph, Questions(folds=[0]), console=QUIET)
+        opened.explain_image(radiograph, folds=[0])
 
 
 def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "an film.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 120), dtype=np.uint8))
-    seen = explain_image(run.path, path, Questions(architectures=["test_resnet"]), console=QUIET)
+    seen = open_run(run.path, console=QUIET).explain_image(path, architectures=["test_resnet"]).found
     (answer,) = seen.answers
     assert not seen.known
     assert answer.folds == (0, 1)
@@ -99,15 +98,17 @@ def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [
-        (Questions(), UnreadableImageError, "no such file"),
-        (Questions(architectures=["crashes"]), SettingsError, "no trained network"),
-        (Questions(architectures=["test_resnt"]), SettingsError, "test_resnet"),
-        (Questions(methods=["gradcamm"]), SettingsError, "gradcam"),
+        ({}, UnreadableImageError, "no such file"),
+        ({"architectures": ["crashes"]}, SettingsError, "no trained network"),
+        ({"architectures": ["test_resnt"]}, SettingsError, "test_resnet"),
+        ({"methods": ["gradcamm"]}, SettingsError, "gradcam"),
     ],
 )
-def test_wrong_questions_are_refused(run: RunFolder, asked: Questions, error: type[Exception], words: str) -> None:
+def test_wrong_questions_are_refused(
+    run: RunFolder, asked: dict[str, list[str]], error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
-        explain_image(run.path, Path("none.png"), asked, console=QUIET)
+        open_run(run.path, console=QUIET).explain_image("none.png", **asked)
     assert not run.gallery.exists()
 
 

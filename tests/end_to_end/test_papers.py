@@ -10,8 +10,8 @@ from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names
 from pneumobench.claims.reader import read_claims
 from pneumobench.cli.main import main
-from pneumobench.cli.papers import read_paper
 from pneumobench.errors import SettingsError
+from pneumobench.runs.papers import read_paper
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.types import known_keys
 from tests.end_to_end.commands import REPOSITORY

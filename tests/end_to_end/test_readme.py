@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumobench.cli.main import main
+from pneumobench.cli.main import COMMANDS, main
 from pneumobench.cli.options import command_parser
 from pneumobench.datasets.cards import card_names, card_path, read_card
 from pneumobench.phantoms.dataset import make_phantoms
@@ -76,7 +76,7 @@ def test_a_command_of_the_readme_runs(
     names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent)}
     words = [names.get(word, word) for word in shlex.split(command)[1:]]
     if words[0] in NEEDS_NETWORK:
-        options = command_parser().parse_args(words)
+        options = command_parser(COMMANDS).parse_args(words)
         assert read_card(card_path(options.name)).kaggle, "a data set that can be downloaded"
         return
     if "DATA" in words:

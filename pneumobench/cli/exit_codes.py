@@ -1,0 +1,14 @@
+"""Exit codes of the command line; those of errors stand at their classes, in pneumobench.errors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pneumobench.errors import DataError, PneumobenchError, SettingsError
+
+DONE: Final = 0
+FAILED: Final = PneumobenchError.exit_code  # whatever is neither of the two below
+WRONG_SETTINGS: Final = SettingsError.exit_code
+UNUSABLE_DATA: Final = DataError.exit_code
+CHECK_FAILED: Final = 4  # a job or a check failed; its result was written all the same
+INTERRUPTED: Final = 130  # Ctrl-C; a process that is asked to end (SIGTERM) ends with 143

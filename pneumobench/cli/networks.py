@@ -1,0 +1,97 @@
+"""Commands on suites, architectures and attribution methods: what there is, and whether it keeps its contract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, WRONG_SETTINGS
+
+
+def suite(suite: str | None = None) -> int:
+    """Print a suite with every key and value.
+
+    Args:
+        suite: name or YAML file; without one the names of the shipped suites are printed.
+    """
+    from pneumobench.suite.reader import load_suite
+    from pneumobench.suite.shipped import suite_names
+
+    print(load_suite(suite).to_yaml() if suite else "\n".join(suite_names()))
+    return DONE
+
+
+def architectures(pattern: str = "*", *, plugin: list[Path]) -> int:
+    """List the architectures that a suite may name.
+
+    Args:
+        pattern: only names like this, e.g. 'convnext*'.
+        plugin: a plugin file.
+    """
+    from fnmatch import fnmatch
+
+    import timm
+
+    from pneumobench.architectures.registry import load_entry_points, load_plugin_file, registered
+
+    for file in plugin:
+        load_plugin_file(file)
+    load_entry_points()
+    plugins = [item for name, item in registered().items() if fnmatch(name, pattern)]
+    names = [name for name in timm.list_models() if fnmatch(name, pattern)]
+    for item in plugins:
+        print(f"{item.name}  (plugin: {item.source})")
+    print("\n".join(names))
+    print(f"{len(plugins)} plugins, {len(names)} timm models", file=sys.stderr)
+    return DONE
+
+
+def check(name: str, *, plugin: list[Path], side: int = 64, channels: Literal[1, 3] = 1) -> int:
+    """Check that an architecture keeps the contract.
+
+    Args:
+        name: architecture.
+        plugin: a plugin file.
+        side: side of the input in pixels.
+        channels: input channels.
+    """
+    from pneumobench.architectures.contract import check_contract
+    from pneumobench.architectures.registry import load_plugin_file
+
+    for file in plugin:
+        load_plugin_file(file)
+    findings = check_contract(name, in_channels=channels, image_side_px=side)
+    for finding in findings:
+        print(f"{'ok  ' if finding.kept else 'FAIL'}  {finding.rule}: {finding.detail}")
+    return DONE if all(finding.kept for finding in findings) else WRONG_SETTINGS
+
+
+def conformance(
+    *, architectures: tuple[str, ...] | None = None, methods: tuple[str, ...] = (), plugin: list[Path]
+) -> int:
+    """Check that heat maps show planted evidence, by architecture and attribution method.
+
+    Small networks are trained to find a planted patch, then each method is asked for it. A cell gives the share of maps
+    that point at the patch, and the heat in it relative to chance.
+
+    Args:
+        architectures: families or architectures (default: all families).
+        methods: only these attribution methods.
+        plugin: a plugin file.
+    """
+    from pneumobench.architectures.registry import load_plugin_file
+    from pneumobench.attributions.conformance import SMALL_MEMBERS, conformance, verdict_lines
+
+    for file in plugin:
+        load_plugin_file(file)
+    verdicts = conformance(
+        list(architectures or SMALL_MEMBERS),
+        methods,
+        report=lambda seen: print(f"{seen.architecture} {seen.method} {seen.state}", file=sys.stderr),
+    )
+    print("\n".join(verdict_lines(verdicts)))
+    return CHECK_FAILED if any(verdict.state == "fail" for verdict in verdicts) else DONE
+
+
+COMMANDS = (suite, architectures, check, conformance)

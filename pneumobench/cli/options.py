@@ -10,7 +10,7 @@ the last of several `--plugin FILE`; the options here are those that people type
 | after `*` | `--its-name VALUE`, required where it has no default |
 | `bool` | a flag |
 | `Literal` | one of its words |
-| `tuple[str, ...]`, `tuple[int, ...]` | `A,B` or `0,1` |
+| `tuple[str, ...]` (or of a `Literal`), `tuple[int, ...]` | `A,B` or `0,1` |
 | `list[...]` | may be given several times; as a word: one or more of them |
 | `overrides` | takes every `--group.key VALUE` and `--seed VALUE` |
 """
@@ -110,7 +110,10 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
     elif origin is list:
         settings |= {"nargs": "+", "type": parts[0]} if word else {"action": "append", "type": parts[0]}
     elif origin is tuple:
-        settings |= {"type": _comma_list(name, parts[0]), "metavar": "A,B" if parts[0] is str else "0,1"}
+        whole = parts[0] is int
+        settings |= {"type": _comma_list(name, int if whole else str), "metavar": "0,1" if whole else "A,B"}
+        if words := typing.get_args(parts[0]):  # what is allowed is checked by who is called
+            settings["help"] = f"{said.rstrip('.')}: {', '.join(words)}"
     else:
         settings |= {"type": kind}
     if not word and "choices" not in settings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.errors import SettingsError
-from pneumobench.suite.spec import WandbMode
+from pneumobench.suite.spec import Protocol, WandbMode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ def run(
     architectures: tuple[str, ...] | None = None,
     plugin: list[str],
     folds: tuple[int, ...] | None = None,
-    protocols: tuple[str, ...] | None = None,
+    protocols: tuple[Protocol, ...] | None = None,
     retry_failed: bool = False,
     wandb: WandbMode | None = None,
 ) -> int:
@@ -48,7 +48,7 @@ def run(
         architectures: only these architectures.
         plugin: a Python file that registers more.
         folds: only these folds.
-        protocols: run the suite under each of these splits and compare: patient, image_random, official, holdout.
+        protocols: run the suite under each of these splits and compare.
         retry_failed: run jobs again that failed or diverged before.
         wandb: track with Weights & Biases.
     """

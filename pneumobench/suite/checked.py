@@ -144,3 +144,19 @@ def type_name(kind: Any) -> str:
     if isinstance(kind, type):
         return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[kind.__name__]
     return " or ".join("null" if part is type(None) else type_name(part) for part in typing.get_args(kind))
+
+
+def changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the default, group by group.
+
+    >>> changed({"seed": 1, "training": {"epochs": 3}}, {"seed": 1, "training": {"epochs": 20}})
+    {'training': {'epochs': 3}}
+    """
+    other: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(default[key], dict):
+            if inner := changed(value, default[key]):
+                other[key] = inner
+        elif value != default[key]:
+            other[key] = value
+    return other

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 
 from pneumobench.files import sha256_of_text
-from pneumobench.suite.checked import Checked
+from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.rules import (
     AT_LEAST_1,
     AT_LEAST_2,
@@ -30,6 +30,7 @@ from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
+Protocol = Literal["patient", "holdout", "official", "image_random"]
 WandbMode = Literal["off", "offline", "online"]
 PatientRule = Literal["number", "folder_subtype_number"]
 ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
@@ -113,7 +114,7 @@ class FoldSpec(Checked, group="folds"):
         merge_official_test: treat images of the official test folder as all others.
     """
 
-    protocol: Literal["patient", "holdout", "official", "image_random"] = "patient"
+    protocol: Protocol = "patient"
     count: Annotated[int, AT_LEAST_1] = 5
     tune_fraction: Annotated[float, INSIDE_HALF] = 0.1
     test_fraction: Annotated[float, UP_TO_HALF] = 0.15
@@ -230,6 +231,13 @@ class Suite(Checked):
         explanation: the heat maps.
         logging: experiment tracking.
         search: the search for settings, for `pneumobench tune` alone.
+
+    Raises:
+        SettingsError: a setting is of a wrong type or out of its range, or does not go with another.
+
+    Example:
+        >>> Suite(name="mine", architectures=ArchitectureSpec(names=["resnet18", "vit_tiny_patch16_224"])).folds.count
+        5
     """
 
     name: Annotated[str, NAME] = "unnamed"
@@ -255,12 +263,9 @@ class Suite(Checked):
         The group `search` stands there only in a suite that has one.
         """
         plain = dataclasses.asdict(self)
-        for key in ("names", "plugins"):
-            plain["architectures"][key] = list(plain["architectures"][key])
-        plain["training"]["head"] = list(plain["training"]["head"])
-        plain["controls"]["names"] = list(plain["controls"]["names"])
-        plain["explanation"]["methods"] = list(plain["explanation"]["methods"])
-        plain["search"]["folds"] = list(plain["search"]["folds"])
+        for group in plain.values():
+            for key, value in group.items() if isinstance(group, dict) else ():
+                group[key] = list(value) if isinstance(value, tuple) else value
         if self.search == SearchSpec():
             del plain["search"]
         return plain
@@ -282,16 +287,4 @@ class Suite(Checked):
             del settings["training"]["loader_workers"]
             del settings["architectures"]["names"], settings["architectures"]["plugins"]
             del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]
-        return sha256_of_text(yaml.safe_dump(_changed(plain, default), sort_keys=True))
-
-
-def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the default, section by section."""
-    changed: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and isinstance(default[key], dict):
-            if inner := _changed(value, default[key]):
-                changed[key] = inner
-        elif value != default[key]:
-            changed[key] = value
-    return changed
+        return sha256_of_text(yaml.safe_dump(changed(plain, default), sort_keys=True))

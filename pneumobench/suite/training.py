@@ -122,6 +122,15 @@ class TrainingSpec(Checked, group="training"):
         loader_workers: processes that load and augment; 0 = in the main process.
         memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
         deterministic: algorithms with one possible outcome, wherever there is one.
+
+    Raises:
+        SettingsError: a setting is of a wrong type or out of its range.
+
+    Example:
+        >>> TrainingSpec(epochs=0)
+        Traceback (most recent call last):
+        ...
+        pneumobench.suite.checked.UnfitError: training.epochs is 0; expected at least 1.
     """
 
     epochs: Annotated[int, AT_LEAST_1] = 20

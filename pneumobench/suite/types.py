@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,12 @@ from pneumobench.suite.spec import Suite
 
 def known_keys() -> dict[str, Any]:
     """Return every dotted key of a suite, leaves and groups, with its type."""
-    return dict(_keys_of(Suite, ""))
+    return dict(_all_keys())
+
+
+@functools.cache
+def _all_keys() -> tuple[tuple[str, Any], ...]:
+    return tuple(_keys_of(Suite, ""))
 
 
 def _keys_of(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -60,8 +60,10 @@ def test_what_is_left_out_has_its_default() -> None:
 
 
 def test_every_kind_of_option_is_read() -> None:
-    words = "a b --needed f --count 4 --names x,y --folds 0,2 --mode b --plugin p --plugin q --long-flag --seed 3".split()
-    found = parsed(*words, "--training.epochs=2")
+    found = parsed(
+        *("a", "b", "--needed", "f", "--count", "4", "--names", "x,y", "--folds", "0,2", "--mode", "b"),
+        *("--plugin", "p", "--plugin", "q", "--long-flag", "--seed", "3", "--training.epochs=2"),
+    )
     assert found["maybe"] == "b"
     assert (found["count"], found["names"], found["folds"], found["mode"]) == (4, ("x", "y"), (0, 2), "b")
     assert (found["plugin"], found["long_flag"]) == (["p", "q"], True)

@@ -19,6 +19,7 @@ from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table
 from pneumobench.runs.explain_image import prepare_image
+from pneumobench.runs.finished import open_run
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())

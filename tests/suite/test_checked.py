@@ -1,0 +1,122 @@
+"""Settings are checked when they are made: the same rules in Python, in YAML and on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pneumobench.errors import SettingsError
+from pneumobench.suite.checked import fitted, type_name
+from pneumobench.suite.reader import load_suite, public_overrides
+from pneumobench.suite.spec import ArchitectureSpec, DataSpec, FoldSpec, SearchSpec, Suite
+from pneumobench.suite.training import FineTuningSpec, TrainingSpec
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TrainingSpec(epochs=0), "training.epochs is 0; expected at least 1."),
+        (lambda: TrainingSpec(epochs=True), "training.epochs is True; expected a whole number."),
+        (lambda: TrainingSpec(epochs="3"), "training.epochs is '3'; expected a whole number."),
+        (
+            lambda: TrainingSpec(optimizer="adamm"),
+            "training.optimizer is 'adamm'; expected one of adamw, adam, sgd; did you mean adam?",
+        ),
+        (lambda: TrainingSpec(head="relu"), "training.head is 'relu'; expected a list of text."),
+        (lambda: TrainingSpec(ema_decay=1), "training.ema_decay is 1.0; expected 0 < x < 1, or null."),
+        (lambda: dataclasses.replace(TrainingSpec(), learning_rate=float("nan")), "training.learning_rate is nan;"),
+        (lambda: FineTuningSpec(count=0), "training.fine_tuning.count is 0; expected at least 1."),
+        (lambda: FoldSpec(count=1), "folds.count is 1 with protocol patient; expected at least 2."),
+        (lambda: DataSpec(channels=True), "data.channels is True; expected one of 1, 3."),
+        (lambda: SearchSpec(folds=()), "search.folds is (); expected at least one fold, each once."),
+        (lambda: ArchitectureSpec(names=()), "architectures.names is (); expected at least one name."),
+        (lambda: Suite(name="Bad Name"), "name is 'Bad Name'; expected 1 to 64 of a-z"),
+        (lambda: Suite(training={"epochs": 3}), "training is {'epochs': 3}; expected a group of keys: epochs"),
+        (lambda: Suite(data=DataSpec(lung_masks="masks")), "data.lung_masks is 'masks' with data.source phantoms"),
+        (lambda: dataclasses.replace(Suite(), search=SearchSpec(folds=(5,))), "search.folds has 5"),
+    ],
+)
+def test_a_wrong_setting_cannot_be_made(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        make()
+    assert str(error.value).startswith(message)
+
+
+def test_lists_and_whole_numbers_become_what_the_type_says(tmp_path: Path) -> None:
+    names: Any = ["resnet18", "resnet50"]
+    suite = Suite(
+        name="mine",
+        architectures=ArchitectureSpec(names=names),
+        data=DataSpec(root=tmp_path),  # type: ignore[arg-type] # a Path becomes text
+        training=TrainingSpec(weight_decay=0, head=["relu"]),  # type: ignore[arg-type] # a list becomes a tuple
+    )
+    assert suite.architectures.names == ("resnet18", "resnet50")
+    assert suite.data.root == str(tmp_path)
+    assert isinstance(suite.training.weight_decay, float)
+    path = tmp_path / "mine.yaml"
+    path.write_text(suite.to_yaml())
+    assert load_suite(path) == suite
+    assert load_suite(path).training_hash() == suite.training_hash()
+
+
+def test_settings_stay_frozen_and_equal_by_value() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainingSpec().epochs = 3  # type: ignore[misc]
+    assert TrainingSpec(epochs=3) == dataclasses.replace(TrainingSpec(), epochs=3)
+    assert hash(TrainingSpec(head=["relu"])) == hash(TrainingSpec(head=("relu",)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [int, float, str, bool, tuple[str, ...], dict[str, Any], float | None])
+def test_what_is_of_no_type_is_refused(kind: Any) -> None:
+    with pytest.raises(SettingsError, match=f"key is .*; expected {type_name(kind)}"):
+        fitted(kind, np.zeros(2), "key")
+
+
+# keyword groups of load_suite
+
+
+def test_groups_are_given_as_dictionaries_specs_or_lists() -> None:
+    suite = load_suite(
+        "quickstart", training={"epochs": 3, "fine_tuning": {"count": 2}}, architectures=["resnet18"], seed=4,
+        search={"space": {"training.epochs": [1, 2]}},
+    )  # fmt: skip
+    assert (suite.training.epochs, suite.training.fine_tuning.count, suite.seed) == (3, 2, 4)
+    assert suite.training.batch_size == load_suite("quickstart").training.batch_size, "the rest is the suite's"
+    assert suite.architectures.names == ("resnet18",)
+    assert suite.search.space == {"training.epochs": [1, 2]}
+    whole = load_suite("quickstart", training=TrainingSpec(epochs=2))
+    assert whole.training == TrainingSpec(epochs=2), "a spec is the whole group"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": {"epoch": 3}}, "load_suite: unknown key 'training.epoch'; did you mean training.epochs?"),
+        ({"trainin": {"epochs": 3}}, "load_suite: unknown key 'trainin.epochs'; did you mean training.epochs?"),
+        ({"training": {"epochs": 0}}, "load_suite: training.epochs is 0; expected at least 1."),
+        ({"training": 3}, "load_suite: training is 3; expected a group of keys: epochs"),
+        ({"search": {"space": {"seed": [1]}}}, "load_suite: seed cannot be searched"),
+    ],
+)
+def test_a_wrong_group_is_named_as_in_yaml(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_suite("quickstart", **settings)
+    assert str(error.value).startswith(message)
+
+
+def test_a_value_out_of_range_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("name: a\ntraining:\n  epochs: 0\n")
+    with pytest.raises(SettingsError, match=r"my\.yaml line 3: training\.epochs is 0; expected at least 1\."):
+        load_suite(path)
+
+
+def test_folders_of_this_machine_are_not_told() -> None:
+    private = ["--data.root", "/me", "--data.root=/me", "--architectures.weights", "/me", "--architectures.plugins=[a]"]
+    kept = ["--training.epochs", "3", "--architectures.weights=imagenet", "--seed", "2"]
+    assert public_overrides([*private, *kept]) == kept

@@ -19,6 +19,10 @@ class HeatMapLayer:
         name: dotted name of the submodule.
         layout: axes of its output: NCHW, NHWC, or `tokens` (B, prefix + rows * columns, C).
         prefix_tokens: class and register tokens before the patch tokens, for layout `tokens`.
+
+    Example:
+        >>> HeatMapLayer(name="blocks.11.norm1", layout="tokens", prefix_tokens=1).layout
+        'tokens'
     """
 
     name: str
@@ -39,6 +43,11 @@ class Architecture:
         pixel_mean: mean subtracted from pixels in [0, 1].
         pixel_std: standard deviation that they are then divided by.
         weights_origin: `random`, `timm:TAG` or `file:NAME`.
+
+    Example:
+        >>> tiny = Architecture(module=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1)))
+        >>> tiny.class_logits(torch.zeros(5, 1, 32, 32, dtype=torch.uint8)).shape
+        torch.Size([5, 1])
     """
 
     module: nn.Module

@@ -172,6 +172,10 @@ def build_architecture(
     Raises:
         SettingsError: the name is unknown, weights are not to be had, or a plugin breaks its contract.
         NotAvailableError: a plugin without a last linear layer is asked for more than one output.
+
+    Example:
+        >>> build_architecture("test_resnet", in_channels=1, image_side_px=32).outputs
+        1
     """
     from pneumobench.architectures.timm_backbone import build_timm_backbone, load_local_weights
 

@@ -70,6 +70,7 @@ def run(
         ...     print(error)
         --folds 7: suite 'smoke' has the folds 0 to 1.
     """
+    chosen_folds = folds_of(suite, folds)
     output, console = Path(output), console or Console()
     tracker = tracker or tracker_for(suite, output)
     for plugin in suite.architectures.plugins:
@@ -86,7 +87,6 @@ def run(
         )
     for method in suite.explanation.methods:
         attribution_method(method)
-    chosen_folds = folds_of(suite, folds)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
         bench = open_data(suite, folder, cache=output / ".cache", console=console)

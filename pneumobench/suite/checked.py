@@ -61,9 +61,13 @@ class Checked:
             object.__setattr__(self, name, fitted(kind, getattr(self, name), f"{self.group}{name}"))
 
 
+def field_types(group: Any) -> dict[str, Any]:
+    """Return the type of every setting of a group (the class), with its rules."""
+    return _field_types(group)
+
+
 @functools.cache
-def field_types(group: type) -> dict[str, Any]:
-    """Return the type of every setting of a group, with its rules."""
+def _field_types(group: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(group, include_extras=True)
     return {item.name: hints[item.name] for item in dataclasses.fields(group)}
 

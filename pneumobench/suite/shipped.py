@@ -17,7 +17,11 @@ def declared_folder() -> Path:
 
 
 def suite_names() -> list[str]:
-    """Return the names of the shipped suites."""
+    """Return the names of the shipped suites.
+
+    >>> "quickstart" in suite_names()
+    True
+    """
     return sorted(path.stem for path in (declared_folder() / "suites").glob("*.yaml"))
 
 

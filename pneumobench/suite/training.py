@@ -44,6 +44,10 @@ class AugmentationSpec(Checked, group="augmentation"):
         median_blur: probability of a median filter (3 or 5 px).
         coarse_dropout: probability that up to eight black squares of up to an eighth of the side hide parts of it
             (DeVries and Taylor 2017, arXiv:1708.04552).
+
+    Example:
+        >>> AugmentationSpec(horizontal_flip=0, rotation_deg=5).rotation_deg
+        5.0
     """
 
     horizontal_flip: Annotated[float, PROBABILITY] = 0.5
@@ -76,6 +80,10 @@ class FineTuningSpec(Checked, group="training.fine_tuning"):
             null = it stays as it is.
         layer_decay: learning rate of each block relative to that of the block above it; 1 = the same everywhere
             (Clark et al. 2020, arXiv:2003.10555).
+
+    Example:
+        >>> TrainingSpec(fine_tuning=FineTuningSpec(trained="last_blocks", count=2)).fine_tuning.layer_decay
+        1.0
     """
 
     trained: Literal["all", "head", "last_blocks", "last_layers"] = "all"

@@ -11,8 +11,7 @@ import pytest
 from pneumobench.datasets.folds import NEVER, Folds, check_folds, make_folds, read_folds
 from pneumobench.datasets.index import Index, subset_images
 from pneumobench.errors import DataError, LeakError, SettingsError
-from pneumobench.runs.protocols import suites_by_protocol
-from pneumobench.suite.spec import FoldSpec, Suite
+from pneumobench.suite.spec import FoldSpec
 from tests.datasets.tiny_sets import index_of
 
 
@@ -139,14 +138,3 @@ def test_a_subset_is_random_stratified_and_seeded(tmp_path: Path) -> None:
 def test_settings_have_to_fit_the_protocol(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         FoldSpec(**settings)
-
-
-def test_one_suite_becomes_one_for_each_protocol() -> None:
-    suites = suites_by_protocol(Suite(name="s"), ["image_random", "patient", "official"])
-    assert [(s.name, s.folds.protocol, s.folds.count) for s in suites] == [
-        ("s-image_random", "image_random", 5), ("s-patient", "patient", 5), ("s-official", "official", 1)
-    ]  # fmt: skip
-    with pytest.raises(SettingsError, match="expected patient among them"):
-        suites_by_protocol(Suite(), ["official"])
-    with pytest.raises(SettingsError, match="--protocols random: expected some of"):
-        suites_by_protocol(Suite(), ["patient", "random"])

@@ -22,21 +22,21 @@ from pneumobench.suite.training import FineTuningSpec, TrainingSpec
     [
         (lambda: TrainingSpec(epochs=0), "training.epochs is 0; expected at least 1."),
         (lambda: TrainingSpec(epochs=True), "training.epochs is True; expected a whole number."),
-        (lambda: TrainingSpec(epochs="3"), "training.epochs is '3'; expected a whole number."),
+        (lambda: TrainingSpec(epochs="3"), "training.epochs is '3'; expected a whole number."),  # type: ignore[arg-type]
         (
-            lambda: TrainingSpec(optimizer="adamm"),
+            lambda: TrainingSpec(optimizer="adamm"),  # type: ignore[arg-type]
             "training.optimizer is 'adamm'; expected one of adamw, adam, sgd; did you mean adam?",
         ),
-        (lambda: TrainingSpec(head="relu"), "training.head is 'relu'; expected a list of text."),
+        (lambda: TrainingSpec(head="relu"), "training.head is 'relu'; expected a list of text."),  # type: ignore[arg-type]
         (lambda: TrainingSpec(ema_decay=1), "training.ema_decay is 1.0; expected 0 < x < 1, or null."),
         (lambda: dataclasses.replace(TrainingSpec(), learning_rate=float("nan")), "training.learning_rate is nan;"),
         (lambda: FineTuningSpec(count=0), "training.fine_tuning.count is 0; expected at least 1."),
         (lambda: FoldSpec(count=1), "folds.count is 1 with protocol patient; expected at least 2."),
-        (lambda: DataSpec(channels=True), "data.channels is True; expected one of 1, 3."),
+        (lambda: DataSpec(channels=True), "data.channels is True; expected one of 1, 3."),  # type: ignore[arg-type]
         (lambda: SearchSpec(folds=()), "search.folds is (); expected at least one fold, each once."),
         (lambda: ArchitectureSpec(names=()), "architectures.names is (); expected at least one name."),
         (lambda: Suite(name="Bad Name"), "name is 'Bad Name'; expected 1 to 64 of a-z"),
-        (lambda: Suite(training={"epochs": 3}), "training is {'epochs': 3}; expected a group of keys: epochs"),
+        (lambda: Suite(training={"epochs": 3}), "training is {'epochs': 3}; expected a group of keys: epochs"),  # type: ignore[arg-type]
         (lambda: Suite(data=DataSpec(lung_masks="masks")), "data.lung_masks is 'masks' with data.source phantoms"),
         (lambda: dataclasses.replace(Suite(), search=SearchSpec(folds=(5,))), "search.folds has 5"),
     ],

@@ -13,7 +13,8 @@ from pneumobench.attributions.methods import attribution_method
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.runs.explain_job import explain_jobs
-from pneumobench.runs.finished import Run, folds_of
+from pneumobench.runs.finished import Run
+from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.results import Leaderboard
 from pneumobench.runs.train_job import run_job
 from pneumobench.runs.networks import check_plugins

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,7 +55,7 @@ def test_the_gallery_shows_every_error_worst_first(run: RunFolder, capsys: pytes
 
 
 def test_the_gallery_is_the_same_every_time(run: RunFolder) -> None:
-    asked = {"architectures": ["test_vit"], "methods": ["gradcam", "guided_gradcam"]}
+    asked: dict[str, Any] = {"architectures": ["test_vit"], "methods": ["gradcam", "guided_gradcam"]}
     first = open_run(run.path, console=QUIET).gallery(**asked)
     before = {path: path.read_bytes() for path in run.gallery.rglob("*") if path.is_file()}
     assert open_run(run.path, console=QUIET).gallery(**asked) == first
@@ -105,9 +106,7 @@ def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None
         ({"methods": ["gradcamm"]}, SettingsError, "gradcam"),
     ],
 )
-def test_wrong_questions_are_refused(
-    run: RunFolder, asked: dict[str, list[str]], error: type[Exception], words: str
-) -> None:
+def test_wrong_questions_are_refused(run: RunFolder, asked: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         open_run(run.path, console=QUIET).explain_image("none.png", **asked)
     assert not run.gallery.exists()

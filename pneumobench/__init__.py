@@ -14,15 +14,21 @@ if TYPE_CHECKING:
         build_architecture,
         register_architecture,
     )
+    from pneumobench.attributions.methods import register_method
+    from pneumobench.datasets.layouts import register_layout
     from pneumobench.runs.run import run
     from pneumobench.suite.reader import load_suite
     from pneumobench.suite.spec import Suite
+    from pneumobench.training.controls import register_control
 
 _HOMES = {
     "Architecture": "pneumobench.architectures",
     "HeatMapLayer": "pneumobench.architectures",
     "build_architecture": "pneumobench.architectures",
     "register_architecture": "pneumobench.architectures",
+    "register_control": "pneumobench.training.controls",
+    "register_layout": "pneumobench.datasets.layouts",
+    "register_method": "pneumobench.attributions.methods",
     "Suite": "pneumobench.suite.spec",
     "load_suite": "pneumobench.suite.reader",
     "run": "pneumobench.runs.run",
@@ -35,6 +41,9 @@ __all__ = [
     "build_architecture",
     "load_suite",
     "register_architecture",
+    "register_control",
+    "register_layout",
+    "register_method",
     "run",
 ]
 

@@ -17,16 +17,20 @@ def audit(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from pneumobench.datasets.audit import audit, audit_text, read_radiographs
     from pneumobench.datasets.cards import card_names, card_path, read_card
+    from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
     from pneumobench.errors import DataError
     from pneumobench.files import write_json
+    from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.spec import Suite
 
+    for plugin in options.plugin:
+        load_plugin_file(Path(plugin))
     spec = recognised_data(Path(options.data), source=options.source, lung_masks=options.lung_masks)
-    index, problems = read_radiographs(Suite(data=spec), Path())
+    index, problems = read_radiographs(Suite(data=spec))
     metadata: dict[str, Any] = {"source": spec.source, **audit(index, problems, source=spec.source)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
-    cards = [read_card(card_path(name)) for name in card_names()] if spec.source != "csv" else []
+    cards = [read_card(card_path(name)) for name in card_names()] if not LAYOUTS.get(spec.source).reads_table else []
     for card in cards:
         if card.source == spec.source:
             differences = _published_differences(card, metadata["splits"])

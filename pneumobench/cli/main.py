@@ -100,9 +100,12 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.suite.reader import load_suite
+    from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.rules import suites_by_protocol
     from pneumobench.suite.shipped import suite_path
 
+    for plugin in options.plugin:  # first, because the suite may name what they register
+        load_plugin_file(Path(plugin))
     suite = load_suite(suite_path(options.suite), _overrides(options, rest))
     if options.limit is not None and options.name is None:  # a narrowed data set is another run
         suite = dataclasses.replace(suite, name=f"{suite.name}-limit{options.limit}")
@@ -172,12 +175,13 @@ def _architectures(options: argparse.Namespace, rest: list[str]) -> int:
 
     import timm
 
-    from pneumobench.architectures.registry import load_entry_points, load_plugin_file, registered
+    from pneumobench.architectures.registry import ARCHITECTURES
+    from pneumobench.suite.registry import load_plugin_file
 
     for plugin in options.plugin:
         load_plugin_file(Path(plugin))
-    load_entry_points()
-    plugins = [item for name, item in registered().items() if fnmatch(name, options.pattern)]
+    ARCHITECTURES.import_installed()
+    plugins = [item for name, item in ARCHITECTURES.loaded().items() if fnmatch(name, options.pattern)]
     names = [name for name in timm.list_models() if fnmatch(name, options.pattern)]
     for item in plugins:
         print(f"{item.name}  (plugin: {item.source})")
@@ -189,7 +193,7 @@ def _architectures(options: argparse.Namespace, rest: list[str]) -> int:
 def _check(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from pneumobench.architectures.contract import check_contract
-    from pneumobench.architectures.registry import load_plugin_file
+    from pneumobench.suite.registry import load_plugin_file
 
     for plugin in options.plugin:
         load_plugin_file(Path(plugin))
@@ -201,8 +205,8 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _conformance(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from pneumobench.architectures.registry import load_plugin_file
     from pneumobench.attributions.conformance import SMALL_MEMBERS, conformance, verdict_lines
+    from pneumobench.suite.registry import load_plugin_file
 
     for plugin in options.plugin:
         load_plugin_file(Path(plugin))

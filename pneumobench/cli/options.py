@@ -67,8 +67,8 @@ def command_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     audit.add_argument("data", help="data folder, or a CSV table of images")
-    layouts = ("kermany", "rsna", "vindr_pcxr", "csv")
-    audit.add_argument("--source", choices=layouts, help="layout of the folder, instead of the one recognised")
+    audit.add_argument("--source", metavar="LAYOUT", help="layout of the folder, instead of the one recognised")
+    audit.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plugin file")
     audit.add_argument("--lung-masks", default="", metavar="FOLDER", help="drawn lung masks, relative to the folder")
     audit.add_argument("--output", type=Path, default=Path("audit.json"), metavar="FILE", help="report (audit.json)")
 

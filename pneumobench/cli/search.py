@@ -17,6 +17,7 @@ def tune(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from pneumobench.suite.reader import load_suite
+    from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.shipped import suite_path
 
     path = suite_path(options.suite)
@@ -26,6 +27,8 @@ def tune(options: argparse.Namespace, rest: list[str]) -> int:
             overrides += [f"--{key}", getattr(options, option)]
     if options.architectures is not None:
         overrides += ["--architectures.names", f"[{options.architectures}]"]
+    for plugin in options.plugin:  # first, because the suite may name what they register
+        load_plugin_file(Path(plugin))
     suite = load_suite(path, overrides, section="suite" if _is_paper(path) else None)
     if options.plugin:
         plugins = (*suite.architectures.plugins, *options.plugin)

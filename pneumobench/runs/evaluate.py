@@ -15,12 +15,10 @@ from rich.progress import track
 
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text, write_json, write_text
-from pneumobench.lungs.crop import image_crop
-from pneumobench.lungs.segmented import segmented_lungs
+from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.runs.networks import trained_network
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS, ExternalScore, external_score
 from pneumobench.records.provenance import software_versions
@@ -80,8 +78,9 @@ def evaluate_networks(
     """
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
-    spec = dataclasses.replace(recognised_data(data), image_side_px=suite.data.image_side_px)
-    index, problems = read_radiographs(Suite(data=spec), cache)
+    spec = recognised_data(data)
+    shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
+    index, problems = read_radiographs(Suite(data=spec), cache, squares=wanted_squares(shown))
     if problems:
         raise problem_error(index.root, problems)
     if index.table["label"].nunique() < 2:
@@ -92,9 +91,7 @@ def evaluate_networks(
             f"{data}: {len(shared)} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
-    segmented = segmented_lungs(index, cache) if suite.data.crop == "adaptive" else None
-    crop = image_crop(suite.data.crop, index, segmented)
-    radiographs = cached_images(index, suite.data.image_side_px, cache, crop.boxes)
+    radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs
     step = 2 * suite.training.batch_size
     parts: dict[str, list[pd.DataFrame]] = {}
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):

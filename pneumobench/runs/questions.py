@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pneumobench.architectures.registry import load_plugin_file
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.attributions.explain import METHOD as MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.runs.context import Bench, open_run, open_suite

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.head import check_head
-from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.architectures.registry import check_names
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.attributions.methods import attribution_method
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
@@ -19,6 +20,7 @@ from pneumobench.runs.train_job import run_job
 from pneumobench.runs.networks import check_plugins
 from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
+from pneumobench.datasets.layouts import check_data_settings
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
@@ -26,6 +28,7 @@ from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CONTROL_PREFIX, Suite
+from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
@@ -65,6 +68,8 @@ def run(
     """
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
+    check_data_settings(suite.data)
+    controls_of(suite)
     quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import SettingsError, suggestion
-from pneumobench.suite.rules import check_values
+from pneumobench.suite.rules import check_known_names, check_values
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite.spec import Suite
 from pneumobench.suite.types import known_keys, type_name, typed_suite
@@ -18,13 +18,14 @@ from pneumobench.suite.types import known_keys, type_name, typed_suite
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
 
-def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None = None) -> Suite:
+def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None = None, of_run: bool = False) -> Suite:
     """Read a suite and apply overrides such as `["--training.epochs", "3"]`.
 
     Args:
         path: YAML file.
         overrides: options and their values.
         section: key of the file under which the suite stands; None = the file is the suite.
+        of_run: the file is that of a run folder, which can be read where a plugin of the run is not.
 
     Raises:
         SettingsError: naming file and line (or the option), what was found and the nearest known key.
@@ -45,6 +46,8 @@ def load_suite(path: Path, overrides: Sequence[str] = (), *, section: str | None
     suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
     origin = str(path) if not overrides else f"{path} with options"
     check_values(suite, origin)
+    if not of_run:
+        check_known_names(suite, lines, origin)
     read_space(suite, lines, origin)
     return suite
 

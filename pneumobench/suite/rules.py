@@ -6,11 +6,13 @@ import dataclasses
 import math
 import operator
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from pneumobench.errors import SettingsError
+from pneumobench.suite.registry import known_without_import, unknown_name
+from pneumobench.suite.shipped import CONTROL_GROUP, LAYOUT_GROUP, SHIPPED_CONTROLS, SHIPPED_LAYOUTS
 from pneumobench.suite.spec import CONTROL_PREFIX, MEAN_ENSEMBLE, NAME_RULE, WEIGHTED_ENSEMBLE, FoldSpec, Suite, is_name
 
 SINGLE_TEST = ("holdout", "official")  # protocols with one test part
@@ -25,6 +27,7 @@ def check_values(suite: Suite, where: str) -> None:
     rules: list[tuple[str, Callable[[Any], bool], str]] = [
         ("name", is_name, NAME_RULE),
         ("seed", lambda seed: 0 <= seed < 2**31, "0 to 2147483647"),
+        ("data.source", is_name, NAME_RULE),
         ("data.image_side_px", lambda side_px: side_px >= 32, "at least 32"),
         ("data.limit_images", lambda count: count is None or count >= 2, "at least 2, or null"),
         ("data.subset_images", lambda count: count is None or count >= 2, "at least 2, or null"),
@@ -72,16 +75,6 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: training.focal_alpha weighs pneumonia against normal; with task three_class set it to null and "
             "training.class_weights to balanced."
         )
-    if suite.data.lung_masks and suite.data.source != "kermany":
-        raise SettingsError(
-            f"{where}: data.lung_masks is {suite.data.lung_masks!r} with data.source {suite.data.source}; a folder of "
-            "masks goes with source kermany, a table names masks in its column lung_mask: set data.lung_masks to ''."
-        )
-    if suite.data.patient_rule != "number" and suite.data.source != "kermany":
-        raise SettingsError(
-            f"{where}: data.patient_rule is {suite.data.patient_rule} with data.source {suite.data.source}; it reads "
-            "the file names of source kermany only: leave it out."
-        )
     if wrong := [fold for fold in suite.search.folds if not 0 <= fold < suite.folds.count]:
         raise SettingsError(
             f"{where}: search.folds has {wrong[0]}; suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}."
@@ -103,6 +96,8 @@ def check_values(suite: Suite, where: str) -> None:
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise SettingsError(f"{where}: architectures.names lists {', '.join(sorted(repeated))} twice.")
+    if repeated := {name for name in suite.controls.names if suite.controls.names.count(name) > 1}:
+        raise SettingsError(f"{where}: controls.names lists {', '.join(sorted(repeated))} twice.")
     if PurePath(suite.controls.original_sizes).is_absolute():
         raise SettingsError(
             f"{where}: controls.original_sizes is {suite.controls.original_sizes!r}; expected a path relative to the "
@@ -117,6 +112,31 @@ def check_values(suite: Suite, where: str) -> None:
             f"{where}: architectures.names has {reserved[0]!r}: names with {CONTROL_PREFIX!r} are kept for controls; "
             "list those under controls.names."
         )
+
+
+def check_known_names(suite: Suite, lines: Mapping[str, str], origin: str) -> None:
+    """Check the names of the data layout and the controls, as far as that goes without importing them.
+
+    A suite with plugins is checked when they are loaded.
+
+    Args:
+        suite: the suite.
+        lines: where each dotted key stands, for messages.
+        origin: where keys stand that `lines` does not know.
+
+    Raises:
+        SettingsError: naming the key, where it stands and the nearest names.
+    """
+    if suite.architectures.plugins:
+        return
+    for key, kind, names, group, shipped in (
+        ("data.source", "data layout", (suite.data.source,), LAYOUT_GROUP, SHIPPED_LAYOUTS),
+        ("controls.names", "control", suite.controls.names, CONTROL_GROUP, SHIPPED_CONTROLS),
+    ):
+        known = known_without_import(group, shipped)
+        for name in names:
+            if name not in known:
+                raise SettingsError(f"{lines.get(key, origin)}: {key}: {unknown_name(kind, name, known)}")
 
 
 def check_protocol(folds: FoldSpec, where: str) -> None:

@@ -92,7 +92,7 @@ def opened_images(
     known = {} if cache_folder is None else _read_sizes(cache_folder)
     count = len(listing.rows)
     with _temporary_folder(cache_folder) if squares else nullcontext("") as folder:
-        kept = {
+        kept: dict[SquareKind, NDArray[np.uint8]] = {
             kind: np.lib.format.open_memmap(
                 Path(folder) / f"{number}.npy", mode="w+", dtype=np.uint8, shape=(count, kind.side_px, kind.side_px)
             )

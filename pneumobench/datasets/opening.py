@@ -99,10 +99,11 @@ def opened_images(
             for number, kind in enumerate(dict.fromkeys(squares) if count else ())
         }
         decoded: dict[str, int] = {}
+        resolved = root.resolve()
 
         def opened(row: int, image_id: str) -> tuple[str, int, int] | str:
             path = root / image_id
-            if not _is_below(path, root):
+            if not _is_below(path, resolved):
                 return f"{image_id}: leads out of the data folder; copy the file into it"
             try:
                 content = read_content(path)
@@ -145,8 +146,9 @@ def _opened(
     decoded: dict[str, int],
 ) -> OpenedImages:
     problems = [*listing.problems, *(item for item in found if isinstance(item, str))]
+    resolved = root.resolve()
     for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
-        if mask and not _is_below(root / mask, root):
+        if mask and not _is_below(root / mask, resolved):
             problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
         elif mask and not (root / mask).is_file():
             problems.append(f"{mask}: lung mask of {image_id} is missing")
@@ -163,9 +165,9 @@ def _opened(
 
 
 def _is_below(path: Path, root: Path) -> bool:
-    """Tell whether a path stays below the root after links are followed; a link loop does not."""
+    """Tell whether a path stays below a resolved root after links are followed; a link loop does not."""
     try:
-        return path.resolve().is_relative_to(root.resolve())
+        return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError):
         return False
 

@@ -14,6 +14,7 @@ from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.opening import SIZES_NAME, SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.lungs.crop import FIXED_BOX
+from pneumobench.radiographs.formats import decode_gray, read_gray
 from pneumobench.suite.spec import DataSpec, Suite
 from tests.datasets.tiny_sets import write_image
 
@@ -25,15 +26,14 @@ WHOLE, CUT = SquareKind(side_px=SIDE_PX), SquareKind(side_px=SIDE_PX, crop_box=F
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded, by whichever way."""
     names: list[str] = []
-    decode, read = opening.decode_gray, pixel_cache.read_gray
 
     def counted_decode(path: Path, content: bytes) -> np.ndarray:
         names.append(path.name)
-        return decode(path, content)
+        return decode_gray(path, content)
 
     def counted_read(path: Path) -> np.ndarray:
         names.append(path.name)
-        return read(path)
+        return read_gray(path)
 
     monkeypatch.setattr(opening, "decode_gray", counted_decode)
     monkeypatch.setattr(pixel_cache, "read_gray", counted_read)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         register_architecture,
     )
     from pneumobench.attributions.methods import register_method
+    from pneumobench.datasets.layouts import register_layout
     from pneumobench.errors import (
         DataError,
         DivergedError,
@@ -50,12 +51,14 @@ if TYPE_CHECKING:
         Suite,
     )
     from pneumobench.suite.training import AugmentationSpec, FineTuningSpec, TrainingSpec
+    from pneumobench.training.controls import register_control
 
     __version__: str
 
 _NAMES_OF = {
     "pneumobench.architectures": ("Architecture", "HeatMapLayer", "build_architecture", "register_architecture"),
     "pneumobench.attributions.methods": ("register_method",),
+    "pneumobench.datasets.layouts": ("register_layout",),
     "pneumobench.errors": (
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
@@ -70,6 +73,7 @@ _NAMES_OF = {
         "ArchitectureSpec", "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec", "PhantomSpec",
         "SearchSpec", "Suite",
     ),
+    "pneumobench.training.controls": ("register_control",),
     "pneumobench.suite.training": ("AugmentationSpec", "FineTuningSpec", "TrainingSpec"),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _NAMES_OF.items() for name in names}
@@ -108,6 +112,8 @@ __all__ = [
     "load_suite",
     "open_run",
     "register_architecture",
+    "register_control",
+    "register_layout",
     "register_method",
     "run",
     "suite_names",

@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.attributions.lime import LimeSettings, explain_radiograph
+from pneumobench.attributions.methods.lime import LimeSettings, explain_radiograph
 from pneumobench.errors import DataError, PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.phantoms.dataset import make_phantoms

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import inspect
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
 from pneumobench.errors import SettingsError, nearest_names, suggestion
-from pneumobench.suite.names import NAME_RULE, is_name
+from pneumobench.suite.registry import Registry, origin_of, require_source
 
-ENTRY_POINT_GROUP = "pneumobench.architectures"
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
 
 
@@ -40,7 +35,7 @@ class Registration:
     origin: str
 
 
-_registrations: dict[str, Registration] = {}
+ARCHITECTURES: Final[Registry[Registration]] = Registry("architecture", group="pneumobench.architectures")
 
 
 def register_architecture(name: str, *, source: str) -> Callable[[Builder], Builder]:
@@ -64,68 +59,12 @@ def register_architecture(name: str, *, source: str) -> Callable[[Builder], Buil
     """
 
     def decorate(build: Builder) -> Builder:
-        code = build.__code__ if inspect.isfunction(build) else None
-        origin = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(build)
-        if not is_name(name):
-            raise SettingsError(f"{origin}: architecture name {name!r}; expected {NAME_RULE}")
-        if not source.strip():
-            raise SettingsError(f"{origin}: architecture {name!r} needs a source (DOI, arXiv number or address).")
-        known = _registrations.get(name)
-        if known is not None and known.origin != origin:
-            raise SettingsError(
-                f"architecture {name!r} is registered twice: {known.origin} and {origin}. Rename one of them."
-            )
-        _registrations[name] = Registration(name=name, build=build, source=source, origin=origin)
+        origin = origin_of(build)
+        require_source(ARCHITECTURES.kind, name, source, origin)
+        ARCHITECTURES.add(Registration(name=name, build=build, source=source, origin=origin))
         return build
 
     return decorate
-
-
-def load_plugin_file(path: Path) -> None:
-    """Run a Python file that registers architectures.
-
-    Raises:
-        SettingsError: the file is missing, or fails or exits while it is imported.
-    """
-    path = path.resolve()
-    if not path.is_file():
-        raise SettingsError(f"plugin file {path} does not exist (architectures.plugins).")
-    module_name = f"pneumobench_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
-    if module_name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise SettingsError(f"plugin file {path} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except SettingsError:
-        del sys.modules[module_name]
-        raise
-    except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        raise SettingsError(f"plugin file {path} failed while it was imported: {error!r}.") from error
-
-
-def load_entry_points(name: str | None = None) -> None:
-    """Import the installed packages that offer an architecture of this name, or all of them for None.
-
-    Raises:
-        SettingsError: a package fails while it is imported.
-    """
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if name in (None, entry.name) and entry.name not in _registrations:
-            try:
-                entry.load()
-            except (Exception, SystemExit) as error:
-                package = entry.dist.name if entry.dist else "unknown"
-                raise SettingsError(f"package {package}: architecture {entry.name!r} failed: {error!r}.") from error
-
-
-def registered() -> dict[str, Registration]:
-    """Return what is registered so far, by name."""
-    return dict(sorted(_registrations.items()))
 
 
 def check_names(names: tuple[str, ...], weights: str = "none") -> None:
@@ -140,12 +79,11 @@ def check_names(names: tuple[str, ...], weights: str = "none") -> None:
 
     unknown = []
     for name in names:
-        if name not in _registrations:
-            load_entry_points(name)
+        registered = ARCHITECTURES.find(name) is not None
         tags = timm.list_models(f"{name.split('.')[0]}.*", include_tags=True) if timm.is_model(name) else []
-        if name in _registrations or name in tags or (timm.is_model(name) and "." not in name):
+        if registered or name in tags or (timm.is_model(name) and "." not in name):
             continue
-        known = [*_registrations, *timm.list_models(), *tags]
+        known = [*ARCHITECTURES.names(), *timm.list_models(), *tags]
         near = nearest_names(name, known, count=3)
         unknown.append(f"unknown architecture {name!r}; {suggestion(name, known, count=3)}" if near else
                        f"unknown architecture {name!r}; `pneumobench architectures` lists the known ones.")  # fmt: skip
@@ -181,11 +119,11 @@ def build_architecture(
 
     check_names((name,), weights)
     torch.manual_seed(seed)
-    if name not in _registrations:
+    registration = ARCHITECTURES.find(name)
+    if registration is None:
         return build_timm_backbone(
             name, in_channels=in_channels, image_side_px=image_side_px, weights=weights, outputs=outputs
         )
-    registration = _registrations[name]
     wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
     accepted = inspect.signature(registration.build).parameters
     architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})

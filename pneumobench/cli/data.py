@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
 
 
-def audit(data: Path, *, source: str | None = None, lung_masks: str = "", output: Path = Path("audit.json")) -> int:
+def audit(
+    data: Path,
+    *,
+    plugin: list[str],
+    source: str | None = None,
+    lung_masks: str = "",
+    output: Path = Path("audit.json"),
+) -> int:
     """Check radiographs before anything is trained.
 
     Images, patients and classes are counted, and whatever is wrong is found. The layout is recognised by its files;
@@ -19,6 +26,7 @@ def audit(data: Path, *, source: str | None = None, lung_masks: str = "", output
 
     Args:
         data: data folder, or a CSV table of images.
+        plugin: a Python file that registers more layouts.
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of drawn lung masks, relative to the data folder.
         output: the report.
@@ -26,15 +34,19 @@ def audit(data: Path, *, source: str | None = None, lung_masks: str = "", output
     from pneumobench.datasets.audit import audit as audited
     from pneumobench.datasets.audit import audit_text, read_radiographs
     from pneumobench.datasets.cards import card_names, card_path, read_card
+    from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
     from pneumobench.files import write_json
+    from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.spec import Suite
 
-    spec = recognised_data(data, source=source, lung_masks=lung_masks)  # type: ignore[arg-type] # the spec checks it
-    index, problems = read_radiographs(Suite(data=spec), Path())
+    for file in plugin:
+        load_plugin_file(Path(file))
+    spec = recognised_data(data, source=source, lung_masks=lung_masks)
+    index, problems = read_radiographs(Suite(data=spec))
     metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, source=spec.source)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
-    cards = [read_card(card_path(name)) for name in card_names()] if spec.source != "csv" else []
+    cards = [read_card(card_path(name)) for name in card_names()] if not LAYOUTS.get(spec.source).reads_table else []
     for card in cards:
         if card.source == spec.source:
             differences = _published_differences(card, metadata["splits"])

@@ -33,12 +33,13 @@ def architectures(pattern: str = "*", *, plugin: list[Path]) -> int:
 
     import timm
 
-    from pneumobench.architectures.registry import load_entry_points, load_plugin_file, registered
+    from pneumobench.architectures.registry import ARCHITECTURES
+    from pneumobench.suite.registry import load_plugin_file
 
     for file in plugin:
         load_plugin_file(file)
-    load_entry_points()
-    plugins = [item for name, item in registered().items() if fnmatch(name, pattern)]
+    ARCHITECTURES.import_installed()
+    plugins = [item for name, item in ARCHITECTURES.loaded().items() if fnmatch(name, pattern)]
     names = [name for name in timm.list_models() if fnmatch(name, pattern)]
     for item in plugins:
         print(f"{item.name}  (plugin: {item.source})")
@@ -57,7 +58,7 @@ def check(name: str, *, plugin: list[Path], side: int = 64, channels: Literal[1,
         channels: input channels.
     """
     from pneumobench.architectures.contract import check_contract
-    from pneumobench.architectures.registry import load_plugin_file
+    from pneumobench.suite.registry import load_plugin_file
 
     for file in plugin:
         load_plugin_file(file)
@@ -80,8 +81,8 @@ def conformance(
         methods: only these attribution methods.
         plugin: a plugin file.
     """
-    from pneumobench.architectures.registry import load_plugin_file
     from pneumobench.attributions.conformance import SMALL_MEMBERS, conformance, verdict_lines
+    from pneumobench.suite.registry import load_plugin_file
 
     for file in plugin:
         load_plugin_file(file)

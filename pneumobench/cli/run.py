@@ -55,11 +55,14 @@ def run(
     from rich.console import Console
 
     from pneumobench.suite.reader import load_suite, public_overrides
+    from pneumobench.suite.registry import load_plugin_file
 
     given = {"--data.root": data, "--data.limit_images": limit, "--name": name, "--logging.wandb": wandb}
     settings = [*overrides, *(word for key, value in given.items() if value is not None for word in (key, str(value)))]
     if architectures is not None:
         settings += ["--architectures.names", f"[{', '.join(architectures)}]"]
+    for file in plugin:  # first, because the suite may name what they register
+        load_plugin_file(Path(file))
     loaded = with_plugins(load_suite(suite, settings), plugin)
     if limit is not None and name is None:  # a narrowed data set is another run
         loaded = dataclasses.replace(loaded, name=f"{loaded.name}-limit{limit}")

@@ -39,6 +39,7 @@ def tune(
     from rich.console import Console
 
     from pneumobench.suite.reader import load_suite, section_of
+    from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.shipped import suite_path
 
     settings = list(overrides)
@@ -46,6 +47,8 @@ def tune(
         settings += [key, value] if value is not None else []
     if architectures is not None:
         settings += ["--architectures.names", f"[{', '.join(architectures)}]"]
+    for file in plugin:  # first, because the suite may name what they register
+        load_plugin_file(Path(file))
     path = suite_path(suite)
     loaded = with_plugins(load_suite(path, settings, section=section_of(path)), plugin)
     console = Console()

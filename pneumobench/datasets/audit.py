@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pneumobench.datasets.index import Index, limit_images, open_images, problem_error, subset_images
-from pneumobench.datasets.patients import patient_rule_counts
+from pneumobench.datasets.index import Index, limit_images, problem_error, subset_images
+from pneumobench.datasets.layouts import LAYOUTS
+from pneumobench.datasets.opening import SquareKind, opened_images
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError, LeakError
 from pneumobench.suite.spec import Suite
 
 
-def read_radiographs(suite: Suite, cache_folder: Path) -> tuple[Index, tuple[str, ...]]:
-    """Return the index of a suite's readable images, and one line for every image that cannot be used."""
-    root, listing = list_radiographs(suite, cache_folder)
+def read_radiographs(
+    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
+) -> tuple[Index, tuple[str, ...]]:
+    """Return the index of a suite's readable images, and one line for every image that cannot be used.
+
+    Args:
+        suite: the data, and the seed of a subset.
+        cache_folder: where decoded images and their sizes are kept, and phantoms drawn; None = nothing is kept, and
+            every image is decoded.
+        squares: squares that will be asked for, made while images are decoded; see `wanted_squares`.
+
+    Raises:
+        DataError: the data are missing, or no image can be read.
+        LeakError: a patient or an image is on both sides of the data's own split.
+        SettingsError: the layout of the data is unknown, or does not understand another setting.
+    """
+    root, listing = list_radiographs(suite, cache_folder or Path())
     if listing.rows.empty:
         if listing.problems:
             raise problem_error(root, listing.problems)
         raise DataError(f"{root}: no image is listed.")
-    index, problems = open_images(root, listing)
-    if index.table.empty:
-        raise problem_error(root, problems)
-    if suite.data.source != "kermany":
+    with opened_images(root, listing, cache_folder=cache_folder, squares=squares) as opened:
+        if opened.index.table.empty:
+            raise problem_error(root, opened.problems)
+        index = _chosen_images(opened.index, suite)
+        if cache_folder is not None:
+            opened.keep_squares(index, cache_folder)
+    return index, opened.problems
+
+
+def _chosen_images(index: Index, suite: Suite) -> Index:
+    if not LAYOUTS.get(suite.data.source).split_may_cross:
         _refuse_crossing(index)
     if suite.data.subset_images is not None:
         index = subset_images(index, suite.data.subset_images, suite.seed)
     if suite.data.limit_images is not None:
         index = limit_images(index, suite.data.limit_images, suite.seed)
-    return index, problems
+    return index
 
 
 def _refuse_crossing(index: Index) -> None:
     """Refuse an own train/test split of the data that a patient or an image crosses.
-
-    The official split of Kermany et al. is let through: its numbers may or may not be the same children.
 
     Raises:
         LeakError: naming the first patient or image content on both sides.
@@ -56,7 +77,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
     Args:
         index: the readable images.
         problems: one line for every image that cannot be used.
-        source: `data.source` of the suite; for kermany the patients are counted under both rules.
+        source: `data.source` of the suite, whose layout may add facts.
     """
     table = index.table
     splits: dict[str, Any] = {}
@@ -93,10 +114,8 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
         "left_out": list(index.notes),
         "problems": list(problems),
     }
-    if source == "kermany":
-        columns = (table[name].tolist() for name in ("image_id", "split", "sha256"))
-        metadata["patient_rules"] = patient_rule_counts(*columns)
-    return metadata
+    layout = LAYOUTS.get(source)
+    return metadata if layout.audit_facts is None else {**metadata, **layout.audit_facts(table)}
 
 
 def _spread(values: pd.Series[int]) -> dict[str, int]:

@@ -14,8 +14,8 @@ import yaml
 
 from pneumobench.errors import DataError, SettingsError, suggestion
 from pneumobench.suite.names import is_name
-from pneumobench.suite.shipped import declared_folder
-from pneumobench.suite.spec import DataSource
+from pneumobench.suite.registry import known_without_import
+from pneumobench.suite.shipped import LAYOUT_GROUP, SHIPPED_LAYOUTS, declared_folder
 
 FENCE = "---\n"  # above and below the front matter, as in the cards of the Hugging Face hub
 
@@ -60,7 +60,7 @@ class DatasetCard:
 
     name: str
     pretty_name: str
-    source: DataSource
+    source: str
     url: str
     doi: str
     license: str
@@ -111,6 +111,9 @@ def read_card(path: Path) -> DatasetCard:
     card: DatasetCard = _typed(DatasetCard, values, str(path))
     if card.name != path.stem or not is_name(card.name):
         raise DataError(f"{path}: name is {card.name!r}; expected the name of the file, {path.stem!r}.")
+    layouts = known_without_import(LAYOUT_GROUP, SHIPPED_LAYOUTS)
+    if card.source not in layouts:
+        raise DataError(f"{path}: source is {card.source!r}; expected one of {', '.join(layouts)}.")
     return card
 
 
@@ -153,9 +156,7 @@ def _typed(kind: Any, values: Any, where: str) -> Any:
 def _value(kind: Any, value: Any, where: str) -> Any:
     """Return a value as the type of its key asks; only the types that cards use."""
     origin = typing.get_origin(kind)
-    if origin is typing.Literal:
-        fine, expected = value in typing.get_args(kind), f"one of {', '.join(typing.get_args(kind))}"
-    elif origin is tuple:
+    if origin is tuple:
         fine, expected = isinstance(value, list) and all(isinstance(item, str) for item in value), "a list of texts"
         value = tuple(value) if fine else value
     elif origin is types.UnionType or kind is int:
@@ -164,7 +165,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         expected = "a number of images" if kind is int else "a number of images, or null"
     elif kind is str:
         fine, expected = isinstance(value, str), "text"
-    else:  # counts: FilmCounts by part
+    else:  # counts: ImageCounts by part
         if not isinstance(value, dict) or not value:
             raise DataError(f"{where} is {value!r}; expected parts with their counts.")
         return {str(part): _typed(ImageCounts, counts, f"{where}.{part}") for part, counts in value.items()}

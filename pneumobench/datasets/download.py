@@ -8,7 +8,8 @@ from typing import Any
 
 from pneumobench.datasets.archive import Unpacked, require_absent, require_space, staged_beside, unpack
 from pneumobench.datasets.cards import DatasetCard, count_differences
-from pneumobench.datasets.listings import LABELS, kermany_base
+from pneumobench.datasets.layouts import LABELS
+from pneumobench.datasets.layouts.kermany import kermany_base
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 

@@ -1,20 +1,16 @@
-"""One row an image: the index of a data set, and everything that is wrong with its files."""
+"""One row an image: the index of a data set, and the part of it that is used."""
 
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pneumobench.datasets.listings import Listing
-from pneumobench.datasets.patients import group_images
-from pneumobench.errors import DataError, UnreadableImageError
-from pneumobench.files import sha256_of_file, sha256_of_text, write_text
-from pneumobench.radiographs.formats import read_gray
+from pneumobench.errors import DataError
+from pneumobench.files import sha256_of_text, write_text
 
 INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
@@ -62,47 +58,6 @@ def read_index_table(path: Path) -> pd.DataFrame:
     if list(table.columns) != INDEX_COLUMNS:
         raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
     return table
-
-
-def _is_below(path: Path, root: Path) -> bool:
-    """Tell whether a path stays below the root after links are followed; a link loop does not."""
-    try:
-        return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):
-        return False
-
-
-def _open_image(root: Path, image_id: str) -> tuple[str, int, int] | str:
-    """Return (sha256, width, height), or one line that says what is wrong."""
-    path = root / image_id
-    if not _is_below(path, root):
-        return f"{image_id}: leads out of the data folder; copy the file into it"
-    try:
-        height, width = read_gray(path).shape
-        return sha256_of_file(path), width, height
-    except (UnreadableImageError, OSError) as error:
-        return str(error)
-
-
-def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
-    """Decode and hash every listed image; return the index of the good ones and all problems, one line each."""
-    with ThreadPoolExecutor() as pool:
-        opened = list(pool.map(lambda image_id: _open_image(root, image_id), listing.rows["image_id"]))
-    problems = [*listing.problems, *(item for item in opened if isinstance(item, str))]
-    for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
-        if mask and not _is_below(root / mask, root):
-            problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
-        elif mask and not (root / mask).is_file():
-            problems.append(f"{mask}: lung mask of {image_id} is missing")
-    good = np.array([not isinstance(item, str) for item in opened], dtype=bool)
-    table = listing.rows[good].copy()
-    metadata = [item for item in opened if not isinstance(item, str)]
-    table["sha256"] = [fact[0] for fact in metadata]
-    table["width"] = [fact[1] for fact in metadata]
-    table["height"] = [fact[2] for fact in metadata]
-    table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
-    table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
-    return Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes), tuple(problems)
 
 
 def limit_images(index: Index, limit: int, seed: int) -> Index:

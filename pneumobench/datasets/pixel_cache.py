@@ -30,15 +30,20 @@ def cached_images(
         cache_folder: where decoded images are kept.
         crop_boxes: what is cut out of each image, at its own resolution, before it is squeezed; None = all of it.
     """
-    key = sha256_of_text("\n".join([GEOMETRY, str(side_px), *index.table["sha256"], *crop_key(crop_boxes)]))[:20]
     paths = [index.root / image_id for image_id in index.table["image_id"]]
     boxes = crop_boxes if crop_boxes is not None else [None] * len(paths)
     return cached_squares(
-        cache_folder / f"films-{side_px}px-{key}.npy",
+        images_path(index, side_px, cache_folder, crop_boxes),
         list(zip(paths, boxes, strict=True)),
         side_px,
         lambda radiograph: image_to_square(cropped(read_gray(radiograph[0]), radiograph[1]), side_px),
     )
+
+
+def images_path(index: Index, side_px: int, cache_folder: Path, crop_boxes: Sequence[CropBox] | None = None) -> Path:
+    """Return the file that `cached_images` of the same arguments keeps; named by the content of the images."""
+    key = sha256_of_text("\n".join([GEOMETRY, str(side_px), *index.table["sha256"], *crop_key(crop_boxes)]))[:20]
+    return cache_folder / f"films-{side_px}px-{key}.npy"
 
 
 def crop_key(crop_boxes: Sequence[CropBox] | None) -> list[str]:

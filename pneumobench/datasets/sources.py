@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumobench.datasets.hospital_listings import (
-    RSNA_CLASSES,
-    RSNA_IMAGES,
-    RSNA_LABELS,
-    RSNA_TREE,
-    VINDR_SPLITS,
-    VINDR_TREE,
-    list_rsna,
-    list_vindr_pcxr,
+from pneumobench.datasets.layouts import (
+    LAYOUTS,
+    Layout,
+    Listing,
+    check_data_settings,
+    checked_listing,
+    found_in,
+    require_folder,
 )
-from pneumobench.datasets.listings import KERMANY_TREE, Listing, found_in, kermany_base, list_csv, list_kermany
 from pneumobench.errors import DataError, SettingsError
-from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.suite.shipped import data_root
-from pneumobench.suite.spec import DataSource, DataSpec, Suite
-
-# what the folder of a source looks like
-TREES: dict[DataSource, str] = {"kermany": KERMANY_TREE, "rsna": RSNA_TREE, "vindr_pcxr": VINDR_TREE}
+from pneumobench.suite.spec import DataSpec, Suite
 
 
 def list_radiographs(suite: Suite, cache_folder: Path) -> tuple[Path, Listing]:
@@ -29,75 +23,50 @@ def list_radiographs(suite: Suite, cache_folder: Path) -> tuple[Path, Listing]:
 
     Raises:
         DataError: the data folder is missing, or not what the source expects.
+        SettingsError: no layout has the name of the source, or it does not understand another setting of the data.
     """
-    data = suite.data
-    if data.source == "phantoms":
-        phantoms = data.phantoms
-        counts = f"{phantoms.patients}-{phantoms.official_test_patients}"
-        table = make_phantoms(
-            cache_folder / f"phantoms-{counts}-{phantoms.side_px}px-{phantoms.seed}",
-            patients=phantoms.patients,
-            official_test_patients=phantoms.official_test_patients,
-            side_px=phantoms.side_px,
-            seed=phantoms.seed,
-        )
-        return table.parent, list_csv(table.parent, table.name)
-    root = data_root(suite)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such data folder. Name one with --data FOLDER, or download the radiographs.")
-    if data.source == "kermany":
-        return root, list_kermany(root, data.lung_masks, patient_rule=data.patient_rule)
-    if data.source == "rsna":
-        return root, list_rsna(root)
-    if data.source == "vindr_pcxr":
-        return root, list_vindr_pcxr(root)
-    return root, list_csv(root, data.csv)
+    layout = check_data_settings(suite.data)
+    root = require_folder(data_root(suite)) if layout.made is None else layout.made(suite.data, cache_folder)
+    return root, checked_listing(layout, root, suite.data)
 
 
-def recognised_data(path: Path, *, source: DataSource | None = None, lung_masks: str = "") -> DataSpec:
+def recognised_data(path: Path, *, source: str | None = None, lung_masks: str = "") -> DataSpec:
     """Return how a folder or a CSV table is read: as `source` says, else by the files that only one layout has.
 
     Raises:
         DataError: nothing is there, or no known layout is; shows them all.
-        SettingsError: an option does not go with what is there.
+        SettingsError: an option does not go with what is there, or no layout has the name of the source.
     """
     if path.suffix == ".csv" and not path.is_dir():
-        if source not in (None, "csv"):
+        table = next(layout for layout in _on_disk() if layout.reads_table)
+        if source is not None and not LAYOUTS.get(source).reads_table:
             raise SettingsError(f"--source {source} is a layout of folders, and {path} is a table; give the folder.")
-        if lung_masks:
-            raise SettingsError(_masks_message(lung_masks, "csv"))
-        return DataSpec(source="csv", root=str(path.parent), csv=path.name)
-    if not path.is_dir():
+        spec = DataSpec(source=source or table.name, root=str(path.parent), csv=path.name, lung_masks=lung_masks)
+    elif not path.is_dir():
         raise DataError(f"{path}: no such data folder. Name a folder of radiographs, or a CSV table of images.")
-    found = source or _layout(path)
-    if lung_masks and found != "kermany":
-        raise SettingsError(_masks_message(lung_masks, found))
-    return DataSpec(source=found, root=str(path), lung_masks=lung_masks)
+    else:
+        spec = DataSpec(source=source or _surest_layout(path).name, root=str(path), lung_masks=lung_masks)
+    check_data_settings(spec)
+    return spec
 
 
-def _masks_message(lung_masks: str, source: str) -> str:
-    return (
-        f"a folder of lung masks ({lung_masks}) goes with source kermany only, not with {source}; a table names masks "
-        "in its column lung_mask: leave --lung-masks out."
-    )
+def _on_disk() -> list[Layout]:
+    """Return the layouts of data that lie somewhere already."""
+    return [layout for name in LAYOUTS.names() if (layout := LAYOUTS.get(name)).made is None]
 
 
-def _layout(path: Path) -> DataSource:
+def _surest_layout(path: Path) -> Layout:
     """Return the layout of a folder by the files that only one has.
 
     Raises:
         DataError: no known layout is there; shows them all.
+        SettingsError: several are equally sure.
     """
-    if any((path / name).exists() for name in (RSNA_IMAGES, RSNA_LABELS, RSNA_CLASSES)):
-        return "rsna"
-    if any((path / f"image_labels_{split}.csv").exists() for split in VINDR_SPLITS):
-        return "vindr_pcxr"
-    if kermany_base(path) is not None:
-        return "kermany"
-    if (path / "index.csv").is_file():
-        return "csv"
-    trees = "\n".join(f"  {source}:\n{tree}" for source, tree in TREES.items())
-    raise DataError(
-        f"{path}: not a folder of a known layout ({found_in(path)}). Expected one of:\n{trees}\n"
-        "  csv:\n    index.csv    image,label[,patient,subtype,lung_mask,split]"
-    )
+    sure = {layout.name: float(layout.recognised(path)) for layout in _on_disk()}
+    best = [name for name, value in sure.items() if value == max(sure.values())]
+    if max(sure.values()) <= 0:
+        trees = "\n".join(f"  {layout.name}:\n{layout.tree}" for layout in _on_disk())
+        raise DataError(f"{path}: not a folder of a known layout ({found_in(path)}). Expected one of:\n{trees}")
+    if len(best) > 1:
+        raise SettingsError(f"{path}: may be of layout {' or '.join(best)}; say which with --source {best[0]}.")
+    return LAYOUTS.get(best[0])

@@ -70,6 +70,15 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
         UnreadableImageError: the file is missing, empty, truncated, damaged, of a kind that is not read, or
             larger than MAX_PIXELS (known from the header, before anything is decoded).
     """
+    return decode_gray(path, read_content(path))
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of an image file, not decoded.
+
+    Raises:
+        UnreadableImageError: the file is missing, empty, cannot be opened, or is larger than MAX_FILE_BYTES.
+    """
     try:
         if not path.is_file():
             raise unreadable(path, "no such file", "correct the path in the table or restore the file")
@@ -82,9 +91,21 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
                 f"{size / 2**20:.0f} MiB, at most {MAX_FILE_BYTES // 2**20} are read",
                 "export one image a file",
             )
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise unreadable(path, f"cannot be opened: {error.strerror or error}", "check its permissions") from error
+
+
+def decode_gray(path: Path, content: bytes) -> NDArray[np.uint8]:
+    """Return the gray levels (H, W) of the bytes of an image file, see `read_gray`.
+
+    Args:
+        path: where they were read, for messages; a DICOM file is read there again.
+        content: the bytes.
+
+    Raises:
+        UnreadableImageError: the bytes are truncated, damaged, of a kind that is not read, or of too large an image.
+    """
     if content.startswith(JPEG_START):
         return _read_jpeg(path, content)
     if content.startswith(PNG_START):

@@ -67,7 +67,7 @@ def gather(path: Path) -> GatheredRun:
     index, folds = folder.index_and_folds()
     if not folder.suite_yaml.is_file():
         raise RecordError(f"{path}: found no suite.yaml, expected the resolved suite. Bring it back.")
-    suite = load_suite(folder.suite_yaml)
+    suite = load_suite(folder.suite_yaml, of_run=True)
     records = folder.records()
     if not records:
         raise RecordError(

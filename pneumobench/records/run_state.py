@@ -99,7 +99,7 @@ def write_run_metadata(
     # where the data lie is this machine's business; the index says by content what they are
     public = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
     if folder.suite_yaml.is_file():
-        earlier = load_suite(folder.suite_yaml).architectures
+        earlier = load_suite(folder.suite_yaml, of_run=True).architectures
         names = (*earlier.names, *(name for name in suite.architectures.names if name not in earlier.names))
         public = dataclasses.replace(public, architectures=dataclasses.replace(suite.architectures, names=names))
     write_text(folder.suite_yaml, public.to_yaml())
@@ -124,7 +124,7 @@ def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     """
     if not folder.suite_yaml.is_file():
         return
-    earlier = load_suite(folder.suite_yaml)
+    earlier = load_suite(folder.suite_yaml, of_run=True)
     if earlier.training_hash() != suite.training_hash():
         now_without_root = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
         before, now = earlier.to_yaml().splitlines(), now_without_root.to_yaml().splitlines()

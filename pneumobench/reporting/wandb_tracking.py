@@ -19,6 +19,7 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 
+from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.final_metrics import final_metrics
@@ -101,7 +102,8 @@ class WandbTracking:
 
     def finished(self, folder: RunFolder, record: JobRecord) -> None:
         """Send the final metrics of the open job and, where privacy allows it, its heat maps."""
-        heat_maps = self._suite.data.source == "phantoms" or self._suite.logging.wandb_heat_maps
+        layout = LAYOUTS.find(self._suite.data.source)
+        heat_maps = (layout is not None and layout.synthetic) or self._suite.logging.wandb_heat_maps
         if record.completed:
             self._send(lambda: self._send_results(folder, record, heat_maps=heat_maps))
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
 from pneumobench.leaderboard.checks import MethodSummary
 from pneumobench.leaderboard.scores import MISS_COST
 from pneumobench.records.job_record import CONTROL_ORIGIN
+from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.training.controls import CONTROLS
 
 ABLATION_WORDS: Final = (
     "AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. A network that scores "
@@ -20,7 +23,6 @@ METHODS_WORDS: Final = (
     "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
     "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
 )
-PATIENTS_NOT_PUBLISHED: Final = ("rsna", "vindr_pcxr")  # sources without patient identifiers
 RULE_WORDS: Final = {
     "youden": "largest recall + specificity",
     "f1": "largest F1",
@@ -102,11 +104,15 @@ def ensemble_gain(ensemble: Ensemble) -> tuple[float, float, float]:
 
 def controls_words(board: Leaderboard) -> str:
     """Say what the controls are and what a network has to show against them; nothing where none was run."""
-    if not any(row.kind == "control" for row in board.rows):
+    names = {row.architecture for row in board.rows if row.kind == "control"}
+    if not names:
         return ""
+    words = {control.record_name: control.words for control in CONTROLS.loaded().values()}
+    seen = [words.get(name, name.removeprefix(CONTROL_PREFIX)) for name in sorted(names)]
+    listed = seen[0] if len(seen) == 1 else f"{', '.join(seen[:-1])} and {seen[-1]}"
     return (
-        "† the interval does not clear the best control. Controls are what reading a radiograph has to beat: the "
-        "prevalence, the size of the image, 12 x 12 pixels, and the same with the lungs blanked (gradient boosting)."
+        f"† the interval does not clear the best control. Controls are what reading a radiograph has to beat: {listed} "
+        "(gradient boosting)."
     )
 
 
@@ -147,7 +153,7 @@ def protocol_words(protocol: str, folds: int) -> str:
 
 def leak_notice(board: Leaderboard) -> str:
     """Warn of a split that lets patients onto both sides; nothing for others."""
-    if board.source in PATIENTS_NOT_PUBLISHED:
+    if not patients_published(board.source):
         return (
             "Patients are not published with these images: those of one patient may stand on both sides of a fold, and "
             "intervals take each image for a patient of its own."
@@ -160,13 +166,19 @@ def leak_notice(board: Leaderboard) -> str:
     )
 
 
+def patients_published(source: str) -> bool:
+    """Tell whether images of one patient can be told in a data set; a layout whose plugin is not here is trusted."""
+    layout = LAYOUTS.find(source)
+    return layout is None or layout.patients_published
+
+
 def patients_words(source: str, count: int, patient_rule: str = "number") -> str:
     """Say how many patients there are, and what is counted where that is not certain.
 
     >>> patients_words("kermany", 3103), patients_words("kermany", 4082, "folder_subtype_number")
     ('3,103 patients', '4,082 patients (counted by folder, subtype and number)')
     """
-    if source in PATIENTS_NOT_PUBLISHED:
+    if not patients_published(source):
         return "patients whose identity is not published: each image counts as one"
     rule = " (counted by folder, subtype and number)" if patient_rule == "folder_subtype_number" else ""
     return f"{count:,} patients{rule}"
@@ -176,7 +188,7 @@ def data_words(board: Leaderboard) -> str:
     """Say how many images of how many patients were cross-validated and tested, at what size."""
     colour = "gray" if board.channels == 1 else "three channels"
     side = f"{board.image_side_px} × {board.image_side_px} px"
-    kind = "synthetic phantom images" if board.source == "phantoms" else "images"
+    kind = layout.images if (layout := LAYOUTS.find(board.source)) is not None else "images"
     split = protocol_words(board.protocol, board.folds)
     patients, official = (
         patients_words(board.source, count, board.patient_rule) for count in (board.patients, board.official_patients)
@@ -204,7 +216,7 @@ def tested_words(board: Leaderboard) -> str:
     """Say which network scores an image of the main table."""
     if board.protocol == "image_random":
         return "Every image is scored once, by the model of the fold that was not trained on it."
-    if board.source in PATIENTS_NOT_PUBLISHED:
+    if not patients_published(board.source):
         return "Every image is scored by a model that was not trained on it."
     if board.protocol == "official":
         return (

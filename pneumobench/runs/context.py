@@ -13,24 +13,24 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pneumobench.architectures.registry import registered
-from pneumobench.errors import SettingsError
-from pneumobench.lungs.crop import image_crop
-from pneumobench.lungs.masks import LungMasks, lung_masks
-from pneumobench.lungs.segmented import segmented_lungs
+from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_images
-from pneumobench.reporting.words import protocol_words
-from pneumobench.records.provenance import machine, software_versions
+from pneumobench.errors import SettingsError
+from pneumobench.lungs.masks import LungMasks
+from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
-from pneumobench.records.run_state import refuse_other_run
+from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
-from pneumobench.suite.spec import Suite
+from pneumobench.records.run_state import refuse_other_run
+from pneumobench.reporting.words import protocol_words
 from pneumobench.suite.reader import load_suite
+from pneumobench.suite.registry import load_plugin_file
+from pneumobench.suite.spec import Suite
+from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import hardware
 from pneumobench.training.predictions import class_probabilities, logit_of, probability_of
 
@@ -51,7 +51,9 @@ class Bench:
         """Return the images of a fold."""
         label = self.index.table["label"].to_numpy(dtype=np.int64)
         positions = self.folds.positions(self.index, fold)
-        return FoldImages(radiographs=self.radiographs, label=label, positions=positions, three_classes=self.three_classes())
+        return FoldImages(
+            radiographs=self.radiographs, label=label, positions=positions, three_classes=self.three_classes()
+        )
 
     def three_classes(self) -> NDArray[np.int64] | None:
         """Return the class of every image where the task is of three classes, else None."""
@@ -81,7 +83,7 @@ class Bench:
 
     def record(self, name: str, fold: int, *, weights_origin: str) -> JobRecord:
         """Return the part of a job's record that is known before it starts, as of a failed job."""
-        registration = registered().get(name)
+        registration = ARCHITECTURES.loaded().get(name)
         return JobRecord(
             status="failed",
             reason="did not start",
@@ -110,7 +112,7 @@ def open_suite(path: Path) -> tuple[RunFolder, Suite]:
     folder = RunFolder(path)
     if not folder.suite_yaml.is_file():
         raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
-    return folder, load_suite(folder.suite_yaml)
+    return folder, load_suite(folder.suite_yaml, of_run=True)
 
 
 def open_run(path: Path, data: str | None, console: Console) -> Bench:
@@ -120,24 +122,17 @@ def open_run(path: Path, data: str | None, console: Console) -> Bench:
         SettingsError: the folder is not a run, or its radiographs are not those of the run.
     """
     folder, suite = open_suite(path)
+    for plugin in suite.architectures.plugins:  # the layout of the data may be one of theirs
+        load_plugin_file(Path(plugin))
     if data is not None:
         suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
     return open_data(suite, folder, cache=path.parent / ".cache", console=console)
 
 
-def _lacks_masks_to_blank(suite: Suite, index: Index) -> bool:
-    """Tell whether a control blanks lungs that were drawn in some images only.
-
-    Another way of blanking for the other images would tell the control which they are; all of one class, perhaps.
-    """
-    drawn = index.table["lung_mask"] != ""
-    wanted = "thumbnail_without_lungs" in suite.controls.names and suite.data.lung_mask_tier != "box"
-    return wanted and bool(drawn.any()) and not bool(drawn.all())
-
-
 def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
     """Read and check the data, split it (or take the frozen split), and decode it once."""
-    index, problems = read_radiographs(suite, cache)
+    controls = controls_of(suite)  # an unknown name is found before anything is read
+    index, problems = read_radiographs(suite, cache, squares=wanted_squares(suite.data))
     if problems:
         raise problem_error(index.root, problems)
     if suite.task == "three_class":
@@ -153,21 +148,21 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
-    segmented = None
-    if suite.data.lung_mask_tier == "segmented" or suite.data.crop == "adaptive" or _lacks_masks_to_blank(suite, index):
-        console.print("segmenting the lungs of images that were not segmented before", highlight=False)
-        segmented = segmented_lungs(index, cache)
-    crop = image_crop(suite.data.crop, index, segmented)
-    masks = lung_masks(
-        index, side_px, cache, tier=suite.data.lung_mask_tier, crop_boxes=crop.boxes, segmented=segmented
+    prepared = prepare_images(
+        index,
+        suite.data,
+        cache,
+        # another way of masking the lungs of images without a drawn mask would tell a control which they are
+        lungs_of_all=any(control.masks_lungs for control in controls),
+        tell=lambda words: console.print(words, highlight=False),
     )
-    lung_metadata: dict[str, Any] = {"lung_masks": masks.metadata(), "crop": crop.metadata()}
-    if segmented is not None:
-        lung_metadata["segmenter"] = {"weights_sha256": segmented.weights_sha256, "refused": segmented.refused()}
-        console.print(
-            f"segmented lungs: {len(segmented.usable_rows())} images usable, {len(index.table)} in all"
-            + (f"; {crop.by_fixed} images get the fixed crop instead" if crop.by_fixed else ""),
-            highlight=False,
-        )
-    radiographs = cached_images(index, side_px, cache, crop.boxes)
-    return Bench(suite=suite, folder=folder, index=index, folds=folds, radiographs=radiographs, masks=masks, lung_metadata=lung_metadata)
+    assert prepared.masks is not None
+    return Bench(
+        suite=suite,
+        folder=folder,
+        index=index,
+        folds=folds,
+        radiographs=prepared.radiographs,
+        masks=prepared.masks,
+        lung_metadata=prepared.metadata(),
+    )

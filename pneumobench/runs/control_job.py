@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pneumobench.runs.context import Bench
-from pneumobench.runs.train_job import SCORED_PARTS
 from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record, write_record
 from pneumobench.records.run_folder import write_predictions
-from pneumobench.suite.names import CONTROL_PREFIX
-from pneumobench.training.controls import control_features, fit_control
+from pneumobench.runs.context import Bench
+from pneumobench.runs.train_job import SCORED_PARTS
+from pneumobench.training.controls import Seen, control_features, controls_of, fit_control
 
 
 def _is_fitted(bench: Bench, name: str, fold: int, sizes: str) -> bool:
@@ -23,17 +22,19 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
 
     Raises:
         DataError: the table of original sizes cannot be used.
+        SettingsError: no control has a name of the suite.
     """
     classes = bench.three_classes()
     target = bench.index.table["label"].to_numpy(dtype="int64") if classes is None else classes
     written = []
-    for control in bench.suite.controls.names:
-        name = CONTROL_PREFIX + control.replace("_", "-")
-        sizes = bench.suite.controls.original_sizes if control == "image_facts" else ""
+    for control in controls_of(bench.suite):
+        name = control.record_name
+        sizes = bench.suite.controls.original_sizes if control.reads_original_sizes else ""
         todo = [fold for fold in folds if not _is_fitted(bench, name, fold, sizes)]
         if not todo:
             continue
-        features = control_features(control, bench.index, bench.radiographs, bench.masks, sizes)
+        seen = Seen(index=bench.index, radiographs=bench.radiographs, masks=bench.masks, original_sizes=sizes)
+        features = control_features(control, seen)
         for fold in todo:
             positions = bench.folds.positions(bench.index, fold)
             outputs = fit_control(features, target, positions["train"], bench.suite.seed)

@@ -13,20 +13,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from pneumobench.errors import DataError, SettingsError
-from pneumobench.files import sha256_of_text, write_json, write_text
-from pneumobench.lungs.crop import image_crop
-from pneumobench.lungs.segmented import segmented_lungs
-from pneumobench.runs.networks import trained_network
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import Index, problem_error
-from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.datasets.sources import recognised_data
+from pneumobench.errors import DataError, SettingsError
+from pneumobench.files import sha256_of_text, write_json, write_text
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS, ExternalScore, external_score
-from pneumobench.records.provenance import software_versions
-from pneumobench.records.job_record import JobRecord
 from pneumobench.leaderboard.scores import FoldModel, fold_model
+from pneumobench.lungs.prepared import prepare_images, wanted_squares
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import FLOAT_FORMAT, RunFolder
+from pneumobench.runs.networks import trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import Suite
 from pneumobench.training.predictions import logit_of, probability_of, score_images
@@ -81,8 +79,9 @@ def evaluate_networks(
     """
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
-    spec = dataclasses.replace(recognised_data(data), image_side_px=suite.data.image_side_px)
-    index, problems = read_radiographs(Suite(data=spec), cache)
+    spec = recognised_data(data)
+    shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
+    index, problems = read_radiographs(Suite(data=spec), cache, squares=wanted_squares(shown))
     if problems:
         raise problem_error(index.root, problems)
     if index.table["label"].nunique() < 2:
@@ -93,14 +92,14 @@ def evaluate_networks(
             f"{data}: {len(shared)} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
-    segmented = segmented_lungs(index, cache) if suite.data.crop == "adaptive" else None
-    crop = image_crop(suite.data.crop, index, segmented)
-    radiographs = cached_images(index, suite.data.image_side_px, cache, crop.boxes)
+    radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs
     step = 2 * suite.training.batch_size
     parts: dict[str, list[pd.DataFrame]] = {}
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
         architecture = trained_network(suite, folder, job)
-        batches = (torch.from_numpy(np.array(radiographs[at : at + step]))[:, None] for at in range(0, len(radiographs), step))
+        batches = (
+            torch.from_numpy(np.array(radiographs[at : at + step]))[:, None] for at in range(0, len(radiographs), step)
+        )
         logit = logit_of(score_images(architecture, batches, suite.training)).astype(np.float64)
         columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +15,15 @@ from numpy.typing import NDArray
 
 from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, write_panel
-from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError
 from pneumobench.files import sha256_of_file
-from pneumobench.runs.gallery import image_tiles, lung_share, maps_of
-from pneumobench.lungs.crop import FIXED_BOX, Crop, lung_box
-from pneumobench.lungs.quality import check_lungs, read_bounds
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
-from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, segment_lungs
-from pneumobench.runs.networks import trained_network
-from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square, mask_to_square
-from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
+from pneumobench.lungs.prepared import prepare_new_image
+from pneumobench.radiographs.formats import read_content
 from pneumobench.records.job_record import JobRecord
+from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
+from pneumobench.runs.context import Bench
+from pneumobench.runs.gallery import image_tiles, lung_share, maps_of
+from pneumobench.runs.networks import trained_network
 from pneumobench.suite.spec import CLASSES
 from pneumobench.training.predictions import class_probabilities, logit_of, probability_of, score_images
 
@@ -48,35 +46,29 @@ class PreparedImage:
 
 
 def prepare_image(bench: Bench, path: Path) -> PreparedImage:
-    """Read an image and bring it and its lungs into the geometry of a run.
+    """Return an image and its lungs as the networks of a run see them; those of the run's own data are taken from it.
 
     Raises:
         UnreadableImageError: the file is not an image that can be read.
     """
-    gray = read_gray(path)
-    found = np.flatnonzero((bench.index.table["sha256"] == sha256_of_file(path)).to_numpy())
+    content = read_content(path)
+    found = np.flatnonzero((bench.index.table["sha256"] == hashlib.sha256(content).hexdigest()).to_numpy())
     if len(found):
         row = int(found[0])
         lungs = bench.masks.of_rows(found[:1])[0] if bench.masks.has(row) else None
         words = bench.masks.tier() if lungs is not None else "none: the data set has no mask of this image"
-        return PreparedImage(radiograph=np.array(bench.radiographs[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist()))
-    side_px, crop = bench.suite.data.image_side_px, bench.suite.data.crop
-    if bench.masks.tier() == "box" and crop == "none":
-        return PreparedImage(radiograph=image_to_square(gray, side_px), lungs=bench.masks.box, lungs_from="box", rows=())
-    mask = segment_lungs(image_to_square(gray, SEGMENTED_SIDE_PX)[None])[0]
-    quality = check_lungs(mask, read_bounds(WEIGHTS_FOLDER))
-    box = _crop_box(crop, mask if quality.usable else None)
-    radiograph = image_to_square(cropped(gray, box), side_px)
-    if not quality.usable:
-        return PreparedImage(radiograph=radiograph, lungs=None, lungs_from=f"none: {quality.reason}", rows=())
-    lungs = mask_to_square(cropped(mask, box), side_px)
-    return PreparedImage(radiograph=radiograph, lungs=lungs, lungs_from="segmented", rows=())
-
-
-def _crop_box(crop: Crop, usable: NDArray[np.bool_] | None) -> CropBox | None:
-    if crop == "none":
-        return None
-    return lung_box(usable) if crop == "adaptive" and usable is not None else FIXED_BOX
+        return PreparedImage(
+            radiograph=np.array(bench.radiographs[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist())
+        )
+    # `auto` of the run was settled by its data, which the new image is not among
+    data = dataclasses.replace(bench.suite.data, lung_mask_tier=bench.masks.tier())
+    prepared = prepare_new_image(path, data)
+    assert prepared.masks is not None
+    if not prepared.masks.has(0):
+        (reason,) = prepared.masks.left_out
+        return PreparedImage(radiograph=prepared.radiographs[0], lungs=None, lungs_from=f"none: {reason}", rows=())
+    lungs = prepared.masks.of_rows(np.array([0]))[0]
+    return PreparedImage(radiograph=prepared.radiographs[0], lungs=lungs, lungs_from=prepared.masks.tier(), rows=())
 
 
 def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], rows: Sequence[int]) -> list[JobRecord]:

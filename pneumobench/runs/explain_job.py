@@ -19,23 +19,23 @@ from pneumobench.attributions.explain import rows_to_explain
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness, random_maps
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
-from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError, PneumobenchError
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.metrics.attention_drift import attention_drift
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.runs.networks import trained_network
-from pneumobench.reporting.progress import duration
 from pneumobench.records.explanation_record import (
-    NOT_MASKED,
     ABLATION,
+    NOT_MASKED,
     ExplanationRecord,
     MethodMetadata,
     read_explanation_record,
     write_explanations,
 )
-from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.job_record import JobRecord, read_record
+from pneumobench.records.provenance import machine, software_versions
+from pneumobench.reporting.progress import duration
+from pneumobench.runs.context import Bench
+from pneumobench.runs.networks import trained_network
 from pneumobench.training.cost import device_of, hardware
 from pneumobench.training.predictions import logit_of, score_images
 
@@ -96,7 +96,9 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
         except NotAvailableError as error:  # in words: why this method cannot explain this network
             metadata[method.name] = MethodMetadata(sample=images, not_available=str(error))
         except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
-            metadata[method.name] = MethodMetadata(sample=images, not_available=f"{type(error).__name__}: {error}"[:300])
+            metadata[method.name] = MethodMetadata(
+                sample=images, not_available=f"{type(error).__name__}: {error}"[:300]
+            )
     record = ExplanationRecord(
         architecture=job.architecture,
         fold=job.fold,
@@ -151,7 +153,10 @@ def _checked_maps(
 
     faithful = faithfulness(probability, radiographs, heat, signed=method.signed)
     chance = faithfulness(
-        probability, radiographs, random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device), signed=False
+        probability,
+        radiographs,
+        random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device),
+        signed=False,
     )
     maps = heat.cpu().numpy()
     attention = lung_attention_ratio(maps, bench.masks.of_rows(rows))

@@ -18,13 +18,13 @@ from pneumobench.attributions.explain import rows_to_explain
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
 from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, draw_overlay, write_panel
-from pneumobench.runs.context import Bench
 from pneumobench.errors import NotAvailableError
-from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.runs.networks import trained_network
-from pneumobench.reporting.gallery import ErrorImage, GalleryNetwork, write_gallery_pages
 from pneumobench.leaderboard.lung_attention import outcome_of
+from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.records.job_record import JobRecord
+from pneumobench.reporting.gallery import ErrorImage, GalleryNetwork, write_gallery_pages
+from pneumobench.runs.context import Bench
+from pneumobench.runs.networks import trained_network
 from pneumobench.suite.spec import CLASSES
 
 RADIOGRAPH, LUNGS = "mean image", "mean lungs"  # no method can have these names

@@ -9,7 +9,7 @@ import torch
 
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.head import attach_head
-from pneumobench.architectures.registry import registered
+from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
@@ -47,7 +47,7 @@ def check_plugins(suite: Suite) -> None:
         NotAvailableError: a plugin does not end with a linear layer.
     """
     for name in suite.architectures.names if suite.task == "three_class" else ():
-        if name in registered():
+        if name in ARCHITECTURES.loaded():
             build_network(suite, name, weights="none")
 
 

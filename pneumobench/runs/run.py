@@ -8,26 +8,29 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.head import check_head
-from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.architectures.registry import check_names
 from pneumobench.attributions.methods import attribution_method
+from pneumobench.datasets.audit import audit
+from pneumobench.datasets.folds import fold_summary
+from pneumobench.datasets.layouts import check_data_settings
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
+from pneumobench.reporting.leaderboard import write_leaderboard
+from pneumobench.reporting.progress import RunProgress
+from pneumobench.reporting.tracking import Tracker
+from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.runs.explain_job import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
+from pneumobench.runs.networks import check_plugins
 from pneumobench.runs.results import Leaderboard
 from pneumobench.runs.train_job import run_job
-from pneumobench.runs.networks import check_plugins
-from pneumobench.datasets.audit import audit
-from pneumobench.datasets.folds import fold_summary
-from pneumobench.reporting.leaderboard import write_leaderboard
-from pneumobench.reporting.progress import RunProgress
-from pneumobench.reporting.tracking import Tracker
-from pneumobench.reporting.wandb_tracking import tracker_for
-from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
-from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
@@ -76,6 +79,8 @@ def run(
     tracker = tracker or tracker_for(suite, output)
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
+    check_data_settings(suite.data)
+    controls_of(suite)
     quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)

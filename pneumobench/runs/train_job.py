@@ -14,17 +14,17 @@ from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
 from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
 from pneumobench.attributions.grad_cam import choose_layer
-from pneumobench.runs.context import Bench
+from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
+from pneumobench.datasets.folds import PART_WORDS, Part
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
-from pneumobench.runs.networks import build_network
 from pneumobench.radiographs.augmentation import Augmentation
-from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
-from pneumobench.datasets.folds import PART_WORDS, Part
-from pneumobench.reporting.tracking import Tracker
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
 from pneumobench.records.run_folder import write_attention, write_predictions
+from pneumobench.reporting.tracking import Tracker
+from pneumobench.runs.context import Bench
+from pneumobench.runs.networks import build_network
 from pneumobench.suite.spec import Suite
 from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
 from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
@@ -114,7 +114,9 @@ def _completed(
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
     for part, part_scored in scored.items():
         if not np.isfinite(part_scored.class_logits).all():
-            raise DivergedError(f"logits of the {PART_WORDS[part]} part are infinite or not numbers at precision {spec.precision}")
+            raise DivergedError(
+                f"logits of the {PART_WORDS[part]} part are infinite or not numbers at precision {spec.precision}"
+            )
     outputs = {part: (found.rows, found.class_logits) for part, found in scored.items()}
     predictions = bench.prediction_rows(fold, outputs)
     hashes = {

@@ -14,7 +14,7 @@ import sqlalchemy
 from rich.console import Console
 
 from pneumobench.architectures.head import check_head
-from pneumobench.architectures.registry import check_names, load_plugin_file
+from pneumobench.architectures.registry import check_names
 from pneumobench.errors import DivergedError, SettingsError
 from pneumobench.files import canonical_json, sha256_of_text, write_text
 from pneumobench.records.run_folder import RunFolder
@@ -26,6 +26,7 @@ from pneumobench.runs.train_job import reason_of
 from pneumobench.search import study as studies
 from pneumobench.search.trial import tidy, train_trial
 from pneumobench.suite.names import NAME_RULE, is_name
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.search_space import Choices, Space, read_space, with_values
 from pneumobench.suite.spec import SearchSpec, Suite
 from pneumobench.training.cost import check_device

@@ -11,6 +11,7 @@ import yaml
 
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.checked import Checked, field_types, type_name
+from pneumobench.suite.rules import check_known_names
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite.shipped import suite_path
 from pneumobench.suite.spec import Suite
@@ -20,7 +21,12 @@ MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not o
 
 
 def load_suite(
-    name_or_path: str | Path, overrides: Sequence[str] = (), *, section: str | None = None, **settings: Any
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    section: str | None = None,
+    of_run: bool = False,
+    **settings: Any,
 ) -> Suite:
     """Read a shipped suite or a file, change some of its settings, and check all of them together.
 
@@ -28,6 +34,7 @@ def load_suite(
         name_or_path: name of a shipped suite (`suite_names()` lists them) or a YAML file; a `Path` is always a file.
         overrides: options of the command line and their values, such as `["--training.epochs", "3"]`.
         section: key of the file under which the suite stands; None = the file is the suite.
+        of_run: the file is that of a run folder, which can be read where a plugin of the run is not.
         settings: groups of settings as dictionaries, and `name`, `task` and `seed`. A list of `architectures` is
             short for their names.
 
@@ -61,7 +68,10 @@ def load_suite(
     space = _taken_space(values, lines, str(path))
     suite = typed_suite(values, lines, str(path))
     suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))
-    read_space(suite, lines, f"{path} with options" if overrides else str(path))
+    origin = f"{path} with options" if overrides else str(path)
+    if not of_run:
+        check_known_names(suite, lines, origin)
+    read_space(suite, lines, origin)
     return suite
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
+from pneumobench.errors import SettingsError
 from pneumobench.suite.checked import Rule, UnfitError
 from pneumobench.suite.names import CONTROL_PREFIX, MEAN_ENSEMBLE, NAME_RULE, WEIGHTED_ENSEMBLE, is_name
+from pneumobench.suite.registry import known_without_import, unknown_name
+from pneumobench.suite.shipped import CONTROL_GROUP, LAYOUT_GROUP, SHIPPED_CONTROLS, SHIPPED_LAYOUTS
 
 if TYPE_CHECKING:
     from pneumobench.suite.spec import FoldSpec, Suite
@@ -45,18 +49,6 @@ def check_together(suite: Suite) -> None:
             "weighs pneumonia against normal; with task three_class set it to null and "
             "training.class_weights to balanced.",
         )
-    if suite.data.lung_masks and suite.data.source != "kermany":
-        raise UnfitError(
-            "data.lung_masks",
-            f"is {suite.data.lung_masks!r} with data.source {suite.data.source}; a folder of "
-            "masks goes with source kermany, a table names masks in its column lung_mask: set data.lung_masks to ''.",
-        )
-    if suite.data.patient_rule != "number" and suite.data.source != "kermany":
-        raise UnfitError(
-            "data.patient_rule",
-            f"is {suite.data.patient_rule} with data.source {suite.data.source}; it reads "
-            "the file names of source kermany only: leave it out.",
-        )
     if wrong := [fold for fold in suite.search.folds if not 0 <= fold < suite.folds.count]:
         raise UnfitError(
             "search.folds", f"has {wrong[0]}; suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}."
@@ -80,6 +72,8 @@ def check_together(suite: Suite) -> None:
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise UnfitError("architectures.names", f"lists {', '.join(sorted(repeated))} twice.")
+    if repeated := {name for name in suite.controls.names if suite.controls.names.count(name) > 1}:
+        raise UnfitError("controls.names", f"lists {', '.join(sorted(repeated))} twice.")
     if PurePath(suite.controls.original_sizes).is_absolute():
         raise UnfitError(
             "controls.original_sizes",
@@ -96,6 +90,31 @@ def check_together(suite: Suite) -> None:
             f"has {reserved[0]!r}: names with {CONTROL_PREFIX!r} are kept for controls; "
             "list those under controls.names.",
         )
+
+
+def check_known_names(suite: Suite, lines: Mapping[str, str], origin: str) -> None:
+    """Check the names of the data layout and the controls, as far as that goes without importing them.
+
+    A suite with plugins is checked when they are loaded.
+
+    Args:
+        suite: the suite.
+        lines: where each dotted key stands, for messages.
+        origin: where keys stand that `lines` does not know.
+
+    Raises:
+        SettingsError: naming the key, where it stands and the nearest names.
+    """
+    if suite.architectures.plugins:
+        return
+    for key, kind, names, group, shipped in (
+        ("data.source", "data layout", (suite.data.source,), LAYOUT_GROUP, SHIPPED_LAYOUTS),
+        ("controls.names", "control", suite.controls.names, CONTROL_GROUP, SHIPPED_CONTROLS),
+    ):
+        known = known_without_import(group, shipped)
+        for name in names:
+            if name not in known:
+                raise SettingsError(f"{lines.get(key, origin)}: {key}: {unknown_name(kind, name, known)}")
 
 
 def check_protocol(folds: FoldSpec) -> None:

@@ -29,11 +29,9 @@ from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
-DataSource = Literal["phantoms", "kermany", "rsna", "vindr_pcxr", "csv"]
 Protocol = Literal["patient", "holdout", "official", "image_random"]
 WandbMode = Literal["off", "offline", "online"]
 PatientRule = Literal["number", "folder_subtype_number"]
-ControlName = Literal["majority", "image_facts", "thumbnail", "thumbnail_without_lungs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +57,9 @@ class DataSpec(Checked, group="data"):
 
     Args:
         source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/), `rsna` (DICOM
-            images of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM images of VinDr-PCXR) or
-            `csv` (a table image,label[,patient,subtype,lung_mask,split]); `pneumobench datasets` describes them.
+            images of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM images of VinDr-PCXR),
+            `csv` (a table image,label[,patient,subtype,lung_mask,split]), or a layout that a plugin registers;
+            `pneumobench datasets` describes them.
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
         patient_rule: which images of `source: kermany` count as one child: equal `number` in the file names, whatever
@@ -81,7 +80,7 @@ class DataSpec(Checked, group="data"):
         phantoms: size of the synthetic set.
     """
 
-    source: DataSource = "phantoms"
+    source: str = "phantoms"
     root: str = ""
     csv: str = "index.csv"
     patient_rule: PatientRule = "number"
@@ -132,7 +131,8 @@ class ArchitectureSpec(Checked, group="architectures"):
 
     Args:
         names: timm names, or names that a plugin registers.
-        plugins: Python files that register architectures, relative to the current folder.
+        plugins: Python files that register architectures, attribution methods, data layouts or controls, relative to
+            the current folder.
         weights: `none` (random initialisation), `imagenet` (timm, from the hub or its cache), or a folder with
             one NAME.safetensors for each architecture.
     """
@@ -148,12 +148,12 @@ class ControlSpec(Checked, group="controls"):
 
     Args:
         names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
-            `thumbnail` (12 x 12 px) and `thumbnail_without_lungs`.
+            `thumbnail` (12 x 12 px), `thumbnail_without_lungs`, and names that a plugin registers.
         original_sizes: table image,original_width,original_height, relative to the data root, for images that were
             resized before; `image_facts` then sees these sizes and no bytes.
     """
 
-    names: tuple[ControlName, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
+    names: tuple[str, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
     original_sizes: str = ""
 
 

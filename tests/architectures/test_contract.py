@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer, register_architecture
 from pneumobench.architectures.contract import check_contract
-from pneumobench.architectures.registry import load_plugin_file
 from pneumobench.errors import SettingsError
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.shipped import declared_folder
 
 ONE_LOGIT = "one finite logit an image"

@@ -12,16 +12,14 @@ from torch import nn
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import (
-    ENTRY_POINT_GROUP,
+    ARCHITECTURES,
     Registration,
     build_architecture,
     check_names,
-    load_entry_points,
-    load_plugin_file,
     register_architecture,
-    registered,
 )
 from pneumobench.errors import SettingsError
+from pneumobench.suite.registry import load_plugin_file
 
 PLUGIN = """
 from torch import nn
@@ -61,8 +59,8 @@ def test_a_registered_function_is_built_with_what_it_asks_for() -> None:
     build("nothing")
     assert build("both", in_channels=3).in_channels == 3
     assert asked == [{}, {"side": 8, "channels": 3, "width": 3}]
-    assert list(registered()) == ["both", "nothing"]
-    assert registered()["both"].origin.startswith(__file__)
+    assert list(ARCHITECTURES.loaded()) == ["both", "nothing"]
+    assert ARCHITECTURES.loaded()["both"].origin.startswith(__file__)
     assert both(image_side_px=4, in_channels=1).parameter_count() == 17, "the function stays a function"
 
 
@@ -82,7 +80,7 @@ def test_a_name_taken_twice_names_both_origins() -> None:
 def test_the_same_function_may_register_again() -> None:
     register_architecture("mine", source="x")(linear)
     register_architecture("mine", source="x")(linear)
-    assert list(registered()) == ["mine"]
+    assert list(ARCHITECTURES.loaded()) == ["mine"]
 
 
 @pytest.mark.parametrize("name", ["", "My Net", "a/b", "../up", "x" * 65, "Ä"])
@@ -90,7 +88,7 @@ def test_a_bad_name_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="expected 1 to 64 of a-z 0-9 _") as caught:
         register_architecture(name, source="x")(linear)
     assert __file__ in str(caught.value)
-    assert registered() == {}
+    assert ARCHITECTURES.loaded() == {}
 
 
 @pytest.mark.parametrize("source", ["", "  "])
@@ -105,8 +103,8 @@ def test_an_architecture_without_a_source_is_refused(source: str) -> None:
 def test_a_plugin_file_registers(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(PLUGIN.format(name="from_file"))
     load_plugin_file(tmp_path / "mine.py")
-    assert registered()["from_file"].source == "doi 10.1000/1"
-    assert registered()["from_file"].origin.endswith("mine.py:5")
+    assert ARCHITECTURES.loaded()["from_file"].source == "doi 10.1000/1"
+    assert ARCHITECTURES.loaded()["from_file"].origin.endswith("mine.py:5")
 
 
 def test_a_plugin_file_runs_once(tmp_path: Path) -> None:
@@ -123,7 +121,7 @@ def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.py").write_text(PLUGIN.format(name=f"net_{folder}"))
         load_plugin_file(tmp_path / folder / "net.py")
-    assert list(registered()) == ["net_a", "net_b"]
+    assert list(ARCHITECTURES.loaded()) == ["net_a", "net_b"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +145,7 @@ def test_a_failing_plugin_is_named_and_may_be_tried_again(code: str, words: str,
     assert not {name for name in set(sys.modules) - before if name.startswith("pneumobench_plugin")}
     path.write_text(PLUGIN.format(name="repaired"))
     load_plugin_file(path)
-    assert "repaired" in registered()
+    assert "repaired" in ARCHITECTURES.loaded()
 
 
 def test_a_missing_plugin_file_and_a_foreign_one_are_refused(tmp_path: Path) -> None:
@@ -256,10 +254,10 @@ def offer(monkeypatch: pytest.MonkeyPatch, folder: Path, **modules: str) -> None
     for name, code in modules.items():
         (folder / f"offered_{name}.py").write_text(code)
         monkeypatch.delitem(sys.modules, f"offered_{name}", raising=False)
-        entries.append(importlib.metadata.EntryPoint(name, f"offered_{name}", ENTRY_POINT_GROUP))
+        entries.append(importlib.metadata.EntryPoint(name, f"offered_{name}", ARCHITECTURES.group))
 
     def entry_points(*, group: str) -> importlib.metadata.EntryPoints:
-        assert group == ENTRY_POINT_GROUP
+        assert group == ARCHITECTURES.group
         return importlib.metadata.EntryPoints(entries)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
@@ -276,8 +274,8 @@ def test_an_installed_architecture_is_imported_only_when_asked_for(
 
 def test_listing_imports_all_and_names_the_one_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     offer(monkeypatch, tmp_path, first=PLUGIN.format(name="first"), second=PLUGIN.format(name="second"))
-    load_entry_points()
-    assert list(registered()) == ["first", "second"]
+    ARCHITECTURES.import_installed()
+    assert list(ARCHITECTURES.loaded()) == ["first", "second"]
     offer(monkeypatch, tmp_path, broken="raise RuntimeError('no GPU')")
     with pytest.raises(SettingsError, match=r"architecture 'broken' failed: RuntimeError\('no GPU'\)"):
-        load_entry_points()
+        ARCHITECTURES.import_installed()

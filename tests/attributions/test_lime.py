@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.lime import LimeSettings, explain_radiograph, lime_maps
+from pneumobench.attributions.methods.lime import LimeSettings, explain_radiograph, lime_maps
 from pneumobench.attributions.superpixels import superpixels
 from pneumobench.errors import SettingsError
 

@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, HeatMapLayer, build_architecture
-from pneumobench.attributions import methods
 from pneumobench.attributions.grad_cam import choose_layer, grad_cam
-from pneumobench.attributions.gradient_methods import uniform_baseline
-from pneumobench.attributions.methods import AttributionMethod, attribution_method, method_names, register_method
+from pneumobench.attributions.methods import (
+    METHODS,
+    AttributionMethod,
+    attribution_method,
+    method_names,
+    register_method,
+)
+from pneumobench.attributions.methods.gradient_methods import uniform_baseline
 from pneumobench.errors import NotAvailableError, SettingsError
 
 SIDE_PX = 16
@@ -29,8 +34,7 @@ RADIOGRAPHS = torch.randint(
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    method_names()  # registers the methods of the package
-    monkeypatch.setattr(methods, "_methods", dict(methods._methods))
+    monkeypatch.setattr(METHODS, "_items", dict(METHODS.loaded()))
 
 
 def layers_of(architecture: Architecture) -> Any:

@@ -10,11 +10,13 @@ from pneumobench.datasets.index import (
     SHOWN_PROBLEMS,
     Index,
     limit_images,
-    open_images,
     problem_error,
     read_index_table,
 )
-from pneumobench.datasets.listings import Listing, list_csv, list_kermany
+from pneumobench.datasets.layouts import Listing
+from pneumobench.datasets.layouts.csv import list_csv
+from pneumobench.datasets.layouts.kermany import list_kermany
+from pneumobench.datasets.opening import open_images
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_file
 from tests.datasets.tiny_sets import index_of, synthetic_index, write_image, write_kermany

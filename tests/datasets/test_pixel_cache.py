@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumobench.datasets.index import Index, open_images
-from pneumobench.datasets.listings import list_csv
+from pneumobench.datasets.index import Index
+from pneumobench.datasets.layouts.csv import list_csv
+from pneumobench.datasets.opening import open_images
 from pneumobench.datasets.pixel_cache import DECODE_CHUNK, cached_images, cached_squares, content_key
 from pneumobench.errors import UnreadableImageError
 from pneumobench.radiographs.formats import read_gray

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pneumobench.datasets.sources import TREES, recognised_data
+from pneumobench.datasets.layouts import LAYOUTS
+from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import DataError, SettingsError
-from pneumobench.suite.spec import DataSource, DataSpec
+from pneumobench.suite.spec import DataSpec
 from tests.datasets.published_sets import vindr_row, write_rsna, write_vindr
 from tests.datasets.tiny_sets import write_kermany
 
@@ -41,8 +42,9 @@ def test_an_unknown_folder_shows_every_layout(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     with pytest.raises(DataError, match=r"not a folder of a known layout \(pictures\)") as caught:
         recognised_data(tmp_path)
-    for tree in TREES.values():
-        assert tree in str(caught.value)
+    for name in ("kermany", "rsna", "vindr_pcxr", "csv"):
+        assert LAYOUTS.get(name).tree in str(caught.value)
+    assert "phantoms" not in str(caught.value), "nobody has a folder of them"
     with pytest.raises(DataError, match="gone: no such data folder"):
         recognised_data(tmp_path / "gone")
 
@@ -51,12 +53,12 @@ def test_an_unknown_folder_shows_every_layout(tmp_path: Path) -> None:
     ("path", "source", "lung_masks", "words"),
     [
         ("films.csv", "rsna", "", "--source rsna is a layout of folders"),
-        ("films.csv", None, "masks", "goes with source kermany only, not with csv"),
-        ("rsna", None, "masks", "goes with source kermany only, not with rsna"),
+        ("films.csv", None, "masks", "with data.source csv; a folder of masks goes with source kermany only"),
+        ("rsna", None, "masks", "with data.source rsna; a folder of masks goes with source kermany only"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(
-    path: str, source: DataSource | None, lung_masks: str, words: str, tmp_path: Path
+    path: str, source: str | None, lung_masks: str, words: str, tmp_path: Path
 ) -> None:
     write_rsna(tmp_path / "rsna")
     with pytest.raises(SettingsError, match=words):

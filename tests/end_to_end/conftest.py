@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from pneumobench.architectures import registry
+from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.records.run_folder import RunFolder
 from tests.end_to_end.commands import pneumobench
 
@@ -77,7 +77,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProc
 def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a copy of the smoke run's folder; its plugin is forgotten afterwards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registrations", dict(registry._registrations))
+        patch.setattr(ARCHITECTURES, "_items", dict(ARCHITECTURES.loaded()))
         yield shutil.copytree(smoke[0], tmp_path_factory.mktemp("copy") / "smoke")
 
 

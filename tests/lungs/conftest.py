@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumobench.datasets.index import Index, open_images
-from pneumobench.datasets.listings import list_csv
+from pneumobench.datasets.index import Index
+from pneumobench.datasets.layouts.csv import list_csv
+from pneumobench.datasets.opening import open_images
 from pneumobench.lungs.quality import bounds_of
 from pneumobench.lungs.segmenter import LungUNet, save_network
 from pneumobench.lungs.segmenter_training import DrawnImages, train_segmenter

@@ -255,7 +255,7 @@ def test_heat_maps_of_real_images_stay_unless_asked_for(
     source: str, asked_for: bool, sent: bool, run: RunFolder, tmp_path: Path, service: FakeService
 ) -> None:
     suite = make_suite("offline", wandb_heat_maps=asked_for)
-    suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, source=source))  # type: ignore[arg-type]
+    suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, source=source))
     tracking = tracking_for(suite, tmp_path / "runs")
     with tracking.job(suite, "resnet18", 0):
         tracking.finished(run, read_record(run.record_path("resnet18", 0)))

@@ -95,6 +95,15 @@ def test_a_suite_is_found_by_path(write: Write) -> None:
         ("training:\n  deterministic: 1\n", ["training.deterministic is 1", "true or false"]),
         ("training:\n  loss: hinge\n", ["training.loss is 'hinge'", "one of bce, focal"]),
         ("training:\n  gradient_clip_norm: big\n", ["gradient_clip_norm is 'big'", "a number or null"]),
+        (
+            "name: a\ndata:\n  source: dicom\n",
+            ["line 3: data.source: unknown data layout 'dicom'", "Known: csv"],
+        ),
+        (
+            "controls:\n  names: [majority, thumbnial]\n",
+            ["line 2: controls.names: unknown", "thumbnail?"],
+        ),
+        ("controls:\n  names: [majority, majority]\n", ["controls.names lists majority twice"]),
         ("data:\n  channels: 2\n", ["data.channels is 2", "one of 1, 3"]),
         ("architectures:\n  names: resnet18\n", ["architectures.names is 'resnet18'", "a list of text"]),
         ("name: a\ntraining: 3\n", ["line 2", "training is 3", "a group of keys: epochs, batch_size"]),
@@ -185,7 +194,14 @@ def test_text_is_taken_as_it_is(text: str, write: Write) -> None:
         (["--training", "3"], ["option --training is a group of keys", "e.g. --training.epochs VALUE"]),
         (["--seed", "[1"], ["option --seed: '[1' is not a YAML value"]),
         (["--seed", "2020-13-45"], ["option --seed: '2020-13-45' is not a YAML value"]),
-        (["--data.source", "dicom"], ["one of phantoms, kermany, rsna, vindr_pcxr, csv"]),
+        (
+            ["--data.source", "vindr"],
+            ["option --data.source", "unknown data layout 'vindr'; did you mean vindr_pcxr?"],
+        ),
+        (
+            ["--controls.names", "[majorty]"],
+            ["option --controls.names: ", "unknown control 'majorty'; did you mean"],
+        ),
     ],
 )
 def test_a_wrong_override_is_refused(overrides: list[str], words: list[str], write: Write) -> None:
@@ -300,13 +316,6 @@ def test_the_patient_rule_decides_a_job_and_its_default_leaves_older_hashes_alon
     assert default == "1213f3cf5b93ca266e874db4c1d454d6bc467560f14038c8d699f28ec075aec3"
 
 
-@pytest.mark.parametrize("source", ["phantoms", "rsna", "vindr_pcxr", "csv"])
-def test_a_patient_rule_is_for_the_names_of_kermany_only(source: str, write: Write) -> None:
-    path = write(f"name: a\ndata:\n  source: {source}\n  patient_rule: folder_subtype_number")
-    with pytest.raises(SettingsError, match=f"patient_rule is folder_subtype_number with data.source {source};"):
-        load_suite(path)
-
-
 def test_the_data_folder_comes_from_the_suite_or_the_variable(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     suite = load_suite(write("name: a"))
@@ -315,6 +324,13 @@ def test_the_data_folder_comes_from_the_suite_or_the_variable(monkeypatch: pytes
     monkeypatch.setenv(DATA_VARIABLE, "/from/variable")
     assert data_root(suite) == Path("/from/variable")
     assert data_root(load_suite(write("data:\n  root: ~/images"))) == Path.home() / "images"
+
+
+def test_names_of_plugins_are_left_for_when_they_are_loaded(write: Write) -> None:
+    path = write("data: {source: mine}\ncontrols: {names: [mine]}\narchitectures: {plugins: [mine.py]}\n")
+    assert load_suite(path).data.source == "mine"
+    path = write("data: {source: mine}\n")
+    assert load_suite(path, of_run=True).data.source == "mine", "a finished run can be read without its plugin"
 
 
 # importing

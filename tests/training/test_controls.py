@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from rich.console import Console
 
 from pneumobench.datasets.index import Index
-from pneumobench.errors import DataError
+from pneumobench.errors import DataError, SettingsError
 from pneumobench.lungs.masks import LungMasks, fixed_lung_box
 from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.training.controls import control_features, fit_control
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.runs.context import open_data
+from pneumobench.runs.control_job import run_controls
+from pneumobench.suite.registry import known_without_import, load_plugin_file
+from pneumobench.suite.shipped import CONTROL_GROUP, SHIPPED_CONTROLS
+from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, PhantomSpec, Suite
+from pneumobench.training.controls import CONTROLS, Seen, control_features, fit_control, register_control
 from pneumobench.training.predictions import probability_of
 
 COUNT, SIDE = 200, 24
@@ -28,6 +37,11 @@ def _index(root: Path) -> Index:
     return Index(root=root, table=table)
 
 
+def features_of(name: str, index: Index, radiographs: NDArray[np.uint8], sizes: str = "") -> NDArray[np.float64]:
+    seen = Seen(index=index, radiographs=radiographs, masks=MASKS, original_sizes=sizes)
+    return control_features(CONTROLS.get(name), seen)
+
+
 def _auc(features: np.ndarray) -> float:
     train, test = np.arange(0, 140), np.arange(140, COUNT)
     logit = fit_control(features, LABEL, train, seed=1)[:, 0]
@@ -37,7 +51,7 @@ def _auc(features: np.ndarray) -> float:
 
 
 def test_the_majority_knows_the_prevalence_and_nothing_else(tmp_path: Path) -> None:
-    features = control_features("majority", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), MASKS, "")
+    features = features_of("majority", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), "")
     logit = fit_control(features, LABEL, np.array([0, 1, 3, 5]), seed=0)[:, 0]
     assert probability_of(logit) == pytest.approx(np.full(COUNT, 0.75))
     assert _auc(features) == 0.5
@@ -45,13 +59,13 @@ def test_the_majority_knows_the_prevalence_and_nothing_else(tmp_path: Path) -> N
 
 def test_sizes_that_differ_between_classes_are_found(tmp_path: Path) -> None:
     index, radiographs = _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8)
-    features = control_features("image_facts", index, radiographs, MASKS, "")
+    features = features_of("image_facts", index, radiographs, "")
     assert features.shape == (COUNT, 4)
     assert _auc(features) > 0.95
     # sizes from before the images were resized: the bytes of the small file say nothing of the original
     sizes = pd.DataFrame({"image": index.table["image_id"], "original_width": 7, "original_height": 9}).iloc[1:]
     sizes.to_csv(tmp_path / "sizes.csv", index=False)
-    features = control_features("image_facts", index, radiographs, MASKS, "sizes.csv")
+    features = features_of("image_facts", index, radiographs, "sizes.csv")
     assert features.shape == (COUNT, 3)
     assert np.isnan(features[0]).all()
     assert _auc(features) == pytest.approx(0.5, abs=0.05)
@@ -64,9 +78,9 @@ def test_sizes_that_differ_between_classes_are_found(tmp_path: Path) -> None:
 def test_a_table_of_sizes_that_does_not_fit_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "sizes.csv").write_text(text)
     with pytest.raises(DataError, match=words):
-        control_features("image_facts", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), MASKS, "sizes.csv")
+        features_of("image_facts", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), "sizes.csv")
     with pytest.raises(DataError, match="cannot be read"):
-        control_features("image_facts", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), MASKS, "none.csv")
+        features_of("image_facts", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8), "none.csv")
 
 
 def test_a_thumbnail_sees_the_lungs_and_the_other_does_not(tmp_path: Path) -> None:
@@ -75,5 +89,67 @@ def test_a_thumbnail_sees_the_lungs_and_the_other_does_not(tmp_path: Path) -> No
     inner[8:16, 8:16] = True  # well inside the box
     radiographs[(LABEL == 1)[:, None, None] & inner] += 60
     index = _index(tmp_path)
-    assert _auc(control_features("thumbnail", index, radiographs, MASKS, "")) > 0.95
-    assert _auc(control_features("thumbnail_without_lungs", index, radiographs, MASKS, "")) < 0.8
+    assert _auc(features_of("thumbnail", index, radiographs, "")) > 0.95
+    assert _auc(features_of("thumbnail_without_lungs", index, radiographs, "")) < 0.8
+
+
+# controls of plugins
+
+PLUGIN = """
+from pneumobench import register_control
+
+@register_control("mean_gray", words="the mean gray level")
+def mean_gray(seen):
+    return seen.radiographs.mean(axis=(1, 2))[:, None]
+"""
+
+
+@pytest.fixture
+def own_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CONTROLS, "_items", dict(CONTROLS.loaded()))
+
+
+def test_every_module_registers_the_control_it_is_named_after() -> None:
+    shipped = known_without_import(CONTROL_GROUP, SHIPPED_CONTROLS)
+    assert set(shipped) >= {"image_facts", "majority", "thumbnail", "thumbnail_without_lungs"}
+    for name in ("image_facts", "majority", "thumbnail", "thumbnail_without_lungs"):
+        assert f"{name}.py:" in CONTROLS.get(name).origin
+    assert CONTROLS.get("image_facts").record_name == "control-image-facts"
+    assert {name for name, control in CONTROLS.loaded().items() if control.masks_lungs} == {"thumbnail_without_lungs"}
+
+
+@pytest.mark.usefixtures("own_controls")
+def test_a_control_of_a_plugin_becomes_a_record_and_is_named_on_pages(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    load_plugin_file(tmp_path / "mine.py")
+    data = DataSpec(image_side_px=32, phantoms=PhantomSpec(patients=24, official_test_patients=0, side_px=32))
+    controls = ControlSpec(names=("majority", "mean_gray"))
+    suite = Suite(name="own", data=data, folds=FoldSpec(count=2, tune_fraction=0.3), controls=controls)
+    folder = RunFolder(tmp_path / "own")
+    bench = open_data(suite, folder, cache=tmp_path / "cache", console=Console(file=io.StringIO()))
+    records = run_controls(bench, [0, 1])
+    assert [(record.architecture, record.fold) for record in records] == [
+        ("control-majority", 0), ("control-majority", 1), ("control-mean-gray", 0), ("control-mean-gray", 1),
+    ]  # fmt: skip
+    assert all(record.is_control and record.completed for record in records)
+    assert records[-1].training["features"] == 1
+    assert len(folder.predictions(records[-1])) > 0
+    assert run_controls(bench, [0, 1]) == [], "nothing is fitted twice"
+
+
+@pytest.mark.usefixtures("own_controls")
+def test_an_unknown_control_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    suite = Suite(name="own", controls=ControlSpec(names=("thumbnal",)))
+    with pytest.raises(SettingsError, match=r"unknown control 'thumbnal'; did you mean thumbnail\? Known: image_facts"):
+        open_data(suite, RunFolder(tmp_path), cache=tmp_path / "cache", console=Console(file=io.StringIO()))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.usefixtures("own_controls")
+def test_a_control_that_breaks_its_contract_is_named_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"test_controls\.py:\d+: control name 'my-control'; expected _ in place"):
+        register_control("my-control", words="x")(lambda seen: np.zeros((1, 1)))
+
+    register_control("flat", words="x")(lambda seen: np.zeros(COUNT))
+    with pytest.raises(SettingsError, match=r"control 'flat' returned features \(200,\); expected \(N, features\)"):
+        features_of("flat", _index(tmp_path), np.zeros((COUNT, SIDE, SIDE), np.uint8))

@@ -6,9 +6,9 @@ from captum.attr import Occlusion
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.gradient_methods import image_by_image, uniform_baseline
 from pneumobench.attributions.inspection import ClassScores
 from pneumobench.attributions.methods import register_method
+from pneumobench.attributions.methods.gradient_methods import image_by_image, uniform_baseline
 
 WINDOW_SHARE = 1 / 7  # of the side, as fine as the coarsest Grad-CAM grid that is read: 32 px of 224
 STRIDE_SHARE = 1 / 14  # half a window, so that every place is covered by up to four windows

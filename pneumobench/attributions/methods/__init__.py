@@ -1,22 +1,18 @@
-"""NAME -> METHOD: attribution methods behind one interface, those of plugins included."""
+"""NAME -> METHOD: attribution methods behind one interface; every module in this folder registers some."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
 from pneumobench.attributions.inspection import inspected
-from pneumobench.errors import NotAvailableError, SettingsError, suggestion
-from pneumobench.suite.names import NAME_RULE, is_name
-
-OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion", "lime")  # modules here that register methods
+from pneumobench.errors import NotAvailableError, SettingsError
+from pneumobench.suite.registry import Registry, origin_of, require_source
 
 
 class Attribute(Protocol):
@@ -54,7 +50,9 @@ class AttributionMethod:
 
 
 Method = TypeVar("Method", bound=Callable[..., Tensor])
-_methods: dict[str, AttributionMethod] = {}
+METHODS: Final[Registry[AttributionMethod]] = Registry(
+    "attribution method", group="pneumobench.attribution_methods", shipped=__name__
+)
 
 
 def register_method(
@@ -82,17 +80,8 @@ def register_method(
     """
 
     def decorate(function: Method) -> Method:
-        code = function.__code__ if inspect.isfunction(function) else None
-        origin = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-        if not is_name(name):
-            raise SettingsError(f"{origin}: attribution method name {name!r}; expected {NAME_RULE}")
-        if not source.strip():
-            raise SettingsError(f"{origin}: attribution method {name!r} needs a source (DOI, arXiv number or address).")
-        known = _methods.get(name)
-        if known is not None and known.origin != origin:
-            raise SettingsError(
-                f"attribution method {name!r} is registered twice: {known.origin} and {origin}. Rename one of them."
-            )
+        origin = origin_of(function)
+        require_source(METHODS.kind, name, source, origin)
 
         def attribute(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
             return _checked(function, method, architecture, radiographs, target)
@@ -106,7 +95,7 @@ def register_method(
             cell=cell,
             origin=origin,
         )
-        _methods[name] = method
+        METHODS.add(method)
         return function
 
     return decorate
@@ -118,18 +107,12 @@ def attribution_method(name: str) -> AttributionMethod:
     Raises:
         SettingsError: the name is unknown.
     """
-    known = method_names()
-    if name not in known:
-        near = suggestion(name, known) or f"known methods: {', '.join(known)}."
-        raise SettingsError(f"unknown attribution method {name!r}; {near}")
-    return _methods[name]
+    return METHODS.get(name)
 
 
 def method_names() -> tuple[str, ...]:
-    """Return the names of all registered methods, sorted."""
-    for module in OWN_METHODS:
-        importlib.import_module(f"pneumobench.attributions.{module}")
-    return tuple(sorted(_methods))
+    """Return the names of all methods, sorted; those of the package, of plugins and of installed packages."""
+    return METHODS.names()
 
 
 def _checked(

@@ -1,0 +1,131 @@
+"""FILES -> WHAT A NETWORK SEES: the one way of images, lung masks and crops, in training and for new images alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumobench.datasets.index import Index
+from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing
+from pneumobench.datasets.opening import SquareKind, open_images
+from pneumobench.datasets.pixel_cache import cached_images
+from pneumobench.errors import UnreadableImageError
+from pneumobench.lungs.crop import FIXED_BOX, ImageCrop, image_crop
+from pneumobench.lungs.masks import LungMasks, lung_masks
+from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
+from pneumobench.suite.spec import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedImages:
+    """The images of an index as the networks of a suite see them.
+
+    Args:
+        radiographs: (N, side, side) uint8 in index order.
+        masks: lung masks in the same geometry; None = not asked for.
+        crop: what was cut out of each image.
+        segmented: segmented lungs of the whole images; None = nothing needed them.
+    """
+
+    radiographs: NDArray[np.uint8]
+    masks: LungMasks | None
+    crop: ImageCrop
+    segmented: SegmentedLungs | None
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what a run's facts say of masks, crop and segmenter."""
+        facts = {"crop": self.crop.metadata()}
+        if self.masks is not None:
+            facts["lung_masks"] = self.masks.metadata()
+        if self.segmented is not None:
+            facts["segmenter"] = {
+                "weights_sha256": self.segmented.weights_sha256,
+                "refused": self.segmented.refused(),
+            }
+        return facts
+
+
+def wanted_squares(data: DataSpec) -> tuple[SquareKind, ...]:
+    """Return the squares of whole or fixed crops that `prepare_images` will ask for, to be made in the first pass."""
+    shown = {"none": (SquareKind(side_px=data.image_side_px),),
+             "fixed": (SquareKind(side_px=data.image_side_px, crop_box=FIXED_BOX),),
+             "adaptive": ()}[data.crop]  # fmt: skip
+    segmented = data.lung_mask_tier == "segmented" or data.crop == "adaptive"
+    return tuple(dict.fromkeys((*shown, *((SquareKind(side_px=SEGMENTED_SIDE_PX),) if segmented else ()))))
+
+
+def prepare_images(
+    index: Index,
+    data: DataSpec,
+    cache_folder: Path,
+    *,
+    with_masks: bool = True,
+    lungs_of_all: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> PreparedImages:
+    """Return images, lung masks and crops of an index as the settings of a suite ask for them.
+
+    Args:
+        index: the images.
+        data: side, crop and tier of the masks.
+        cache_folder: where what is decoded and segmented is kept.
+        with_masks: read the lung masks of the tier; False = images alone are needed.
+        lungs_of_all: segment the lungs of images without a drawn mask where others have one, as stand-ins.
+        tell: is told what takes long, and what came out.
+
+    Raises:
+        DataError: a drawn mask cannot be read, none is there, or the weights of the segmenter are missing.
+        SettingsError: the fixed box shall be the mask of images that are cropped.
+        UnreadableImageError: an image cannot be decoded any more.
+    """
+    drawn = index.table["lung_mask"] != ""
+    stand_ins = lungs_of_all and data.lung_mask_tier != "box" and bool(drawn.any()) and not bool(drawn.all())
+    segmented = None
+    if data.crop == "adaptive" or (with_masks and (data.lung_mask_tier == "segmented" or stand_ins)):
+        tell("segmenting the lungs of images that were not segmented before")
+        segmented = segmented_lungs(index, cache_folder)
+    crop = image_crop(data.crop, index, segmented)
+    masks = None
+    if with_masks:
+        tier, side_px = data.lung_mask_tier, data.image_side_px
+        masks = lung_masks(index, side_px, cache_folder, tier=tier, crop_boxes=crop.boxes, segmented=segmented)
+    if segmented is not None:
+        tell(
+            f"segmented lungs: {len(segmented.usable_rows())} images usable, {len(index.table)} in all"
+            + (f"; {crop.by_fixed} images get the fixed crop instead" if crop.by_fixed else "")
+        )
+    radiographs = cached_images(index, data.image_side_px, cache_folder, crop.boxes)
+    return PreparedImages(radiographs=radiographs, masks=masks, crop=crop, segmented=segmented)
+
+
+def prepare_new_image(path: Path, data: DataSpec) -> PreparedImages:
+    """Return one new image, by the way of the images of a run: an index of one row, and nothing kept on disk.
+
+    Nobody drew its lungs: with tier `box` and no crop its mask is the box, else they are segmented.
+
+    Args:
+        path: the image, in any format that is read.
+        data: side, crop and tier of the masks of the run; `auto` and `drawn` segment.
+
+    Raises:
+        UnreadableImageError: the file is not an image that can be read.
+    """
+    tier: Literal["box", "segmented"] = "box" if data.lung_mask_tier == "box" and data.crop == "none" else "segmented"
+    path = path.resolve()  # a link may lead anywhere: the user named it
+    row = (path.name, "test", 0, "unknown", path.name, "")
+    index, problems = open_images(path.parent, Listing(rows=pd.DataFrame([row], columns=list(LISTING_COLUMNS))))
+    if problems:
+        raise UnreadableImageError(problems[0])
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare_images(index, dataclasses.replace(data, lung_mask_tier=tier), Path(folder))
+        assert prepared.masks is not None
+        masks = dataclasses.replace(prepared.masks, masks=np.array(prepared.masks.masks))
+        return dataclasses.replace(prepared, radiographs=np.array(prepared.radiographs), masks=masks)

@@ -1,0 +1,1 @@
+"""From a suite to jobs, from jobs to records, and questions to trained networks."""

@@ -1,0 +1,126 @@
+"""Images are decoded once, and a changed file is always noticed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pneumobench.datasets import opening, pixel_cache
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.opening import SIZES_NAME, SquareKind
+from pneumobench.datasets.pixel_cache import cached_images
+from pneumobench.lungs.crop import FIXED_BOX
+from pneumobench.radiographs.formats import decode_gray, read_gray
+from pneumobench.suite.spec import DataSpec, Suite
+from tests.datasets.tiny_sets import write_image
+
+SIDE_PX = 8
+WHOLE, CUT = SquareKind(side_px=SIDE_PX), SquareKind(side_px=SIDE_PX, crop_box=FIXED_BOX)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were decoded, by whichever way."""
+    names: list[str] = []
+
+    def counted_decode(path: Path, content: bytes) -> np.ndarray:
+        names.append(path.name)
+        return decode_gray(path, content)
+
+    def counted_read(path: Path) -> np.ndarray:
+        names.append(path.name)
+        return read_gray(path)
+
+    monkeypatch.setattr(opening, "decode_gray", counted_decode)
+    monkeypatch.setattr(pixel_cache, "read_gray", counted_read)
+    return names
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    root = tmp_path / "films"
+    for number in range(5):
+        write_image(root / f"{number}.png", seed=number, height_px=20 + number, width_px=30)
+    rows = "".join(f"{number}.png,{number % 2}\n" for number in range(5))
+    (root / "index.csv").write_text(f"image,label\n{rows}")
+    return Suite(data=DataSpec(source="csv", root=str(root), image_side_px=SIDE_PX))
+
+
+def test_each_image_is_decoded_once_and_not_again(suite: Suite, decoded: list[str], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    index, _ = read_radiographs(suite, cache, squares=(WHOLE, CUT))
+    images = np.array(cached_images(index, SIDE_PX, cache))
+    cut = np.array(cached_images(index, SIDE_PX, cache, [FIXED_BOX] * 5))
+    assert sorted(decoded) == [f"{number}.png" for number in range(5)], "index and cache in one pass"
+    again, _ = read_radiographs(suite, cache, squares=(WHOLE, CUT))
+    assert np.array_equal(cached_images(again, SIDE_PX, cache), images)
+    assert len(decoded) == 5, "a second start decodes nothing"
+    assert again.to_csv() == index.to_csv()
+    # without the pass: the same bytes
+    apart, _ = read_radiographs(suite)
+    assert apart.to_csv() == index.to_csv()
+    assert np.array_equal(cached_images(apart, SIDE_PX, tmp_path / "other"), images)
+    assert np.array_equal(cached_images(apart, SIDE_PX, tmp_path / "other", [FIXED_BOX] * 5), cut)
+    assert not list(cache.glob(".squares-*")), "the temporary squares are gone"
+
+
+def test_a_changed_file_is_noticed_although_size_and_date_are_as_before(
+    suite: Suite, decoded: list[str], tmp_path: Path
+) -> None:
+    path = Path(suite.data.root) / "2.png"
+    before, _ = read_radiographs(suite, tmp_path / "cache", squares=(WHOLE,))
+    date = path.stat().st_mtime_ns
+    other = write_image(tmp_path / "other.png", seed=99, height_px=40, width_px=16)
+    content = other.read_bytes()
+    path.write_bytes(content.ljust(len(path.read_bytes()), b"\0"))
+    os.utime(path, ns=(date, date))
+    decoded.clear()
+    after, problems = read_radiographs(suite, tmp_path / "cache", squares=(WHOLE,))
+    assert problems == ()
+    assert decoded == ["2.png"]
+    assert tuple(after.table.loc[2, ["width", "height"]]) == (16, 40)
+    assert after.hash() != before.hash()
+    assert np.array_equal(
+        cached_images(after, SIDE_PX, tmp_path / "cache"), cached_images(after, SIDE_PX, tmp_path / "none")
+    )
+
+
+def test_a_file_that_became_unreadable_is_a_problem(suite: Suite, tmp_path: Path) -> None:
+    read_radiographs(suite, tmp_path / "cache")
+    (Path(suite.data.root) / "1.png").write_bytes(b"broken")
+    index, problems = read_radiographs(suite, tmp_path / "cache")
+    assert len(index.table) == 4
+    assert "1.png" in problems[0]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": 3}', "{", '{"a": ["x", "y"]}'])
+def test_damaged_sizes_are_made_anew(text: str, suite: Suite, decoded: list[str], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    index, _ = read_radiographs(suite, cache)
+    (cache / SIZES_NAME).write_text(text)
+    decoded.clear()
+    assert read_radiographs(suite, cache)[0].to_csv() == index.to_csv()
+    assert len(decoded) == 5
+
+
+def test_a_copy_under_another_name_is_known_by_its_content(suite: Suite, decoded: list[str], tmp_path: Path) -> None:
+    read_radiographs(suite, tmp_path / "cache")
+    root = Path(suite.data.root)
+    shutil.copy(root / "0.png", root / "copy.png")
+    with (root / "index.csv").open("a") as table:
+        table.write("copy.png,0\n")
+    decoded.clear()
+    index, _ = read_radiographs(suite, tmp_path / "cache")
+    assert decoded == []
+    assert tuple(index.table.loc[5, ["width", "height"]]) == (30, 20)
+
+
+def test_nothing_is_kept_without_a_cache_folder(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    read_radiographs(suite)
+    assert list((tmp_path / "here").iterdir()) == []

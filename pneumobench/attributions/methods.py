@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from pneumobench.attributions.inspection import inspected
 from pneumobench.errors import NotAvailableError, SettingsError, suggestion
 from pneumobench.suite.spec import NAME_RULE, is_name
 
+MapValues = Literal["signed", "positive", "unsigned"]
 OWN_METHODS = ("layer_methods", "gradient_methods", "occlusion", "lime")  # modules here that register methods
 
 
@@ -38,9 +39,13 @@ class AttributionMethod:
             Raises NotAvailableError where the method does not exist for the network.
         source: publication.
         needs_layer: whether it reads one of the architecture's `heatmap_layers`.
-        signed: True = positive speaks for the class and negative against it; False = strength alone, never negative.
+        values: what a value of a map says. `signed`: above 0 speaks for the class, below 0 against it. `positive`: how
+            much speaks for the class, never below 0; nothing is said of what speaks against it. `unsigned`: how much a
+            pixel matters, whichever way, never below 0.
         cell: side of the smallest square that a map tells apart, as a share of the image's side; 0 = one pixel.
             Methods that need a layer are as coarse as the layer's grid.
+        definition: number of the definition of its maps and of how they are checked. A run's record keeps it, and
+            `pneumobench explain` checks a method again whose number has grown since.
         origin: file and line of the function.
     """
 
@@ -48,8 +53,9 @@ class AttributionMethod:
     attribute: Attribute
     source: str
     needs_layer: bool
-    signed: bool = True
+    values: MapValues = "signed"
     cell: float = 0.0
+    definition: int = 1
     origin: str = ""
 
 
@@ -58,7 +64,13 @@ _methods: dict[str, AttributionMethod] = {}
 
 
 def register_method(
-    name: str, *, source: str, needs_layer: bool, signed: bool = True, cell: float = 0.0
+    name: str,
+    *,
+    source: str,
+    needs_layer: bool,
+    values: MapValues = "signed",
+    cell: float = 0.0,
+    definition: int = 1,
 ) -> Callable[[Method], Method]:
     """Register a function (architecture, images, target=0) -> maps under a name.
 
@@ -69,14 +81,15 @@ def register_method(
         name: 1 to 64 of a-z 0-9 _ . -
         source: DOI, arXiv number or address of what is implemented.
         needs_layer: see `AttributionMethod`, as for the others.
-        signed: whether the sign says for or against.
+        values: what a value of a map says.
         cell: resolution, as a share of the side.
+        definition: to be raised by 1 whenever the same image and network get another map.
 
     Raises:
         SettingsError: the name is taken or not allowed.
 
     Example:
-        >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, signed=False)
+        >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, values="unsigned")
         ... def doc_brightness(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
         ...     return radiographs[:, 0].float()
     """
@@ -102,8 +115,9 @@ def register_method(
             attribute=attribute,
             source=source,
             needs_layer=needs_layer,
-            signed=signed,
+            values=values,
             cell=cell,
+            definition=definition,
             origin=origin,
         )
         _methods[name] = method
@@ -160,5 +174,10 @@ def _checked(
     if not bool(torch.isfinite(maps).all()):
         raise SettingsError(
             f"{method.origin}: {method.name} returned a map that is infinite or not a number; check the weights."
+        )
+    if method.values != "signed" and bool((maps < 0).any()):
+        raise SettingsError(
+            f"{method.origin}: {method.name} returned a map with values below 0, and it is registered with values "
+            f"{method.values!r}. Clamp the map at 0 or register it as 'signed'."
         )
     return maps

@@ -9,14 +9,14 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.architectures.registry import load_plugin_file
-from pneumobench.attributions.explain import METHOD as MAIN_METHOD
+from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.runs.context import Bench, open_run, open_suite
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.runs.evaluate import ExternalEvaluation, evaluate_networks
-from pneumobench.runs.explain_job import explain_jobs
-from pneumobench.runs.explain_image import explain_radiograph
+from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.gallery import write_galleries
+from pneumobench.runs.one_radiograph import explain_radiograph
 from pneumobench.reporting.image_answers import ImageExplanation
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.records.job_record import JobRecord, read_record

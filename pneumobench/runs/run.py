@@ -14,7 +14,7 @@ from pneumobench.attributions.methods import attribution_method
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.errors import SettingsError
-from pneumobench.runs.explain_job import explain_jobs
+from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.train_job import run_job
 from pneumobench.runs.networks import check_plugins
 from pneumobench.datasets.audit import audit

@@ -18,7 +18,7 @@ from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table
-from pneumobench.runs.explain_image import prepare_image
+from pneumobench.runs.one_radiograph import prepare_image
 from pneumobench.runs.questions import Questions, draw_gallery, explain_image
 from tests.lungs.test_prepared_run import prepared
 

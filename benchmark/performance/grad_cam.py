@@ -23,8 +23,7 @@ import torch
 from torch import Tensor
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.attributions.explain import EXPLAINED_TOGETHER
-from pneumobench.attributions.grad_cam import choose_layer, grad_cam, positive_heat
+from pneumobench.attributions.grad_cam import IMAGES_PER_PASS, choose_layer, grad_cam, positive_heat
 from pneumobench.attributions.inspection import inspected
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import problem_error
@@ -99,14 +98,14 @@ def _measure(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray,
     chosen = choose_layer(architecture, side_px)
 
     def explained() -> None:
-        for start in range(0, len(radiographs), EXPLAINED_TOGETHER):
-            some = slice(start, start + EXPLAINED_TOGETHER)
+        for start in range(0, len(radiographs), IMAGES_PER_PASS):
+            some = slice(start, start + IMAGES_PER_PASS)
             heat = positive_heat(grad_cam(architecture, radiographs[some], chosen), side_px)
             lung_attention_ratio(heat.cpu().numpy(), lungs[some])
 
     def passed() -> None:
         with inspected(architecture) as ready:
-            for some in torch.split(radiographs, EXPLAINED_TOGETHER):
+            for some in torch.split(radiographs, IMAGES_PER_PASS):
                 pixels = ready.normalise(some).requires_grad_()
                 torch.autograd.grad(ready.module(pixels).sum(), pixels)[0].cpu()
 
@@ -137,7 +136,7 @@ def _report(table: pd.DataFrame, options: argparse.Namespace, device: torch.devi
         "# Seconds of Grad-CAM and the lung attention ratio",
         "",
         f"{options.images} {'images' if options.data else 'phantoms'} at {options.side} px, random weights, "
-        f"batches of {EXPLAINED_TOGETHER}; median of {options.repeats} turns; {name}, {torch.get_num_threads()} "
+        f"batches of {IMAGES_PER_PASS}; median of {options.repeats} turns; {name}, {torch.get_num_threads()} "
         f"threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         f"| architecture | Grad-CAM and LAR, s | forward and backward, s | ratio (goal: at most {GOAL}) | turns |",

@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, build_architecture
-from pneumobench.attributions.methods.lime import LimeSettings, explain_radiograph
+from pneumobench.attributions.methods.lime import LimeSettings, lime_explanation
 from pneumobench.errors import DataError, PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.phantoms.dataset import make_phantoms
@@ -177,7 +177,7 @@ def _warm_up(options: argparse.Namespace) -> argparse.Namespace:
 def _measure(architecture: Architecture, radiograph: Tensor, number: int, options: argparse.Namespace) -> Measured:
     architecture.module.eval()
     # first, so that it pays for the superpixels
-    answer = explain_radiograph(architecture, radiograph, seed=0, settings=LimeSettings())
+    answer = lime_explanation(architecture, radiograph, seed=0, settings=LimeSettings())
     package = _Package(architecture, radiograph, answer.labels)
     data, probability, moments = package.run(options.package_samples, seed=1)
     fixed = LimeSettings(max_samples=options.samples, settled_at=None)
@@ -186,7 +186,7 @@ def _measure(architecture: Architecture, radiograph: Tensor, number: int, option
         if side == "forward":
             seconds[side] = _forward_seconds(architecture, radiograph, options.samples, fixed.batch_size)
         else:
-            seconds[side] = explain_radiograph(architecture, radiograph, seed=0, settings=fixed).seconds
+            seconds[side] = lime_explanation(architecture, radiograph, seed=0, settings=fixed).seconds
     reference = package.weights(*package.run(options.reference_samples, seed=2)[:2])
     reached = options.package_samples
     for samples in range(PACKAGE_BATCH, options.package_samples, PACKAGE_BATCH):

@@ -27,8 +27,8 @@ from pneumobench.errors import NotAvailableError, SettingsError
 JUDGED_IMAGES = 8  # images with a patch
 POINTING_MIN = 0.5  # chance is 4 to 20 %, by the cell; Grad-CAM of one-block transformers misses three of eight images
 MASS_RATIO_MIN = 2.0  # chance is 1
-# Maps without a sign show where the score is sensitive, also where a patch would count if it came, and their maximum is
-# one noisy pixel: only their heat is judged.
+# Unsigned maps show where the score is sensitive, also where a patch would count if it came, and their maximum is one
+# noisy pixel: only their heat is judged. Positive ones claim to show what speaks for the class, as signed ones do.
 UNSIGNED_MASS_RATIO_MIN = 1.25
 UNSEEN_SEED = 10_000  # beyond the seeds of the training images
 
@@ -148,7 +148,7 @@ def judge(name: str, architecture: Architecture, method: AttributionMethod) -> V
     except SettingsError as error:
         return Verdict(architecture=name, method=method.name, state="fail", reason=str(error))
     pointing, mass_ratio = located(maps, dilated(patch, reach))
-    least = (POINTING_MIN, MASS_RATIO_MIN) if method.signed else (0.0, UNSIGNED_MASS_RATIO_MIN)
+    least = (POINTING_MIN, MASS_RATIO_MIN) if method.values != "unsigned" else (0.0, UNSIGNED_MASS_RATIO_MIN)
     reasons = []
     if pointing < least[0]:
         reasons.append(f"{pointing:.0%} of the maps point at the patch, {least[0]:.0%} are needed")

@@ -19,6 +19,7 @@ from pneumobench.attributions.inspection import ClassScores, check_target, inspe
 from pneumobench.errors import NotAvailableError, SettingsError
 
 CANCELLED = 1e-3  # sum of channels over the sum of their sizes: measured 1e-5 and less, or 0.3 and more
+IMAGES_PER_PASS = 64  # bounds memory; gradients start at the layer, so that little is kept
 MIN_GRID_CELLS = 7  # a coarser map cannot tell lung from mediastinum
 
 
@@ -171,6 +172,17 @@ def hires_cam(architecture: Architecture, radiographs: Tensor, chosen: ChosenLay
 
 
 def positive_heat(maps: Tensor, side_px: int) -> Tensor:
-    """Return max(maps, 0) brought to the input grid with bilinear interpolation: (B, side, side)."""
+    """Return maps of a layer at the size of the image: max(maps, 0), then bilinear. The only way from one to the other.
+
+    What is shown, scored and checked is this map. The order matters: what speaks against the class in one cell must not
+    take away from what speaks for it in the next, so cells below 0 become 0 before they are mixed.
+
+    Args:
+        maps: (B, rows, columns) on the layer's grid, signed.
+        side_px: side of the images.
+
+    Returns:
+        (B, side, side), never negative.
+    """
     heat: Tensor = LayerAttribution.interpolate(maps.clamp(min=0)[:, None], (side_px, side_px), "bilinear")
     return heat[:, 0]

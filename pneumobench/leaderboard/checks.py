@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from pneumobench.leaderboard.lung_attention import AttentionSummary, explained_rows, summaries
+from pneumobench.leaderboard.lung_attention import AttentionSummary, attention_with_outcomes, summaries
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval, mean_interval
 from pneumobench.records.explanation_record import CHECK_COLUMNS, NOT_MASKED, Explanations
@@ -128,7 +128,7 @@ def _method_summary(
     columns = {column: MeanWithInterval(mean=float("nan"), interval=None) for column in CHECK_COLUMNS}
     attention, images, gains = None, 0, (columns["deletion"], columns["insertion"])
     if tables:
-        rows = explained_rows(pd.concat(tables), pooled).sort_values("image_id", ignore_index=True)
+        rows = attention_with_outcomes(pd.concat(tables), pooled).sort_values("image_id", ignore_index=True)
         images = len(rows)
         columns = {column: _mean(rows[column], rows["image_id"], group) for column in CHECK_COLUMNS}
         gains = (

@@ -63,7 +63,7 @@ def outcome_of(probability: pd.Series[float], label: pd.Series[int]) -> pd.Serie
     return pd.Series(chosen, index=probability.index, dtype=object)
 
 
-def explained_rows(attention: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFrame:
+def attention_with_outcomes(attention: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFrame:
     """Join attention rows with out-of-fold predictions; rows of tune or official images fall away."""
     joined = attention.drop(columns=["label"]).merge(
         pooled[["image_id", "label", "probability"]], on="image_id", how="inner", validate="many_to_one"
@@ -72,7 +72,7 @@ def explained_rows(attention: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFram
 
 
 def summaries(rows: pd.DataFrame, group: pd.Series[int]) -> tuple[AttentionSummary, ...]:
-    """Sum up rows of `explained_rows` by method and mask tier, the largest set first.
+    """Sum up rows of `attention_with_outcomes` by method and mask tier, the largest set first.
 
     Args:
         rows: one row an image and method.

@@ -12,7 +12,7 @@ import pandas as pd
 from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance, Row
 from pneumobench.leaderboard.checks import ablation_scores, method_summaries
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
-from pneumobench.leaderboard.lung_attention import explained_rows, summaries
+from pneumobench.leaderboard.lung_attention import attention_with_outcomes, summaries
 from pneumobench.leaderboard.rows import cost_together, job_state, scored_row, summed_cost
 from pneumobench.leaderboard.scores import fold_model
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
@@ -177,7 +177,7 @@ def _with_attention(run: GatheredRun, rows: list[Row]) -> list[Row]:
         tables = [run.attention[row.architecture, fold] for fold in row.folds]
         tables = [table for table in tables if len(table)]
         if tables:
-            explained[row.architecture] = explained_rows(pd.concat(tables), row.predictions)
+            explained[row.architecture] = attention_with_outcomes(pd.concat(tables), row.predictions)
     keys = {name: set(_image_keys(table)) for name, table in explained.items()}
     complete = [keys[row.architecture] for row in rows if row.state == "complete" and row.architecture in keys]
     common = set.intersection(*complete) if complete else set()

@@ -33,9 +33,13 @@ METHOD_COLUMNS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class MethodMetadata:
-    """How one method was run on one network: images asked for and explained, seconds an image, or why not."""
+    """How one method was run on one network: images asked for and explained, seconds an image, or why not.
+
+    `definition` is that of the method then, see `AttributionMethod`; a record that names none holds the first.
+    """
 
     sample: int = 0
+    definition: int = 1
     images: int = 0
     seconds_per_image: float | None = None
     not_available: str | None = None

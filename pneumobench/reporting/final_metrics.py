@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Final
 
-from pneumobench.leaderboard.lung_attention import explained_rows
+from pneumobench.leaderboard.lung_attention import attention_with_outcomes
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
 from pneumobench.leaderboard.three_classes import class_probabilities
 from pneumobench.metrics import multiclass
@@ -39,7 +39,7 @@ def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
         metrics["test_macro_auc"] = float(multiclass.area_by_class(shares, number).mean())
         metrics["test_macro_f1"] = float(multiclass.f1_by_class(multiclass.confusion_matrix(shares, number)).mean())
     if record.explanation is not None:
-        rows = explained_rows(folder.attention(record), test)
+        rows = attention_with_outcomes(folder.attention(record), test)
         shown = rows[(rows["method"] == record.explanation.method) & (rows["label"] == 1)]
         metrics[f"test_lar_{record.explanation.mask_tier}"] = float(shown["lar"].mean())
     if record.cost is not None:

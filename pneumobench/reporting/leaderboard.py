@@ -11,7 +11,7 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.markdown import leaderboard_markdown
-from pneumobench.reporting.overlays import read_gallery
+from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 
@@ -44,7 +44,7 @@ def write_leaderboard(run_folder: Path) -> LeaderboardPaths:
     pictures = folder.gallery / "index.html"
     page = leaderboard_page(
         board,
-        read_gallery(folder, board),
+        read_overlays(folder, board),
         command=command,
         pictures=f"../{folder.gallery.name}/{pictures.name}" if pictures.is_file() else None,
     )

@@ -39,20 +39,20 @@ class Overlay:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GalleryRow:
+class OverlayRow:
     """The heat maps of one architecture."""
 
     architecture: str
     overlays: tuple[Overlay, ...]
 
 
-def read_gallery(folder: RunFolder, board: Leaderboard) -> tuple[GalleryRow, ...]:
+def read_overlays(folder: RunFolder, board: Leaderboard) -> tuple[OverlayRow, ...]:
     """Read a few overlays of every outcome of every architecture, from as many folds as possible.
 
     Raises:
         RecordError: overlays.json is damaged, or names a file that is not a PNG beside it.
     """
-    gallery = []
+    rows = []
     for row in board.rows:
         entries = [(fold, entry) for fold in sorted(row.folds) for entry in _entries(folder, row.architecture, fold)]
         chosen: list[Overlay] = []
@@ -69,8 +69,8 @@ def read_gallery(folder: RunFolder, board: Leaderboard) -> tuple[GalleryRow, ...
                 for _, fold, entry in ordered[:SHOWN_OF_OUTCOME]
             ]
         if chosen:
-            gallery.append(GalleryRow(architecture=row.architecture, overlays=tuple(chosen)))
-    return tuple(gallery)
+            rows.append(OverlayRow(architecture=row.architecture, overlays=tuple(chosen)))
+    return tuple(rows)
 
 
 def _entries(folder: RunFolder, architecture: str, fold: int) -> list[dict[str, Any]]:

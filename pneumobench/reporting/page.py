@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.reporting import class_columns, columns, figures, words
-from pneumobench.reporting.overlays import GalleryRow
+from pneumobench.reporting.overlays import OverlayRow
 from pneumobench.suite.spec import CLASSES
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -43,16 +43,16 @@ def page_environment() -> Environment:
 
 
 def leaderboard_page(
-    board: Leaderboard, gallery: tuple[GalleryRow, ...], *, command: str, pictures: str | None = None
+    board: Leaderboard, overlays: tuple[OverlayRow, ...], *, command: str, pictures: str | None = None
 ) -> str:
-    """Return the page: rankings, curves, spread, lung attention, gallery, cost, failures and provenance.
+    """Return the page: rankings, curves, spread, lung attention, overlays, cost, failures and provenance.
 
     The content security policy allows the one style sheet and the one script inside the page, by hash, and images
     inside the page.
 
     Args:
         board: the leaderboard.
-        gallery: heat maps; empty where none may be shown.
+        overlays: heat maps over images; empty where none may be shown.
         command: the literal command that made the run.
         pictures: address of the gallery's pages, relative to the page; None = there are none.
     """
@@ -61,7 +61,7 @@ def leaderboard_page(
         .get_template("page.html.j2")
         .render(
             board=board,
-            gallery=gallery,
+            overlays=overlays,
             command=command,
             pictures=pictures,
             words=words,

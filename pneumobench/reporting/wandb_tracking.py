@@ -231,14 +231,14 @@ class WandbTracking:
 
     def _send_results(self, folder: RunFolder, record: JobRecord, *, heat_maps: bool) -> None:
         self._run.summary.update(final_metrics(folder, record))
-        gallery = folder.attributions_folder(record.architecture, record.fold)
-        if not heat_maps or not (gallery / "overlays.json").is_file():
+        attributions = folder.attributions_folder(record.architecture, record.fold)
+        if not heat_maps or not (attributions / "overlays.json").is_file():
             return
         images = []
-        for entry in json.loads((gallery / "overlays.json").read_text(encoding="utf-8")):
+        for entry in json.loads((attributions / "overlays.json").read_text(encoding="utf-8")):
             if (name := FILE_PATTERN.fullmatch(entry["file"])) is not None:
                 caption = f"{OUTCOME_WORDS[name[1]]}, probability {float(entry['probability']):.2f}"
-                images.append(self._wandb.Image(str(gallery / name[0]), caption=caption))
+                images.append(self._wandb.Image(str(attributions / name[0]), caption=caption))
         if images:
             self._run.log({"heat_maps": images})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from pneumobench.attributions.explain import METHOD as MAIN_METHOD
+from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.records.job_record import JobRecord, read_record
@@ -21,10 +21,10 @@ from pneumobench.reporting.words import patients_words
 from pneumobench.runs.context import Bench, open_suite
 from pneumobench.runs.context import open_run as open_bench
 from pneumobench.runs.evaluate import evaluate_networks
-from pneumobench.runs.explain_image import explain_radiograph
-from pneumobench.runs.explain_job import explain_jobs
+from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.gallery import write_galleries
+from pneumobench.runs.one_radiograph import explain_radiograph
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.explain import rows_to_explain
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
+from pneumobench.attributions.lung_attention_maps import rows_with_lungs
 from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, draw_overlay, write_panel
 from pneumobench.errors import NotAvailableError
@@ -95,7 +95,7 @@ def write_galleries(
             means.setdefault(job.architecture, _MeanMaps()),
         )
         images = bench.fold_images(job.fold)
-        sample = rows_to_explain(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
+        sample = rows_with_lungs(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
         for some in _parts(sample):
             mean.add(bench, heat_maps(bench, architecture, methods, some))
         errors.setdefault(job.architecture, []).extend(_error_images(bench, job, architecture, methods))

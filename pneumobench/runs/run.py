@@ -21,7 +21,7 @@ from pneumobench.reporting.tracking import Tracker
 from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
-from pneumobench.runs.explain_job import explain_jobs
+from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.networks import check_plugins

@@ -12,8 +12,15 @@ from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
-from pneumobench.attributions.explain import Explained, explain_rows, rows_to_explain, write_gallery
 from pneumobench.attributions.grad_cam import choose_layer
+from pneumobench.attributions.job_overlays import write_overlays
+from pneumobench.attributions.lung_attention_maps import (
+    MAIN_METHOD,
+    LungAttentionMaps,
+    lung_attention_maps,
+    rows_with_lungs,
+    write_maps,
+)
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import PART_WORDS, Part
 from pneumobench.errors import DivergedError
@@ -123,9 +130,9 @@ def _completed(
         "weights": sha256_of_file(weights),
         "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),
     }
-    explained = _explained(bench, architecture, images, name, fold, predictions)
-    if explained is not None:
-        hashes["attention"] = write_attention(bench.folder.attention_path(name, fold), explained.attention)
+    main_maps = _main_maps(bench, architecture, images, name, fold, predictions)
+    if main_maps is not None:
+        hashes["attention"] = write_attention(bench.folder.attention_path(name, fold), main_maps.attention)
     seconds = sum(part.seconds for part in scored.values())
     shared = bench.record(name, fold, weights_origin=architecture.weights_origin)
     return dataclasses.replace(
@@ -150,37 +157,37 @@ def _completed(
             inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
             peak_memory_mib=round(training_peak, 1),
         ),
-        explanation=_explanation_facts(explained, bench.masks),
+        explanation=_explanation_facts(main_maps, bench.masks),
     )
 
 
-def _explained(
+def _main_maps(
     bench: Bench, architecture: Architecture, images: FoldImages, name: str, fold: int, predictions: pd.DataFrame
-) -> Explained | None:
+) -> LungAttentionMaps | None:
+    """Make the main maps of the fold's test images and write them and their overlays; None where there can be none."""
     spec = bench.suite.explanation
-    rows = rows_to_explain(images, bench.masks, spec.images_per_fold, bench.suite.seed)
+    rows = rows_with_lungs(images, bench.masks, spec.images_per_fold, bench.suite.seed)
     if not architecture.heatmap_layers or len(rows) == 0:
         return None
     image_id = bench.index.table["image_id"].to_numpy(dtype=object)
-    explained = explain_rows(architecture, images, bench.masks, rows, image_id=image_id, fold=fold)
+    found = lung_attention_maps(architecture, images, bench.masks, rows, image_id=image_id, fold=fold)
     probability = predictions.set_index("image_id")["probability"].loc[image_id[rows]].to_numpy(dtype=np.float64)
-    write_gallery(
-        bench.folder.attributions_folder(name, fold), explained, images, bench.masks, probability,
-        overlays=spec.overlays_per_fold,
-    )  # fmt: skip
-    return explained
+    attributions = bench.folder.attributions_folder(name, fold)
+    write_maps(attributions, found)
+    write_overlays(attributions, found, images, bench.masks, probability, count=spec.overlays_per_fold)
+    return found
 
 
-def _explanation_facts(explained: Explained | None, masks: LungMasks) -> JobExplanation | None:
-    if explained is None:
+def _explanation_facts(found: LungAttentionMaps | None, masks: LungMasks) -> JobExplanation | None:
+    if found is None:
         return None
     return JobExplanation(
-        method="gradcam",
-        layer=explained.chosen.layer.name,
-        layout=explained.chosen.layer.layout,
-        grid=explained.chosen.grid,
+        method=MAIN_METHOD,
+        layer=found.chosen.layer.name,
+        layout=found.chosen.layer.layout,
+        grid=found.chosen.grid,
         mask_tier=masks.tier(),
-        images=len(explained.rows),
-        degenerate=int(explained.attention["lar"].isna().sum()),
-        seconds_per_image=round(explained.seconds / len(explained.rows), 6),
+        images=len(found.rows),
+        degenerate=int(found.attention["lar"].isna().sum()),
+        seconds_per_image=round(found.seconds / len(found.rows), 6),
     )

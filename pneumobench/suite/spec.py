@@ -163,7 +163,7 @@ class ExplanationSpec(Checked, group="explanation"):
 
     Args:
         images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
-        overlays_per_fold: heat maps drawn over the image for the gallery, worst errors first.
+        overlays_per_fold: heat maps drawn over the image for the leaderboard's page, worst errors first.
         methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
             network uses; `pneumobench explain` adds more to a finished run.
         checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.

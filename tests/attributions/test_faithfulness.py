@@ -31,9 +31,9 @@ def _heat(row: int) -> Tensor:
 
 def test_the_map_of_what_is_used_beats_one_of_what_is_not() -> None:
     radiographs = _radiographs(200)
-    right = faithfulness(_probability, radiographs, _heat(0), signed=True)
-    wrong = faithfulness(_probability, radiographs, _heat(20), signed=True)
-    chance = faithfulness(_probability, radiographs, random_maps(2, SIDE, 0), signed=False)
+    right = faithfulness(_probability, radiographs, _heat(0), values="signed")
+    wrong = faithfulness(_probability, radiographs, _heat(20), values="signed")
+    chance = faithfulness(_probability, radiographs, random_maps(2, SIDE, 0), values="unsigned")
     assert (right.deletion < chance.deletion).all()
     assert (right.insertion > chance.insertion).all()
     assert (right.deletion < wrong.deletion).all()
@@ -44,12 +44,22 @@ def test_the_map_of_what_is_used_beats_one_of_what_is_not() -> None:
 def test_a_normal_image_is_judged_by_what_speaks_against_pneumonia() -> None:
     radiographs = torch.full((2, 1, SIDE, SIDE), 160, dtype=torch.uint8)
     radiographs[:, :, :8, :8] = 0
-    against = faithfulness(_probability, radiographs, -_heat(0), signed=True)
-    for_it = faithfulness(_probability, radiographs, _heat(0), signed=True)
+    against = faithfulness(_probability, radiographs, -_heat(0), values="signed")
+    for_it = faithfulness(_probability, radiographs, _heat(0), values="signed")
     assert (against.insertion > for_it.insertion).all()
     # a method without signs is taken as it is
-    unsigned = faithfulness(_probability, radiographs, _heat(0), signed=False)
+    unsigned = faithfulness(_probability, radiographs, _heat(0), values="unsigned")
     np.testing.assert_array_equal(unsigned.insertion, against.insertion)
+
+
+def test_a_map_of_what_speaks_for_pneumonia_is_asked_about_pneumonia_on_normal_images_too() -> None:
+    radiographs = _radiographs(70)  # called normal, with a few percent for pneumonia
+    right = faithfulness(_probability, radiographs, _heat(0), values="positive")
+    chance = faithfulness(_probability, radiographs, random_maps(2, SIDE, 0), values="positive")
+    called = faithfulness(_probability, radiographs, _heat(0), values="unsigned")
+    np.testing.assert_allclose(right.deletion, 1 - called.deletion)
+    np.testing.assert_allclose(right.insertion, 1 - called.insertion)
+    assert (right.deletion != chance.deletion).all()
 
 
 def test_random_maps_repeat_and_differ_between_images() -> None:

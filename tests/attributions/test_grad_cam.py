@@ -97,6 +97,12 @@ def test_positive_heat_has_no_negative_part_and_the_images_grid() -> None:
     assert heat[0, 7, 7] == 2
 
 
+def test_cells_are_clamped_before_they_are_mixed() -> None:
+    # between cells of -1 and 1 a quarter and three quarters are mixed; resized first, the quarter would be 0.5 too low
+    heat = positive_heat(torch.tensor([[[-1.0, 1.0], [-1.0, 1.0]]]), 4)
+    assert heat[0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
 def test_undeclared_and_missing_layers_are_named() -> None:
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 1))
     with pytest.raises(SettingsError, match="heat maps are not available"):

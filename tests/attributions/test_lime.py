@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.methods.lime import LimeSettings, explain_radiograph, lime_maps
+from pneumobench.attributions.methods.lime import LimeSettings, lime_explanation, lime_maps
 from pneumobench.attributions.superpixels import superpixels
 from pneumobench.errors import SettingsError
 
@@ -69,7 +69,7 @@ def _strength() -> NDArray[np.float64]:
 
 def test_planted_weights_are_recovered_in_order() -> None:
     strength = _strength()
-    explanation = explain_radiograph(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=FIXED)
+    explanation = lime_explanation(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=FIXED)
     assert spearmanr(explanation.weights, strength).statistic > 0.98
     assert np.argmax(explanation.weights) == np.argmax(strength)
     # a sigmoid changes by at most a quarter of its argument
@@ -80,7 +80,7 @@ def test_planted_weights_are_recovered_in_order() -> None:
 def test_the_one_region_that_matters_gets_the_top_weight() -> None:
     strength = np.zeros(COUNT)
     strength[7] = 2.0
-    explanation = explain_radiograph(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=SETTINGS)
+    explanation = lime_explanation(_architecture(strength)[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     others = np.delete(explanation.weights, 7)
     assert explanation.weights[7] > 10 * np.abs(others).max()
 
@@ -107,7 +107,7 @@ def _by_the_package(module: nn.Module, architecture: Architecture, samples: int)
 def test_weights_agree_with_the_lime_package() -> None:
     # curved, so that superpixels interact and the surrogate is no exact fit
     architecture, module = _architecture(_strength(), curvature=-0.35)
-    ours = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=FIXED)
+    ours = lime_explanation(architecture, RADIOGRAPH, seed=0, settings=FIXED)
     theirs = _by_the_package(module, architecture, ours.samples)
     assert ours.samples == FIXED.max_samples
     assert ours.r2 < 0.9
@@ -118,7 +118,7 @@ def test_weights_agree_with_the_lime_package() -> None:
 def test_same_arguments_same_bytes_and_another_seed_other_bytes() -> None:
     architecture, _ = _architecture(_strength(), curvature=-0.35)
     once, again, other = (
-        explain_radiograph(architecture, RADIOGRAPH, seed=seed, settings=SETTINGS) for seed in (0, 0, 1)
+        lime_explanation(architecture, RADIOGRAPH, seed=seed, settings=SETTINGS) for seed in (0, 0, 1)
     )
     assert once.weights.tobytes() == again.weights.tobytes()
     assert once.weights.tobytes() != other.weights.tobytes()
@@ -128,16 +128,16 @@ def test_the_network_sees_no_more_than_a_batch_and_keeps_its_mode() -> None:
     architecture, module = _architecture(_strength())
     module.train()
     module.dropout.eval()
-    explanation = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=FIXED)
+    explanation = lime_explanation(architecture, RADIOGRAPH, seed=0, settings=FIXED)
     assert module.largest_batch == FIXED.batch_size < explanation.samples
     assert module.training
     assert not module.dropout.training
 
 
 def test_a_clear_image_needs_fewer_samples_than_a_tangled_one() -> None:
-    clear = explain_radiograph(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS)
+    clear = lime_explanation(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     # equal weights below strong interactions: there is no ranking to find
-    tangled = explain_radiograph(
+    tangled = lime_explanation(
         _architecture(np.full(COUNT, 0.3), curvature=-0.3)[0], RADIOGRAPH, seed=0, settings=SETTINGS
     )
     assert SETTINGS.settled_at is not None
@@ -146,7 +146,7 @@ def test_a_clear_image_needs_fewer_samples_than_a_tangled_one() -> None:
 
 
 def test_a_probability_that_never_changes_gives_no_ranking() -> None:
-    explanation = explain_radiograph(_architecture(np.zeros(COUNT))[0], RADIOGRAPH, seed=0, settings=SETTINGS)
+    explanation = lime_explanation(_architecture(np.zeros(COUNT))[0], RADIOGRAPH, seed=0, settings=SETTINGS)
     assert (explanation.weights == 0).all()
     assert np.isnan(explanation.r2)
     assert np.isnan(explanation.half_split_rank_correlation)
@@ -159,7 +159,7 @@ def test_maps_add_up_to_the_weights_and_do_not_depend_on_the_batch() -> None:
     maps = lime_maps(architecture, torch.stack([turned, RADIOGRAPH]))
     assert maps.shape == (2, SIDE, SIDE)
     assert maps.dtype == torch.float32
-    explanation = explain_radiograph(architecture, RADIOGRAPH, seed=0, settings=LimeSettings())
+    explanation = lime_explanation(architecture, RADIOGRAPH, seed=0, settings=LimeSettings())
     for superpixel, weight in enumerate(explanation.weights):
         region = torch.from_numpy(explanation.labels == superpixel)
         assert float(maps[1][region].sum()) == pytest.approx(weight, rel=1e-4, abs=1e-7)
@@ -183,4 +183,4 @@ def test_wrong_settings_and_targets_are_named() -> None:
     with pytest.raises(SettingsError, match=r"lime\.settled_at is 1\.5"):
         LimeSettings(settled_at=1.5)
     with pytest.raises(SettingsError, match="target 1 does not exist: the network's outputs are 0 to 0"):
-        explain_radiograph(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS, target=1)
+        lime_explanation(_architecture(_strength())[0], RADIOGRAPH, seed=0, settings=SETTINGS, target=1)

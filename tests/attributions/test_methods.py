@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, HeatMapLayer, build_architecture
-from pneumobench.attributions.grad_cam import choose_layer, grad_cam
+from pneumobench.attributions.grad_cam import choose_layer, grad_cam, hires_cam
 from pneumobench.attributions.methods import (
     METHODS,
     AttributionMethod,
@@ -111,12 +111,15 @@ def test_occlusion_of_a_linear_model_is_what_the_windows_take_away() -> None:
     torch.testing.assert_close(of("occlusion", architecture)[0, 0, 0], change[:2, :2].sum(), rtol=1e-3, atol=1e-4)
 
 
-def test_gradcam_is_the_map_of_the_layer_at_full_size() -> None:
+@pytest.mark.parametrize(("name", "on_the_grid"), [("gradcam", grad_cam), ("hirescam", hires_cam)])
+def test_layer_maps_are_clamped_on_the_grid_and_then_resized(name: str, on_the_grid: Any) -> None:
     architecture = network()
-    maps = grad_cam(architecture, RADIOGRAPHS, choose_layer(architecture, SIDE_PX))
-    full = functional.interpolate(maps[:, None], (SIDE_PX, SIDE_PX), mode="bilinear")[:, 0]
-    torch.testing.assert_close(of("gradcam", architecture), full)
-    assert full.min() < 0
+    maps = on_the_grid(architecture, RADIOGRAPHS, choose_layer(architecture, SIDE_PX))
+    assert maps.min() < 0 < maps.max()
+    expected = functional.interpolate(maps.clamp(min=0)[:, None], (SIDE_PX, SIDE_PX), mode="bilinear")[:, 0]
+    other_order = functional.interpolate(maps[:, None], (SIDE_PX, SIDE_PX), mode="bilinear")[:, 0].clamp(min=0)
+    torch.testing.assert_close(of(name, architecture), expected)
+    assert not torch.allclose(of(name, architecture), other_order, rtol=1e-2), "the order shows on these maps"
 
 
 def test_guided_backpropagation_lets_no_negative_gradient_through_a_relu() -> None:
@@ -150,7 +153,7 @@ def test_maps_have_the_size_of_the_images_and_do_not_depend_on_the_batch_or_the_
     torch.testing.assert_close(of(name, architecture, RADIOGRAPHS[1:]), maps[1:], rtol=1e-4, atol=1e-7)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert str(np.random.get_state()) == before[1]
-    assert (maps.min() < 0) == attribution_method(name).signed
+    assert (maps.min() < 0) == (attribution_method(name).values == "signed")
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -261,7 +264,7 @@ def test_tokens_that_make_no_square_and_a_wrong_layout_are_told() -> None:
 
 
 def test_a_plugin_registers_a_method_of_its_own() -> None:
-    @register_method("by_brightness", source="a test", needs_layer=False, signed=False)
+    @register_method("by_brightness", source="a test", needs_layer=False, values="unsigned")
     def by_brightness(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
         return radiographs[:, 0].float()
 
@@ -276,5 +279,10 @@ def test_a_plugin_registers_a_method_of_its_own() -> None:
     register_method("wrong_size", source="a test", needs_layer=False)(
         lambda architecture, radiographs, target=0: radiographs
     )
+    register_method("negative", source="a test", needs_layer=False, values="positive")(
+        lambda architecture, radiographs, target=0: -1.0 - radiographs[:, 0].float()
+    )
+    with pytest.raises(SettingsError, match="negative returned a map with values below 0, and it is registered with"):
+        of("negative", network())
     with pytest.raises(SettingsError, match=r"wrong_size returned maps \(2, 1, 16, 16\); expected \(B, H, W\)"):
         of("wrong_size", network())

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from pneumobench.leaderboard.lung_attention import explained_rows, outcome_of, summaries
+from pneumobench.leaderboard.lung_attention import attention_with_outcomes, outcome_of, summaries
 
 
 def _attention(rows: list[tuple[str, str, float, float]]) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def test_means_by_hand() -> None:
         ("e", "box", 0.5, math.nan),
         ("elsewhere", "box", 0.5, 0.1),
     ]
-    (found,) = summaries(explained_rows(_attention(rows), POOLED), GROUP)
+    (found,) = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
     # pneumonia images with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
     assert found.pneumonia.images == 2
     assert found.pneumonia.lar == pytest.approx(0.5)
@@ -58,7 +58,7 @@ def test_means_by_hand() -> None:
 
 def test_mask_tiers_are_never_mixed() -> None:
     rows = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, 0.7), ("e", "box", 0.45, 0.1)]
-    first, second = summaries(explained_rows(_attention(rows), POOLED), GROUP)
+    first, second = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
     assert (first.mask_tier, first.pneumonia.images) == ("drawn", 2)
     assert first.pneumonia.lar == pytest.approx(0.8)
     assert (second.mask_tier, second.pneumonia.images) == ("box", 1)

@@ -15,7 +15,7 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.figures import attention_plot, fold_plot, roc_panels
-from pneumobench.reporting.overlays import read_gallery
+from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=https://example.org/x>"
@@ -28,7 +28,7 @@ def board(fake_run_template: Path) -> Leaderboard:
 
 @pytest.fixture(scope="module")
 def page(board: Leaderboard, fake_run_template: Path) -> str:
-    return leaderboard_page(board, read_gallery(RunFolder(fake_run_template), board), command="pneumobench run x")
+    return leaderboard_page(board, read_overlays(RunFolder(fake_run_template), board), command="pneumobench run x")
 
 
 class _Tags(HTMLParser):
@@ -119,7 +119,7 @@ def test_every_column_can_be_sorted_by_its_whole_number(page: str, board: Leader
         assert line.count("<td") + line.count("<th ") == 13
 
 
-def test_gallery_shows_errors_first_and_no_name_of_an_image(page: str, board: Leaderboard) -> None:
+def test_overlays_show_errors_first_and_no_name_of_an_image(page: str, board: Leaderboard) -> None:
     assert page.count('src="data:image/png;base64,') >= 12
     outcomes = re.findall(r'class="image (\w\w)"', page)
     first = outcomes[: outcomes.index("tn")]
@@ -148,14 +148,14 @@ def test_overlays_that_are_not_there_are_refused(
     path = run.attributions_folder("resnet18", 0) / "overlays.json"
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(RecordError, match=message):
-        read_gallery(run, board)
+        read_overlays(run, board)
 
 
 def test_a_file_that_is_no_png_is_refused(run: RunFolder, board: Leaderboard) -> None:
     for path in run.attributions_folder("resnet18", 0).glob("*.png"):
         path.write_text("<svg/>")
     with pytest.raises(RecordError, match="found no PNG image of at most 1,000,000 bytes"):
-        read_gallery(run, board)
+        read_overlays(run, board)
 
 
 def test_roc_curves_go_from_corner_to_corner(board: Leaderboard) -> None:

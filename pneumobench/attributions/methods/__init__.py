@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from pneumobench.architectures import Architecture
 from pneumobench.attributions.inspection import inspected
 from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.suite.registry import Registry, origin_of, require_source
+
+MapValues = Literal["signed", "positive", "unsigned"]
 
 
 class Attribute(Protocol):
@@ -34,9 +36,13 @@ class AttributionMethod:
             Raises NotAvailableError where the method does not exist for the network.
         source: publication.
         needs_layer: whether it reads one of the architecture's `heatmap_layers`.
-        signed: True = positive speaks for the class and negative against it; False = strength alone, never negative.
+        values: what a value of a map says. `signed`: above 0 speaks for the class, below 0 against it. `positive`: how
+            much speaks for the class, never below 0; nothing is said of what speaks against it. `unsigned`: how much a
+            pixel matters, whichever way, never below 0.
         cell: side of the smallest square that a map tells apart, as a share of the image's side; 0 = one pixel.
             Methods that need a layer are as coarse as the layer's grid.
+        definition: number of the definition of its maps and of how they are checked. A run's record keeps it, and
+            `pneumobench explain` checks a method again whose number has grown since.
         origin: file and line of the function.
     """
 
@@ -44,8 +50,9 @@ class AttributionMethod:
     attribute: Attribute
     source: str
     needs_layer: bool
-    signed: bool = True
+    values: MapValues = "signed"
     cell: float = 0.0
+    definition: int = 1
     origin: str = ""
 
 
@@ -56,7 +63,13 @@ METHODS: Final[Registry[AttributionMethod]] = Registry(
 
 
 def register_method(
-    name: str, *, source: str, needs_layer: bool, signed: bool = True, cell: float = 0.0
+    name: str,
+    *,
+    source: str,
+    needs_layer: bool,
+    values: MapValues = "signed",
+    cell: float = 0.0,
+    definition: int = 1,
 ) -> Callable[[Method], Method]:
     """Register a function (architecture, images, target=0) -> maps under a name.
 
@@ -67,14 +80,15 @@ def register_method(
         name: 1 to 64 of a-z 0-9 _ . -
         source: DOI, arXiv number or address of what is implemented.
         needs_layer: see `AttributionMethod`, as for the others.
-        signed: whether the sign says for or against.
+        values: what a value of a map says.
         cell: resolution, as a share of the side.
+        definition: to be raised by 1 whenever the same image and network get another map.
 
     Raises:
         SettingsError: the name is taken or not allowed.
 
     Example:
-        >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, signed=False)
+        >>> @register_method("doc_brightness", source="a worked example", needs_layer=False, values="unsigned")
         ... def doc_brightness(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
         ...     return radiographs[:, 0].float()
     """
@@ -91,8 +105,9 @@ def register_method(
             attribute=attribute,
             source=source,
             needs_layer=needs_layer,
-            signed=signed,
+            values=values,
             cell=cell,
+            definition=definition,
             origin=origin,
         )
         METHODS.add(method)
@@ -143,5 +158,10 @@ def _checked(
     if not bool(torch.isfinite(maps).all()):
         raise SettingsError(
             f"{method.origin}: {method.name} returned a map that is infinite or not a number; check the weights."
+        )
+    if method.values != "signed" and bool((maps < 0).any()):
+        raise SettingsError(
+            f"{method.origin}: {method.name} returned a map with values below 0, and it is registered with values "
+            f"{method.values!r}. Clamp the map at 0 or register it as 'signed'."
         )
     return maps

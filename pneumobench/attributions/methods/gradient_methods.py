@@ -70,7 +70,7 @@ def integrated_gradients(architecture: Architecture, radiographs: Tensor, target
     return image_by_image(architecture, radiographs, target, one)
 
 
-@register_method("saliency_smoothgrad", source="arXiv:1706.03825", needs_layer=False, signed=False)
+@register_method("saliency_smoothgrad", source="arXiv:1706.03825", needs_layer=False, values="unsigned")
 def saliency_smoothgrad(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
     """Return the mean |gradient| of noisy copies of an image: (B, H, W), not negative.
 

@@ -6,16 +6,24 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from captum.attr import GuidedBackprop, LayerAttribution
+from captum.attr import GuidedBackprop
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.grad_cam import ChosenLayer, choose_layer, grad_cam, hires_cam
+from pneumobench.attributions.grad_cam import (
+    IMAGES_PER_PASS,
+    ChosenLayer,
+    choose_layer,
+    grad_cam,
+    hires_cam,
+    positive_heat,
+)
 from pneumobench.attributions.inspection import ClassScores
 from pneumobench.attributions.methods import register_method
 from pneumobench.errors import NotAvailableError
 
-IMAGES_PER_PASS = 64  # gradients start at the layer, so that little is kept
+# 1: maps were brought to the size of the image first, and their values below 0 left out afterwards
+CLAMPED_THEN_RESIZED = 2
 
 LayerMaps = Callable[[Architecture, Tensor, ChosenLayer, int], Tensor]
 
@@ -26,34 +34,48 @@ _UNGUIDED = (
 )  # fmt: skip
 
 
-@register_method("gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True)
+@register_method(
+    "gradcam",
+    source="doi:10.1109/ICCV.2017.74",
+    needs_layer=True,
+    values="positive",
+    definition=CLAMPED_THEN_RESIZED,
+)
 def gradcam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
-    """Return Grad-CAM maps without their ReLU, brought to the images' resolution: (B, H, W), signed.
+    """Return Grad-CAM maps at the images' resolution: (B, H, W), not negative; see `positive_heat`.
 
     Source: Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
     """
-    return _full_size(grad_cam, architecture, radiographs, target)
+    return _heat(grad_cam, architecture, radiographs, target)
 
 
-@register_method("hirescam", source="arXiv:2011.08891", needs_layer=True)
+@register_method(
+    "hirescam", source="arXiv:2011.08891", needs_layer=True, values="positive", definition=CLAMPED_THEN_RESIZED
+)
 def hirescam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
-    """Return HiResCAM maps brought to the images' resolution: (B, H, W), signed.
+    """Return HiResCAM maps at the images' resolution: (B, H, W), not negative; see `positive_heat`.
 
     Source: Draelos and Carin 2020, arXiv:2011.08891.
     """
-    return _full_size(hires_cam, architecture, radiographs, target)
+    return _heat(hires_cam, architecture, radiographs, target)
 
 
-def _full_size(method: LayerMaps, architecture: Architecture, radiographs: Tensor, target: int) -> Tensor:
-    chosen = choose_layer(architecture, radiographs.shape[-1])
+def _heat(method: LayerMaps, architecture: Architecture, radiographs: Tensor, target: int) -> Tensor:
+    side_px = radiographs.shape[-1]
+    chosen = choose_layer(architecture, side_px)
     maps = torch.cat([method(architecture, some, chosen, target) for some in torch.split(radiographs, IMAGES_PER_PASS)])
-    full: Tensor = LayerAttribution.interpolate(maps[:, None], tuple(radiographs.shape[2:]), "bilinear")
-    return full[:, 0]
+    return positive_heat(maps, side_px)
 
 
-@register_method("guided_gradcam", source="doi:10.1109/ICCV.2017.74", needs_layer=True, signed=False)
+@register_method(
+    "guided_gradcam",
+    source="doi:10.1109/ICCV.2017.74",
+    needs_layer=True,
+    values="unsigned",
+    definition=CLAMPED_THEN_RESIZED,
+)
 def guided_gradcam(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
-    """Return |guided backpropagation| x max(Grad-CAM, 0): (B, H, W), not negative.
+    """Return |guided backpropagation| x Grad-CAM: (B, H, W), not negative.
 
     The sign of a guided gradient says whether a pixel should be brighter or darker, not whether it speaks for the
     class, so strength alone is kept.
@@ -66,7 +88,7 @@ def guided_gradcam(architecture: Architecture, radiographs: Tensor, target: int 
     """
     scores = ClassScores(architecture)
     refuse_unguided(scores, radiographs[:1])
-    heat = gradcam(architecture, radiographs, target).clamp(min=0)
+    heat = gradcam(architecture, radiographs, target)
     guided = []
     for radiograph in torch.split(radiographs, 1):
         with warnings.catch_warnings():

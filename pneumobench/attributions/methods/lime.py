@@ -125,13 +125,13 @@ def lime_maps(architecture: Architecture, radiographs: Tensor, target: int = 0) 
     """
     settings = LimeSettings()
     heats = [
-        explain_radiograph(architecture, radiograph, seed=MAP_SEED, settings=settings, target=target).heat()
+        lime_explanation(architecture, radiograph, seed=MAP_SEED, settings=settings, target=target).heat()
         for radiograph in radiographs
     ]
     return torch.from_numpy(np.stack(heats)).to(radiographs.device)
 
 
-def explain_radiograph(
+def lime_explanation(
     architecture: Architecture, radiograph: Tensor, *, seed: int, settings: LimeSettings, target: int = 0
 ) -> LimeExplanation:
     """Explain the probability of one image; the same arguments give the same weights.

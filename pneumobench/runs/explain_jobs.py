@@ -9,20 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.explain import rows_to_explain
-from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness, random_maps
+from pneumobench.attributions.faithfulness import SCORED_TOGETHER
+from pneumobench.attributions.lung_attention_maps import MAIN_METHOD, rows_with_lungs
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
-from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
 from pneumobench.errors import NotAvailableError, PneumobenchError
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
-from pneumobench.metrics.attention_drift import attention_drift
-from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.records.explanation_record import (
     ABLATION,
     NOT_MASKED,
@@ -35,8 +30,9 @@ from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.reporting.progress import duration
 from pneumobench.runs.context import Bench
+from pneumobench.runs.map_checks import checked_maps, read_main_pass
 from pneumobench.runs.networks import trained_network
-from pneumobench.training.cost import device_of, hardware
+from pneumobench.training.cost import hardware
 from pneumobench.training.predictions import logit_of, score_images
 
 
@@ -55,7 +51,7 @@ def explain_jobs(
     started, explained = time.monotonic(), 0
     for job in track(networks, "explaining", console=console, transient=True, disable=not console.is_terminal):
         try:
-            explained += explain_job(bench, job, methods, images, redo=redo)
+            explained += explain_network(bench, job, methods, images, redo=redo)
         except (PneumobenchError, RuntimeError) as error:
             console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
     if explained:
@@ -64,8 +60,10 @@ def explain_jobs(
         console.print(f"{explained} networks explained ({words}parts of the image blanked) in {took}", highlight=False)
 
 
-def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
+def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
     """Ask what was not yet asked of a trained network, write its `explanations/`, and tell whether there was any.
+
+    A method whose definition has changed since it was checked is checked again.
 
     Args:
         bench: data and settings of the run.
@@ -76,37 +74,37 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
 
     Raises:
         SettingsError: a method is not known.
-        RecordError: weights or earlier explanations are damaged.
+        RecordError: weights, main maps or earlier explanations are damaged.
     """
     wanted = [attribution_method(name) for name in methods] if images else []
     earlier = read_explanation_record(bench.folder, job)
     known = earlier.methods if earlier else {}
-    todo = [m for m in wanted if m.name not in known or (redo and known[m.name].sample != images)]
+    todo = [method for method in wanted if not _is_current(method, known.get(method.name), images if redo else None)]
     if earlier is not None and not todo:
         return False
     architecture = trained_network(bench.suite, bench.folder, job)
-    rows = rows_to_explain(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
+    rows = rows_with_lungs(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
+    main = read_main_pass(bench, job, rows) if MAIN_METHOD in (method.name for method in todo) else None
     tables: dict[str, pd.DataFrame] = {}
-    metadata: dict[str, MethodMetadata] = dict(earlier.methods) if earlier else {}
+    checked: dict[str, MethodMetadata] = {}
     if earlier is None:
         tables[ABLATION] = _region_ablation(bench, job, architecture)
     for method in todo if len(rows) else []:
         try:
-            tables[method.name], metadata[method.name] = _checked_maps(bench, job, architecture, method, rows, images)
+            tables[method.name], run = checked_maps(bench, job, architecture, method, rows, main)
         except NotAvailableError as error:  # in words: why this method cannot explain this network
-            metadata[method.name] = MethodMetadata(sample=images, not_available=str(error))
+            run = MethodMetadata(not_available=str(error))
         except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
-            metadata[method.name] = MethodMetadata(
-                sample=images, not_available=f"{type(error).__name__}: {error}"[:300]
-            )
+            run = MethodMetadata(not_available=f"{type(error).__name__}: {error}"[:300])
+        checked[method.name] = dataclasses.replace(run, sample=images, definition=method.definition)
     record = ExplanationRecord(
         architecture=job.architecture,
         fold=job.fold,
         seed=job.seed,
         weights=job.hashes["weights"],
         mask_tier=bench.masks.tier(),
-        methods=metadata,
-        hashes=dict(earlier.hashes) if earlier else {},
+        methods={**known, **checked},
+        hashes={name: sha256 for name, sha256 in (earlier.hashes if earlier else {}).items() if name not in checked},
         software=software_versions(),
         hardware=hardware(bench.suite.training, machine()),
     )
@@ -114,9 +112,14 @@ def explain_job(bench: Bench, job: JobRecord, methods: Sequence[str], images: in
     return True
 
 
+def _is_current(method: AttributionMethod, known: MethodMetadata | None, images: int | None) -> bool:
+    """Tell whether a method was checked by its present definition, and on so many images where that is asked."""
+    return known is not None and known.definition == method.definition and images in (None, known.sample)
+
+
 def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:
     """Return predictions of the fold's test images that have a lung mask, as they are and with parts blanked."""
-    rows = rows_to_explain(bench.fold_images(job.fold), bench.masks, None, bench.suite.seed)
+    rows = rows_with_lungs(bench.fold_images(job.fold), bench.masks, None, bench.suite.seed)
     table = bench.index.table.iloc[rows]
     known = bench.folder.predictions(job).set_index("image_id")["logit"]
     logits = {NOT_MASKED: known.loc[table["image_id"]].to_numpy(np.float64)}
@@ -129,59 +132,3 @@ def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -
         logits[name] = logit_of(score_images(architecture, batches, bench.suite.training)).astype(np.float64)
     images = {"image_id": table["image_id"], "fold": job.fold, "label": table["label"]}
     return pd.DataFrame({**images, **{f"logit_{name}": logit for name, logit in logits.items()}})
-
-
-def _checked_maps(
-    bench: Bench,
-    job: JobRecord,
-    architecture: Architecture,
-    method: AttributionMethod,
-    rows: NDArray[np.int64],
-    images: int,
-) -> tuple[pd.DataFrame, MethodMetadata]:
-    device = device_of(bench.suite.training)
-    radiographs = torch.from_numpy(np.array(bench.radiographs[rows]))[:, None].to(device)
-    started = time.perf_counter()
-    heat = _maps(architecture, method, radiographs)
-    seconds = time.perf_counter() - started
-    shuffled = _maps(with_shuffled_weights(architecture, bench.suite.seed), method, radiographs)
-
-    def probability(some: Tensor) -> Tensor:
-        with torch.inference_mode():
-            shown = [architecture.logits(part) for part in torch.split(some, SCORED_TOGETHER)]
-            return torch.sigmoid(torch.cat(shown).float())
-
-    faithful = faithfulness(probability, radiographs, heat, signed=method.signed)
-    chance = faithfulness(
-        probability,
-        radiographs,
-        random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device),
-        signed=False,
-    )
-    maps = heat.cpu().numpy()
-    attention = lung_attention_ratio(maps, bench.masks.of_rows(rows))
-    drift = attention_drift(maps, radiographs[:, 0].cpu().numpy())
-    table = bench.index.table.iloc[rows]
-    checked = pd.DataFrame(
-        {
-            "image_id": table["image_id"].to_numpy(dtype=object),
-            "fold": job.fold,
-            "label": table["label"].to_numpy(np.int64),
-            "method": method.name,
-            "mask_tier": bench.masks.tier(),
-            "lung_area": attention.lung_area,
-            "lar": attention.ratio,
-            "lar_adjusted": attention.adjusted,
-            **dataclasses.asdict(drift),
-            "deletion": faithful.deletion,
-            "insertion": faithful.insertion,
-            "deletion_random": chance.deletion,
-            "insertion_random": chance.insertion,
-            "randomised_similarity": map_similarity(maps, shuffled.cpu().numpy()),
-        }
-    )
-    return checked, MethodMetadata(sample=images, images=len(rows), seconds_per_image=round(seconds / len(rows), 6))
-
-
-def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> Tensor:
-    return torch.cat([method.attribute(architecture, part) for part in torch.split(radiographs, SCORED_TOGETHER)])

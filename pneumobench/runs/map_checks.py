@@ -1,0 +1,141 @@
+"""Do the heat maps of one method on one network hold? A row of checks for each image of a sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pneumobench.architectures import Architecture
+from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness, random_maps
+from pneumobench.attributions.lung_attention_maps import MAIN_METHOD, read_heat
+from pneumobench.attributions.methods import AttributionMethod
+from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
+from pneumobench.errors import RecordError
+from pneumobench.metrics.attention_drift import attention_drift
+from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.records.explanation_record import MethodMetadata
+from pneumobench.records.job_record import JobRecord
+from pneumobench.runs.context import Bench
+from pneumobench.training.cost import device_of
+
+LUNG_ATTENTION = ["lung_area", "lar", "lar_adjusted"]
+SAME_LAR = 1e-4  # beyond what another device rounds otherwise; other maps differ by far more
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MainPass:
+    """What the training of a job left of its main maps for a sample of rows.
+
+    Args:
+        attention: lung_area, lar and lar_adjusted of the job's attention.csv, by image_id; of all its images.
+        heat: maps (n, side, side) of the sample at the size of the image; None where they were not kept.
+        seconds_per_image: what a map took then.
+    """
+
+    attention: pd.DataFrame
+    heat: Tensor | None
+    seconds_per_image: float | None
+
+
+def read_main_pass(bench: Bench, job: JobRecord, rows: NDArray[np.int64]) -> MainPass | None:
+    """Return the main maps and their lung attention for rows of the index; None where the job has none of this tier.
+
+    Raises:
+        RecordError: attention.csv or maps.npz is damaged, or they do not belong together.
+    """
+    table = bench.folder.attention(job)
+    table = table[(table["method"] == MAIN_METHOD) & (table["mask_tier"] == bench.masks.tier())]
+    if job.explanation is None or table.empty:
+        return None
+    attention = table.set_index("image_id")[LUNG_ATTENTION]
+    folder = bench.folder.attributions_folder(job.architecture, job.fold)
+    heat = read_heat(folder, rows, bench.suite.data.image_side_px)
+    image_id = bench.index.table["image_id"].iloc[rows]
+    if heat is not None:
+        expected = attention["lar"].reindex(image_id).to_numpy(np.float64)
+        lar = lung_attention_ratio(heat.numpy(), bench.masks.of_rows(rows)).ratio
+        if not np.allclose(lar, expected, rtol=0, atol=SAME_LAR, equal_nan=True):
+            raise RecordError(
+                f"{folder}: found maps.npz with another lung attention than attention.csv beside the folder, expected "
+                "that of the same maps. Delete maps.npz: the maps are then computed again from the weights."
+            )
+    return MainPass(attention=attention, heat=heat, seconds_per_image=job.explanation.seconds_per_image)
+
+
+def checked_maps(
+    bench: Bench,
+    job: JobRecord,
+    architecture: Architecture,
+    method: AttributionMethod,
+    rows: NDArray[np.int64],
+    main: MainPass | None,
+) -> tuple[pd.DataFrame, MethodMetadata]:
+    """Check the maps of a method on rows of the index, and return a row for each and how it was run.
+
+    The maps of the main method are those that the lung attention of the network rests on, and keep their lung attention
+    to the last digit; they are computed again, by the same function, only where a run did not keep them.
+
+    Raises:
+        NotAvailableError: the method does not exist for the network.
+    """
+    device = device_of(bench.suite.training)
+    radiographs = torch.from_numpy(np.array(bench.radiographs[rows]))[:, None].to(device)
+    if method.name != MAIN_METHOD:
+        main = None
+    if main is not None and main.heat is not None:
+        heat, seconds = main.heat.to(device), main.seconds_per_image
+    else:
+        started = time.perf_counter()
+        heat = _maps(architecture, method, radiographs)
+        seconds = round((time.perf_counter() - started) / len(rows), 6)
+    shuffled = _maps(with_shuffled_weights(architecture, bench.suite.seed), method, radiographs)
+
+    def probability(some: Tensor) -> Tensor:
+        with torch.inference_mode():
+            shown = [architecture.logits(part) for part in torch.split(some, SCORED_TOGETHER)]
+            return torch.sigmoid(torch.cat(shown).float())
+
+    faithful = faithfulness(probability, radiographs, heat, values=method.values)
+    chance = faithfulness(
+        probability,
+        radiographs,
+        random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device),
+        values="positive" if method.values == "positive" else "unsigned",  # asked about the same class
+    )
+    maps = heat.cpu().numpy()
+    attention = lung_attention_ratio(maps, bench.masks.of_rows(rows))
+    drift = attention_drift(maps, radiographs[:, 0].cpu().numpy())
+    table = bench.index.table.iloc[rows]
+    checked = pd.DataFrame(
+        {
+            "image_id": table["image_id"].to_numpy(dtype=object),
+            "fold": job.fold,
+            "label": table["label"].to_numpy(np.int64),
+            "method": method.name,
+            "mask_tier": bench.masks.tier(),
+            "lung_area": attention.lung_area,
+            "lar": attention.ratio,
+            "lar_adjusted": attention.adjusted,
+            **dataclasses.asdict(drift),
+            "deletion": faithful.deletion,
+            "insertion": faithful.insertion,
+            "deletion_random": chance.deletion,
+            "insertion_random": chance.insertion,
+            "randomised_similarity": map_similarity(maps, shuffled.cpu().numpy()),
+        }
+    )
+    if main is not None:
+        known = checked["image_id"].isin(main.attention.index).to_numpy()
+        checked.loc[known, LUNG_ATTENTION] = main.attention.loc[checked.loc[known, "image_id"]].to_numpy()
+    return checked, MethodMetadata(images=len(rows), seconds_per_image=seconds)
+
+
+def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> Tensor:
+    return torch.cat([method.attribute(architecture, part) for part in torch.split(radiographs, SCORED_TOGETHER)])

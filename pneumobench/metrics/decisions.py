@@ -27,6 +27,14 @@ def precision(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:  # noqa
     return _share(tp, tp + fp)
 
 
+def npv(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:  # noqa: ARG001
+    """Return the negative predictive value: the share of normal images among those called normal, in [0, 1].
+
+    NaN when every image is called pneumonia. Like precision it depends on how frequent pneumonia is in the images.
+    """
+    return _share(tn, tn + fn)
+
+
 def recall(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:  # noqa: ARG001
     """Return the sensitivity: the share of pneumonia that was found, in [0, 1]; NaN without pneumonia."""
     return _share(tp, tp + fn)
@@ -74,6 +82,21 @@ def mcc(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:
     truth, decision = (tp + fn) * (fp + tn), (tp + fp) * (fn + tn)
     constant_decision = (truth > 0) & (decision == 0)
     return np.where(constant_decision, 0.0, _share(tp * tn - fp * fn, np.sqrt(truth * decision)))
+
+
+def diagnostic_odds_ratio(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:
+    """Return the odds of being called pneumonia with pneumonia over those without it, from 0 up; 1 = chance.
+
+    It is tp tn / (fn fp). Without a missed pneumonia or without a false alarm the ratio has no finite value: NaN.
+    Adding one half to every count, as meta-analyses do, would give one; but it would set the value of a perfect
+    network by the number of its images, and so it is not done here. It is 0 when no decision of a class is right.
+
+    Source: Glas et al. 2003, doi 10.1016/S0895-4356(03)00177-X.
+
+    >>> diagnostic_odds_ratio(*np.array([[6.0], [2.0], [1.0], [3.0]])).tolist()
+    [9.0]
+    """
+    return _share(tp * tn, fn * fp)
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

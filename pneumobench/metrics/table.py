@@ -6,6 +6,7 @@ A metric is added with its function (`decisions` for what follows from a confusi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -124,6 +125,22 @@ COUNT_METRICS: Final = _by_name(
         meaning="mean of recall and specificity, 0.5 = chance",
         in_short=False,
         function=decisions.balanced_accuracy,
+    ),
+    CountMetric(
+        name="npv",
+        heading="NPV",
+        meaning="share of images called normal that are (negative predictive value)",
+        in_short=False,
+        function=decisions.npv,
+    ),
+    CountMetric(
+        name="diagnostic_odds_ratio",
+        heading="DOR",
+        meaning="diagnostic odds ratio, from 0 up, 1 = chance; undefined without a miss or without a false alarm",
+        high=math.inf,
+        digits=1,
+        in_short=False,
+        function=decisions.diagnostic_odds_ratio,
     ),
 )
 # of the probabilities themselves: shown before and after temperature scaling

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats.contingency import odds_ratio
 from sklearn import metrics as sklearn_metrics
 
 from pneumobench.metrics.confusion import Confusion
@@ -33,6 +34,10 @@ REFERENCES: dict[str, Callable[..., float]] = {
     "f1": sklearn_metrics.f1_score,
     "mcc": sklearn_metrics.matthews_corrcoef,
     "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
+    "npv": lambda *arrays, **weight: sklearn_metrics.precision_score(*arrays, **weight, pos_label=0),
+    "diagnostic_odds_ratio": lambda *_, sample_weight: (
+        odds_ratio(np.reshape(sample_weight, (2, 2)), kind="sample").statistic
+    ),
     "f1_normal": lambda *arrays, **weight: sklearn_metrics.f1_score(*arrays, **weight, pos_label=0),
     "macro_f1": lambda *arrays, **weight: sklearn_metrics.f1_score(*arrays, **weight, average="macro"),
 }
@@ -45,6 +50,8 @@ HAND_WORKED = {
     "f1": 12 / 15,
     "mcc": (18 - 2) / math.sqrt(7 * 8 * 4 * 5),
     "balanced_accuracy": 0.75,
+    "npv": 3 / 5,
+    "diagnostic_odds_ratio": (6 / 2) / (1 / 3),
     "f1_normal": 6 / 9,
     "macro_f1": (12 / 15 + 6 / 9) / 2,
 }
@@ -104,6 +111,15 @@ def test_what_was_not_measured_is_nan_and_a_constant_decision_is_chance() -> Non
     }
     assert (only_normal["accuracy"], only_normal["specificity"]) == (1.0, 1.0)
     assert all(math.isnan(value) for value in Confusion(tp=0, fn=0, fp=0, tn=0).values().values())
+
+
+def test_an_odds_ratio_without_an_error_of_a_kind_is_not_measured_and_calls_of_one_kind_have_no_npv() -> None:
+    for perfect in (Confusion(tp=5, fn=0, fp=1, tn=4), Confusion(tp=5, fn=1, fp=0, tn=4)):
+        assert math.isnan(perfect.value("diagnostic_odds_ratio")), "not infinite"
+    assert Confusion(tp=0, fn=5, fp=1, tn=4).value("diagnostic_odds_ratio") == 0
+    assert Confusion(tp=4, fn=4, fp=3, tn=3).value("diagnostic_odds_ratio") == 1, "chance"
+    assert math.isnan(Confusion(tp=5, fn=0, fp=3, tn=0).value("npv"))
+    assert Confusion(tp=0, fn=5, fp=0, tn=3).value("npv") == 3 / 8
 
 
 @given(counts)

@@ -10,7 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pneumobench.claims.matrices import MATRICES_MAX, Matrix, Reported, matching
+from pneumobench.claims.matrices import MATRICES_MAX, Reported, matching
+from pneumobench.metrics.confusion import Confusion
+from pneumobench.metrics.table import PRINTED_METRICS
 
 SLIP_UNITS: Final = 0.999  # cut off, or rounded the wrong way: less than one unit of the last digit
 FOLDS_TRIED: Final = range(2, 11)
@@ -37,7 +39,7 @@ class Claim:
     images: int
     pneumonia: int | None
     metrics: tuple[Reported, ...]
-    matrix: Matrix | None = None
+    matrix: Confusion | None = None
     averaged_over: int = 1
     architecture: str = ""
 
@@ -53,7 +55,7 @@ class Verdict:
     """
 
     kind: VerdictKind
-    matrices: tuple[Matrix, ...]
+    matrices: tuple[Confusion, ...]
     words: tuple[str, ...]
 
 
@@ -94,7 +96,7 @@ def _check_means(claim: Claim) -> Verdict:
     return Verdict(kind="consistent", matrices=(), words=(words,))
 
 
-def _check_matrix(claim: Claim, matrix: Matrix) -> Verdict:
+def _check_matrix(claim: Claim, matrix: Confusion) -> Verdict:
     """Judge a printed matrix by its sum, its prevalence and the printed metrics."""
     words, slips = [], []
     if matrix.images != claim.images:
@@ -104,7 +106,7 @@ def _check_matrix(claim: Claim, matrix: Matrix) -> Verdict:
     if claim.pneumonia is not None and matrix.pneumonia != claim.pneumonia:
         words.append(f"It holds {matrix.pneumonia:,} images with pneumonia, not {claim.pneumonia:,}.")
     for metric in claim.metrics:
-        value = matrix.metric(metric.name)
+        value = matrix.value(metric.name)
         if _fits(metric, value):
             continue
         if metric.relation == "=" and _fits(metric, value, SLIP_UNITS):
@@ -152,13 +154,13 @@ def _is_step(metric: Reported, total: int, slack_units: float = 0.5) -> bool:
     return bool(metric.fits(right / total, slack_units=slack_units).any())
 
 
-def _count_words(found: Sequence[Matrix], claim: Claim) -> str:
+def _count_words(found: Sequence[Confusion], claim: Claim) -> str:
     if len(found) >= MATRICES_MAX:
         return f"{MATRICES_MAX:,} confusion matrices fit, or more: the numbers say little."
     told = {metric.name for metric in claim.metrics}
     ranges = []
     for name in (name for name in TRUSTED if name not in told or len(found) == 1):
-        values = [matrix.metric(name) for matrix in found]
+        values = [matrix.value(name) for matrix in found]
         low, high = _number(min(values)), _number(max(values))
         ranges.append(f"{_spoken(name)} {low}" if low == high else f"{_spoken(name)} {low} to {high}")
     if len(found) == 1:
@@ -167,9 +169,10 @@ def _count_words(found: Sequence[Matrix], claim: Claim) -> str:
     return f"{len(found):,} confusion matrices fit{tail}."
 
 
-def _slip_words(found: Sequence[Matrix], metric: Reported) -> str:
-    value = min((matrix.metric(metric.name) for matrix in found), key=lambda value: abs(value - metric.value))
-    return f"{_spoken(metric.name).capitalize()} {value:.5f} was printed as {metric.text}: a rounding slip."
+def _slip_words(found: Sequence[Confusion], metric: Reported) -> str:
+    value = min((matrix.value(metric.name) for matrix in found), key=lambda value: abs(value - metric.value))
+    spoken = _spoken(metric.name)
+    return f"{spoken[0].upper()}{spoken[1:]} {value:.5f} was printed as {metric.text}: a rounding slip."
 
 
 def _conflict_words(claim: Claim) -> tuple[str, ...]:
@@ -179,14 +182,16 @@ def _conflict_words(claim: Claim) -> tuple[str, ...]:
             kept = [metric for metric in claim.metrics if metric not in dropped]
             if found := matching(claim.images, claim.pneumonia, kept):
                 names = " and ".join(_spoken(metric.name) for metric in dropped)
-                near = min(found, key=lambda matrix: sum(abs(matrix.metric(m.name) - m.value) for m in dropped))
-                values = ", ".join(f"{_number(near.metric(m.name))} against the printed {m.text}" for m in dropped)
+                near = min(found, key=lambda matrix: sum(abs(matrix.value(m.name) - m.value) for m in dropped))
+                values = ", ".join(f"{_number(near.value(m.name))} against the printed {m.text}" for m in dropped)
                 return (f"No confusion matrix fits. Without {names} {len(found):,} would; the nearest gives {values}.",)
     return ("No confusion matrix fits, not even for one of the metrics alone.",)
 
 
 def _spoken(name: str) -> str:
-    return {"mcc": "MCC", "f1": "F1"}.get(name, name.replace("_", " "))
+    """Return a metric's name inside a sentence: abbreviations such as MCC as they are written."""
+    heading = PRINTED_METRICS[name].heading
+    return heading if heading.isupper() else name.replace("_", " ")
 
 
 def _number(value: float) -> str:

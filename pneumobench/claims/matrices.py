@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.errors import SettingsError
-from pneumobench.metrics.confusion import CONFUSION_METRICS
+from pneumobench.metrics.confusion import Confusion
+from pneumobench.metrics.table import PRINTED_METRICS
+from pneumobench.metrics.validation import Floats
 
-Floats = NDArray[np.float64]
-METRICS: Final = (*CONFUSION_METRICS, "f1_normal", "macro_f1", "negative_predictive_value")
 Relation = Literal["=", ">", ">=", "<", "<="]
 ROUNDING_NOISE: Final = 1e-9  # half a unit of the last digit is rounded up by some and down by others
 SIZE_MAX: Final = 20_000  # images; and of an unknown prevalence, whose matrices grow with the cube:
@@ -24,43 +24,14 @@ COUNTED_TOGETHER: Final = 1_000_000  # matrices at a time; bounds memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
-    """A confusion matrix; pneumonia is positive."""
-
-    tp: int
-    fn: int
-    fp: int
-    tn: int
-
-    @property
-    def images(self) -> int:
-        """Number of images."""
-        return self.tp + self.fn + self.fp + self.tn
-
-    @property
-    def pneumonia(self) -> int:
-        """Number of images with pneumonia."""
-        return self.tp + self.fn
-
-    def metric(self, name: str) -> float:
-        """Return a metric of METRICS, NaN where it is undefined."""
-        counts = (np.array([float(count)]) for count in (self.tp, self.fn, self.fp, self.tn))
-        return float(metric_of(name, *counts)[0])
-
-    def __str__(self) -> str:
-        """Return `TP 388, FN 2, FP 94, TN 140`."""
-        return f"TP {self.tp}, FN {self.fn}, FP {self.fp}, TN {self.tn}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reported:
     """A metric as it was printed.
 
     Args:
-        name: one of METRICS.
+        name: one of PRINTED_METRICS.
         text: what was printed, e.g. `.797`, `79.7 %` or `> .99`.
         relation: `=` for a rounded value.
-        value: the number, 0 to 1 (-1 to 1 for MCC).
+        value: the number, in the range of the metric.
         unit: one of its last digit.
     """
 
@@ -79,23 +50,6 @@ class Reported:
         return np.asarray(compared)
 
 
-def metric_of(name: str, tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> Floats:
-    """Return a metric of confusion matrices with counts (N,) each; NaN where it is undefined.
-
-    Raises:
-        SettingsError: the metric is not one of METRICS.
-    """
-    if name not in METRICS:
-        raise SettingsError(f"metric {name!r} is not known; known are {', '.join(METRICS)}.")
-    if name == "negative_predictive_value":
-        return CONFUSION_METRICS["precision"](tn, fp, fn, tp)
-    if name == "f1_normal":
-        return CONFUSION_METRICS["f1"](tn, fp, fn, tp)
-    if name == "macro_f1":
-        return (metric_of("f1", tp, fn, fp, tn) + metric_of("f1_normal", tp, fn, fp, tn)) / 2
-    return CONFUSION_METRICS[name](tp, fn, fp, tn)
-
-
 def read_reported(name: str, text: str) -> Reported:
     """Read a printed metric: `.797`, `0.970` (the last digit counts), `79.7 %`, `> .99`.
 
@@ -105,8 +59,8 @@ def read_reported(name: str, text: str) -> Reported:
     >>> read_reported("accuracy", "79.7 %")
     Reported(name='accuracy', text='79.7 %', relation='=', value=0.797, unit=0.001)
     """
-    if name not in METRICS:
-        raise SettingsError(f"metric {name!r} is not known; known are {', '.join(METRICS)}.")
+    if name not in PRINTED_METRICS:
+        raise SettingsError(f"metric {name!r} is not known; known are {', '.join(PRINTED_METRICS)}.")
     rest = text.strip()
     relation: Relation = "="
     signs: tuple[Relation, ...] = (">=", "<=", ">", "<")
@@ -123,9 +77,11 @@ def read_reported(name: str, text: str) -> Reported:
         raise SettingsError(f"{name}: {text!r} is not a number; write it as printed, e.g. .797 or 79.7 %.") from error
     scale = 100 if percent else 1
     value, exponent = float(number / scale), number.as_tuple().exponent
-    low = -1.0 if name == "mcc" else 0.0
-    if not isinstance(exponent, int) or not low <= value <= 1:  # an exponent that is no number: NaN, infinity
-        raise SettingsError(f"{name}: {text!r} lies outside {low:g} to 1; percentages need their sign, e.g. 79.7 %.")
+    low, high = PRINTED_METRICS[name].low, PRINTED_METRICS[name].high
+    if not isinstance(exponent, int) or not low <= value <= high:  # an exponent that is no number: NaN, infinity
+        raise SettingsError(
+            f"{name}: {text!r} lies outside {low:g} to {high:g}; percentages need their sign, e.g. 79.7 %."
+        )
     unit = float(Decimal(1).scaleb(exponent) / scale)
     return Reported(name=name, text=text.strip(), relation=relation, value=value, unit=unit)
 
@@ -142,7 +98,7 @@ def _counts(images: int, pneumonia: int) -> Iterator[tuple[Floats, Floats, Float
 
 def matching(
     images: int, pneumonia: int | None, reported: Iterable[Reported], *, slack_units: Mapping[str, float] | None = None
-) -> list[Matrix]:
+) -> list[Confusion]:
     """Return the matrices that give the reported metrics after rounding: all, or the first 10,000.
 
     Args:
@@ -161,15 +117,16 @@ def matching(
             "images, and as many with pneumonia at most. Give `pneumonia` for larger test sets."
         )
     asked = list(reported)
-    found: list[Matrix] = []
+    found: list[Confusion] = []
     for positives in range(images + 1) if pneumonia is None else (pneumonia,):
         for counts in _counts(images, positives):
             kept = np.ones(len(counts[0]), dtype=bool)
             for value in asked:
-                kept &= value.fits(metric_of(value.name, *counts), slack_units=(slack_units or {}).get(value.name, 0.5))
+                values = PRINTED_METRICS[value.name].function(*counts)
+                kept &= value.fits(values, slack_units=(slack_units or {}).get(value.name, 0.5))
             places = np.flatnonzero(kept)[: MATRICES_MAX - len(found)]
             for tp, fn, fp, tn in zip(*(count[places].astype(int).tolist() for count in counts), strict=True):
-                found.append(Matrix(tp=tp, fn=fn, fp=fp, tn=tn))
+                found.append(Confusion(tp=tp, fn=fn, fp=fp, tn=tn))
             if len(found) == MATRICES_MAX:
                 return found
     return found

@@ -9,8 +9,9 @@ from typing import Any, Final
 import yaml
 
 from pneumobench.claims.checker import Claim
-from pneumobench.claims.matrices import Matrix, read_reported
+from pneumobench.claims.matrices import read_reported
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.metrics.confusion import Confusion
 
 KEYS: Final = ("system", "architecture", "images", "pneumonia", "metrics", "matrix", "averaged_over")
 CELLS: Final = ("tp", "fn", "fp", "tn")
@@ -52,7 +53,7 @@ def _claim(where: str, entry: object) -> Claim:
     if matrix is not None:
         if not isinstance(matrix, dict) or set(matrix) != set(CELLS):
             raise SettingsError(f"{where}: expected a `matrix` with {', '.join(CELLS)}.")
-        matrix = Matrix(**{cell: _whole(where, f"matrix.{cell}", matrix[cell], least=0) for cell in CELLS})
+        matrix = Confusion(**{cell: _whole(where, f"matrix.{cell}", matrix[cell], least=0) for cell in CELLS})
     try:
         reported = tuple(read_reported(str(name), str(text)) for name, text in metrics.items())
     except SettingsError as error:

@@ -43,7 +43,7 @@ class Row:
         architecture: its name.
         plugin: where a plugin architecture comes from; None for timm.
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
-        kind: a network, a control (which does not read lungs) or an ensemble of networks; only networks are ranked.
+        kind: a network, a shortcut baseline (control) or an ensemble of networks; only networks are ranked.
         clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
             controls, for incomplete architectures and where no control was run.
         state: complete, incomplete, failed (no fold completed) or not run.
@@ -59,7 +59,7 @@ class Row:
         thresholds: probability threshold from the validation part, by fold.
         points: decisions at the thresholds that each rule chooses on the validation parts.
         attention: lung attention by method and mask tier, the largest set first.
-        ablation: AUC out of fold with parts of the image blanked, `none` first; empty where it was not asked.
+        ablation: AUC out of fold with a region of the image masked, `none` first; empty where it was not asked.
         methods: attribution methods that were checked.
         layer: where the heat maps were taken from.
         grid: rows and columns of that layer's map.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +12,10 @@ import pandas as pd
 from pneumobench.leaderboard.scores import (
     DEFAULT_THRESHOLD,
     FoldModel,
-    OperatingPoint,
-    operating_point_of,
+    metrics_of,
     pooled_predictions,
 )
-from pneumobench.metrics import calibration, confusion
+from pneumobench.metrics.confusion import Confusion, confusion_at
 from pneumobench.metrics.intervals import Interval, bootstrap_interval, weighted_area_under_roc
 from pneumobench.metrics.validation import Floats, Integers
 
@@ -30,31 +30,40 @@ class ExternalScore:
         architecture: its name.
         folds: folds whose networks were asked.
         images: images of the external data.
-        auc: area under the ROC curve of the mean probability of the networks.
-        auc_interval: its 95 % interval over patients.
+        of_probability: every metric of the mean probability of the networks, by name.
+        auc_interval: 95 % interval of its AUC over patients.
         single_auc: mean over the networks of their own areas.
         internal_auc: out of fold, on the run's own data; there, too, each image is scored by one network.
         drop: internal_auc minus single_auc.
         drop_interval: its 95 % interval; the patients of both sources are resampled.
         at_half: decisions of the mean probability at 0.5.
         at_tuned: decisions at the mean of the thresholds that the folds' validation parts chose.
-        brier: Brier score of the mean probability.
-        ece: its expected calibration error.
     """
 
     architecture: str
     folds: int
     images: int
-    auc: float
+    of_probability: Mapping[str, float]
     auc_interval: Interval
     single_auc: float
     internal_auc: float
     drop: float
     drop_interval: Interval
-    at_half: OperatingPoint
-    at_tuned: OperatingPoint
-    brier: float
-    ece: float
+    at_half: Confusion
+    at_tuned: Confusion
+
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve of the mean probability of the networks."""
+        return self.of_probability["auc"]
+
+    def value(self, metric: str) -> float:
+        """Return a metric of the table by its name; decisions are those at probability 0.5.
+
+        Raises:
+            KeyError: no metric has this name.
+        """
+        return self.of_probability[metric] if metric in self.of_probability else self.at_half.value(metric)
 
 
 def external_score(
@@ -92,22 +101,16 @@ def external_score(
     both = np.concatenate([groups, internal_group.loc[own["image_id"]].to_numpy() + groups.max() + 1])
     everything = np.ones((1, len(both)), dtype=np.int64)
     threshold = float(np.mean([model.threshold for model in models]))
-    at_half, at_tuned = (
-        operating_point_of(confusion.confusion_at(probability, label, threshold=value))
-        for value in (DEFAULT_THRESHOLD, threshold)
-    )
     return ExternalScore(
         architecture=architecture,
         folds=len(singles),
         images=count,
-        auc=float(of_mean(everything[:, :count])[0]),
+        of_probability=metrics_of(probability, label),
         auc_interval=bootstrap_interval(of_mean, groups),
         single_auc=float(single(everything[:, :count])[0]),
         internal_auc=float(inside(everything[:, count:])[0]),
         drop=float(drop(everything)[0]),
         drop_interval=bootstrap_interval(drop, both),
-        at_half=at_half,
-        at_tuned=at_tuned,
-        brier=calibration.brier_score(probability, label),
-        ece=calibration.expected_calibration_error(probability, label),
+        at_half=confusion_at(probability, label, threshold=DEFAULT_THRESHOLD),
+        at_tuned=confusion_at(probability, label, threshold=threshold),
     )

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance, Row
+from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance
 from pneumobench.leaderboard.checks import ablation_scores, method_summaries
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.leaderboard.lung_attention import attention_with_outcomes, summaries
-from pneumobench.leaderboard.rows import cost_together, job_state, scored_row, summed_cost
+from pneumobench.leaderboard.rows import (
+    NO_HEAT_MAPS,
+    Entry,
+    HeatMaps,
+    Place,
+    cost_together,
+    job_state,
+    leaderboard_row,
+    scored_entry,
+    summed_cost,
+)
 from pneumobench.leaderboard.scores import fold_model
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
 from pneumobench.records.job_record import JobRecord
@@ -29,23 +39,16 @@ def rank_run(path: Path) -> Leaderboard:
         LeakError: a patient is on two sides of a fold.
     """
     run = gather(path)
-    rows = _with_attention(run, [_network_row(run, name) for name in run.architectures])
-    complete = [row for row in rows if row.state == "complete" and row.kind == "network"]
-    differences, top = _compared(complete, run.index["group"])
-    ensemble_rows, ensembles = _ensembles(run, complete)
-    rows += ensemble_rows
-    ordered = sorted(rows, key=_order)
-    names = [row.architecture for row in ordered if row.state == "complete" and row.kind == "network"]
-    place = {name: number for number, name in enumerate(names, start=1)}
-    best_control = max((auc for row in rows if row.is_control if (auc := _complete_auc(row)) is not None), default=None)
-    ranked = tuple(
-        replace(
-            row,
-            rank=place.get(row.architecture),
-            in_top_group=row.architecture in top,
-            clears_controls=_clears(row, best_control),
-        )
-        for row in ordered
+    group = run.index["group"]
+    of_jobs = [_job_entry(run, name) for name in run.architectures]
+    networks = [entry for entry in of_jobs if entry.is_complete_network]
+    differences, top = _compared(networks, group)
+    ensembles = _ensembles(run, networks)
+    ordered = sorted([*of_jobs, *(ensemble.entry for ensemble in ensembles)], key=_order)
+    places = _places(ordered, top)
+    heat_maps = _heat_maps(run, of_jobs)
+    rows = tuple(
+        leaderboard_row(entry, places[entry.name], heat_maps.get(entry.name, NO_HEAT_MAPS), group) for entry in ordered
     )
     tested = run.index.loc[run.folds.tested()]
     official = run.index.loc[list(run.folds.official_test)]
@@ -72,8 +75,8 @@ def rank_run(path: Path) -> Leaderboard:
         official_patients=int(official["patient"].nunique()),
         official_patients_trained_on=len(set(apart["patient"]) & set(trained["patient"])),
         held_out=run.suite.folds.held_out_fraction > 0,
-        rows=ranked,
-        ensembles=tuple(ensembles),
+        rows=rows,
+        ensembles=tuple(ensemble.made_of for ensemble in ensembles),
         differences=differences,
         failures=tuple(
             FailedJob(architecture=r.architecture, fold=r.fold, status=r.status, reason=r.reason or "")
@@ -84,124 +87,145 @@ def rank_run(path: Path) -> Leaderboard:
     )
 
 
-def _complete_auc(row: Row) -> float | None:
-    return row.pooled.auc if row.pooled is not None and row.state == "complete" else None
-
-
-def _clears(row: Row, best_control: float | None) -> bool | None:
-    if row.is_control or row.state != "complete" or best_control is None or row.pooled is None:
-        return None
-    interval = row.pooled.auc_interval
-    return interval is not None and interval.low > best_control
-
-
-def _order(row: Row) -> tuple[int, float, str]:
-    auc = row.pooled.auc if row.pooled is not None and not np.isnan(row.pooled.auc) else -1.0
-    return STATE_ORDER.index(row.state), -auc, row.architecture
-
-
-def _network_row(run: GatheredRun, architecture: str) -> Row:
-    """Return the row of a network or a control, without rank, top group and attention."""
+def _job_entry(run: GatheredRun, architecture: str) -> Entry:
+    """Return the entry of a network or a control from its completed jobs."""
     records = run.records_of(architecture)
     done = [record for record in records if record.completed]
-    models = [fold_model(record.fold, run.predictions[architecture, record.fold]) for record in done]
     state, status = job_state(records, run.folds.count)
-    group = run.index["group"]
-    explained = next((record.explanation for record in done if record.explanation is not None), None)
-    asked = [found for record in done if (found := run.explanations.get((architecture, record.fold))) is not None]
-    row = scored_row(
+    return scored_entry(
         architecture,
-        models,
-        group,
+        [fold_model(record.fold, run.predictions[architecture, record.fold]) for record in done],
+        run.index["group"],
         kind="control" if done and done[0].is_control else "network",
         state=state,
         status=status,
         weights_origin=(done or records)[0].weights_origin if records else "",
+        plugin=records[0].plugin if records else None,
         cost=summed_cost(done),
     )
-    return replace(
-        row,
-        plugin=records[0].plugin if records else None,
-        ablation=ablation_scores(asked, group),
-        methods=method_summaries(asked, row.predictions, group),
-        layer=explained.layer if explained else None,
-        grid=explained.grid if explained else None,
-    )
 
 
-def _ensembles(run: GatheredRun, complete: list[Row]) -> tuple[list[Row], list[Ensemble]]:
-    """Return the rows of the ensembles of all complete networks, and what they are made of; none of one network."""
-    if len(complete) < 2:
-        return [], []
-    names = sorted(row.architecture for row in complete)
+def _order(entry: Entry) -> tuple[int, float, str]:
+    auc = entry.pooled.auc if entry.pooled is not None and not np.isnan(entry.pooled.auc) else -1.0
+    return STATE_ORDER.index(entry.state), -auc, entry.name
+
+
+def _places(ordered: list[Entry], top: frozenset[str]) -> dict[str, Place]:
+    """Return the place of every entry by name.
+
+    Args:
+        ordered: all entries, best first.
+        top: names of the networks that cannot be told apart from the best.
+    """
+    ranked = [entry.name for entry in ordered if entry.is_complete_network]
+    controls = [
+        entry.pooled.auc
+        for entry in ordered
+        if entry.kind == "control" and entry.state == "complete" and entry.pooled is not None
+    ]
+    best_control = max(controls, default=None)
+    return {
+        entry.name: Place(
+            rank=ranked.index(entry.name) + 1 if entry.name in ranked else None,
+            in_top_group=entry.name in top,
+            clears_controls=_clears(entry, best_control),
+        )
+        for entry in ordered
+    }
+
+
+def _clears(entry: Entry, best_control: float | None) -> bool | None:
+    if entry.kind == "control" or entry.state != "complete" or best_control is None or entry.pooled is None:
+        return None
+    interval = entry.pooled.auc_interval
+    return interval is not None and interval.low > best_control
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EnsembleEntry:
+    entry: Entry
+    made_of: Ensemble
+
+
+def _ensembles(run: GatheredRun, networks: list[Entry]) -> list[_EnsembleEntry]:
+    """Return the ensembles of all complete networks; none of one network."""
+    if len(networks) < 2:
+        return []
+    names = sorted(entry.name for entry in networks)
     members = {name: {fold: run.predictions[name, fold] for fold in range(run.folds.count)} for name in names}
-    best = min(complete, key=_order)
+    best = min(networks, key=_order)
     alike = np.full(len(names), 1 / len(names))
     kinds = {
         MEAN_ENSEMBLE: (f"mean of {len(names)} networks", dict.fromkeys(range(run.folds.count), alike)),
         WEIGHTED_ENSEMBLE: (f"weighted mean of {len(names)} networks", cross_fitted_weights(members)),
     }
-    rows, ensembles = [], []
+    found = []
     for name, (origin, weights) in kinds.items():
-        models = [fold_model(fold, table) for fold, table in ensemble_predictions(members, weights).items()]
-        row = scored_row(
+        entry = scored_entry(
             name,
-            models,
+            [fold_model(fold, table) for fold, table in ensemble_predictions(members, weights).items()],
             run.index["group"],
             kind="ensemble",
             state="complete",
-            status=complete[0].status,
+            status=networks[0].status,
             weights_origin=origin,
-            cost=cost_together([row.cost for row in complete]),
+            plugin=None,
+            cost=cost_together([network.cost for network in networks]),
         )
         mean = np.mean(list(weights.values()), axis=0)
-        against = _compared([row, best], run.index["group"])[0][0]
-        assert row.pooled is not None
+        assert entry.pooled is not None
         assert best.pooled is not None
-        rows.append(row)
-        ensembles.append(
-            Ensemble(
-                name=name,
-                weights={names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")},
-                against_best=against,
-                gain=row.pooled.auc - best.pooled.auc,
-            )
+        made_of = Ensemble(
+            name=name,
+            weights={names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")},
+            against_best=_compared([entry, best], run.index["group"])[0][0],
+            gain=entry.pooled.auc - best.pooled.auc,
         )
-    return rows, ensembles
+        found.append(_EnsembleEntry(entry=entry, made_of=made_of))
+    return found
 
 
-def _with_attention(run: GatheredRun, rows: list[Row]) -> list[Row]:
-    """Add lung attention; complete architectures are compared on the images that all of them explained."""
-    explained: dict[str, pd.DataFrame] = {}
-    for row in rows:
-        tables = [run.attention[row.architecture, fold] for fold in row.folds]
-        tables = [table for table in tables if len(table)]
-        if tables:
-            explained[row.architecture] = attention_with_outcomes(pd.concat(tables), row.predictions)
-    keys = {name: set(_image_keys(table)) for name, table in explained.items()}
-    complete = [keys[row.architecture] for row in rows if row.state == "complete" and row.architecture in keys]
+def _heat_maps(run: GatheredRun, entries: list[Entry]) -> dict[str, HeatMaps]:
+    """Sum up the heat maps of every entry by name; complete ones are compared on the images that all explained."""
+    group = run.index["group"]
+    tables: dict[str, pd.DataFrame] = {}
+    for entry in entries:
+        parts = [run.attention[entry.name, model.fold] for model in entry.models]
+        parts = [part for part in parts if len(part)]
+        if parts:
+            tables[entry.name] = attention_with_outcomes(pd.concat(parts), entry.predictions)
+    keys = {name: set(_image_keys(table)) for name, table in tables.items()}
+    complete = [keys[entry.name] for entry in entries if entry.state == "complete" and entry.name in keys]
     common = set.intersection(*complete) if complete else set()
-    filled = []
-    for row in rows:
-        table = explained.get(row.architecture)
-        if table is not None and row.state == "complete":
+    heat_maps = {}
+    for entry in entries:
+        table = tables.get(entry.name)
+        if table is not None and entry.state == "complete":
             table = table[[key in common for key in _image_keys(table)]]
-        summed = () if table is None else summaries(table, run.index["group"])
-        filled.append(replace(row, attention=summed))
-    return filled
+        done = [record for record in run.records_of(entry.name) if record.completed]
+        first = next((record.explanation for record in done if record.explanation is not None), None)
+        asked = [found for r in done if (found := run.explanations.get((entry.name, r.fold))) is not None]
+        heat_maps[entry.name] = HeatMaps(
+            attention=() if table is None else summaries(table, group),
+            ablation=ablation_scores(asked, group),
+            methods=method_summaries(asked, entry.predictions, group),
+            layer=first.layer if first else None,
+            grid=first.grid if first else None,
+        )
+    return heat_maps
 
 
 def _image_keys(table: pd.DataFrame) -> Iterable[tuple[str, str, str]]:
     return zip(table["image_id"], table["method"], table["mask_tier"], strict=True)
 
 
-def _compared(complete: list[Row], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:
-    """Compare all pairs of complete architectures; one architecture alone is its own top group."""
-    if not complete:
+def _compared(networks: list[Entry], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:
+    """Compare all pairs of complete networks; one network alone is its own top group."""
+    if not networks:
         return (), frozenset()
-    first = complete[0].predictions  # sorted by image_id, as the others
+    first = networks[0].predictions  # sorted by image_id, as the others
     comparison = paired_auc_differences(
-        {row.architecture: row.predictions["probability"].to_numpy(np.float64) for row in complete},
+        {entry.name: entry.predictions["probability"].to_numpy(np.float64) for entry in networks},
         first["label"].to_numpy() == 1,
         group.loc[first["image_id"]].to_numpy(),
     )

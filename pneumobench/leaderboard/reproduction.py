@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,9 @@ import pandas as pd
 from pneumobench.claims.checker import Claim, Verdict, check_claim
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
-from pneumobench.metrics.confusion import CONFUSION_METRICS
+from pneumobench.metrics.confusion import confusion_of
 from pneumobench.metrics.intervals import Interval, confusion_metric_intervals
-
-COMPARED: Final = tuple(CONFUSION_METRICS)  # what has an interval; other printed metrics are for the checker alone
+from pneumobench.metrics.table import COUNT_METRICS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +99,7 @@ def _metrics(claim: Claim, table: pd.DataFrame | None, group: pd.Series[int]) ->
         called = table["probability"].to_numpy(np.float64) >= DEFAULT_THRESHOLD
         label = table["label"].to_numpy() == 1
         intervals = confusion_metric_intervals(called, label, group.loc[table["image_id"]].to_numpy())
-        cells = (called & label, ~called & label, called & ~label, ~called & ~label)
-        counts = [np.array([float(cell.sum())]) for cell in cells]
-        values = {name: float(formula(*counts)[0]) for name, formula in CONFUSION_METRICS.items()}
+        values = confusion_of(called, label).values()
     return tuple(
         Reproduced(
             metric=metric.name,
@@ -112,5 +108,5 @@ def _metrics(claim: Claim, table: pd.DataFrame | None, group: pd.Series[int]) ->
             interval=intervals.get(metric.name),
         )
         for metric in claim.metrics
-        if metric.name in COMPARED
+        if metric.name in COUNT_METRICS  # the others are printed alone: they have no interval here
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from pneumobench.leaderboard.board import CostSummary, Kind, Row, State
+from pneumobench.leaderboard.checks import AblationScore, MethodSummary
+from pneumobench.leaderboard.lung_attention import AttentionSummary
 from pneumobench.leaderboard.scores import (
     FoldModel,
+    Scores,
     chosen_points,
     fold_scores,
     official_predictions,
@@ -22,7 +27,58 @@ from pneumobench.leaderboard.three_classes import three_class_scores
 from pneumobench.records.job_record import JobRecord
 
 
-def scored_row(
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Whose predictions a row is made of, and their scores out of fold: all that placing it among others needs.
+
+    Args:
+        name, kind, state, status, weights_origin, plugin, cost: as in Row.
+        models: the folds that are there.
+        predictions: their out-of-fold rows, sorted by image_id; empty without models.
+        pooled: scores of `predictions`; None without models.
+    """
+
+    name: str
+    kind: Kind
+    state: State
+    status: str
+    weights_origin: str
+    plugin: str | None
+    cost: CostSummary | None
+    models: list[FoldModel]
+    predictions: pd.DataFrame
+    pooled: Scores | None
+
+    @property
+    def is_complete_network(self) -> bool:
+        """Whether it is ranked."""
+        return self.state == "complete" and self.kind == "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an entry stands among the others; the fields are those of Row."""
+
+    rank: int | None
+    in_top_group: bool
+    clears_controls: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatMaps:
+    """What the heat maps of an entry came to; the fields are those of Row."""
+
+    attention: tuple[AttentionSummary, ...]
+    ablation: dict[str, AblationScore]
+    methods: tuple[MethodSummary, ...]
+    layer: str | None
+    grid: tuple[int, int] | None
+
+
+NO_HEAT_MAPS: Final = HeatMaps(attention=(), ablation={}, methods=(), layer=None, grid=None)
+
+
+def scored_entry(
     name: str,
     models: list[FoldModel],
     group: pd.Series[int],
@@ -31,9 +87,10 @@ def scored_row(
     state: State,
     status: str,
     weights_origin: str,
+    plugin: str | None,
     cost: CostSummary | None,
-) -> Row:
-    """Return a row with all scores that follow from predictions; rank, comparisons and heat maps are added later.
+) -> Entry:
+    """Score the out-of-fold predictions of an architecture.
 
     Args:
         name: name of the row.
@@ -43,41 +100,68 @@ def scored_row(
         state: whether all folds are there.
         status: the same in words.
         weights_origin: where the weights come from.
+        plugin: where a plugin architecture comes from.
         cost: what training and inference cost.
     """
-    by_fold = {model.fold: fold_scores(model, model.test) for model in models}
-    has_official = bool(models) and models[0].official["label"].nunique() == 2
-    empty = pd.DataFrame(columns=["image_id", "label", "probability"])
-    pooled = pooled_predictions(models) if models else empty
-    official = official_predictions(models) if has_official else empty
-    return Row(
-        rank=None,
-        architecture=name,
-        plugin=None,
-        weights_origin=weights_origin,
+    return Entry(
+        name=name,
         kind=kind,
-        clears_controls=None,
         state=state,
         status=status,
-        in_top_group=False,
+        weights_origin=weights_origin,
+        plugin=plugin,
+        cost=cost,
+        models=models,
+        predictions=pooled_predictions(models) if models else _no_predictions(),
         pooled=pooled_scores(models, group) if models else None,
+    )
+
+
+def leaderboard_row(entry: Entry, place: Place, heat_maps: HeatMaps, group: pd.Series[int]) -> Row:
+    """Return the whole row of an entry.
+
+    Args:
+        entry: its predictions.
+        place: where it stands.
+        heat_maps: what they came to; NO_HEAT_MAPS where there are none.
+        group: patient group by image_id.
+    """
+    models = entry.models
+    by_fold = {model.fold: fold_scores(model, model.test) for model in models}
+    has_official = bool(models) and models[0].official["label"].nunique() == 2
+    official = official_predictions(models) if has_official else _no_predictions()
+    return Row(
+        rank=place.rank,
+        architecture=entry.name,
+        plugin=entry.plugin,
+        weights_origin=entry.weights_origin,
+        kind=entry.kind,
+        clears_controls=place.clears_controls,
+        state=entry.state,
+        status=entry.status,
+        in_top_group=place.in_top_group,
+        pooled=entry.pooled,
         folds=by_fold,
         fold_spread=spread(list(by_fold.values())) if models else {},
-        three_classes=three_class_scores(pooled, group),
+        three_classes=three_class_scores(entry.predictions, group),
         official=official_scores(models, group) if has_official else None,
         official_fold_spread=spread([fold_scores(m, m.official) for m in models]) if has_official else {},
         official_three_classes=three_class_scores(official, group),
         thresholds={model.fold: model.threshold for model in models},
         points=chosen_points(models),
-        attention=(),
-        ablation={},
-        methods=(),
-        layer=None,
-        grid=None,
-        cost=cost,
-        predictions=pooled,
+        attention=heat_maps.attention,
+        ablation=heat_maps.ablation,
+        methods=heat_maps.methods,
+        layer=heat_maps.layer,
+        grid=heat_maps.grid,
+        cost=entry.cost,
+        predictions=entry.predictions,
         official_predictions=official,
     )
+
+
+def _no_predictions() -> pd.DataFrame:
+    return pd.DataFrame(columns=["image_id", "label", "probability"])
 
 
 def job_state(records: list[JobRecord], folds: int) -> tuple[State, str]:

@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.metrics import calibration, confusion, discrimination, thresholds
-from pneumobench.metrics.confusion import Confusion
+from pneumobench.metrics import calibration
+from pneumobench.metrics.confusion import Confusion, confusion_at
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval
+from pneumobench.metrics.table import CALIBRATION_METRICS, METRICS, PROBABILITY_METRICS
+from pneumobench.metrics.thresholds import MAIN_RULE, THRESHOLD_RULES
 from pneumobench.records.run_folder import CLASS_COLUMNS
 
 DEFAULT_THRESHOLD: Final = 0.5
-MISS_COST: Final = 5  # false alarms that one missed pneumonia weighs as much as, for the rule `cost`
-ThresholdRule: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
-MAIN_RULE: Final = "youden"
-THRESHOLD_RULES: Final[dict[str, ThresholdRule]] = {
-    MAIN_RULE: thresholds.threshold_youden,
-    "f1": partial(thresholds.threshold_best, metric="f1"),
-    "mcc": partial(thresholds.threshold_best, metric="mcc"),
-    "sensitivity_95": partial(thresholds.threshold_for_sensitivity, at_least=0.95),
-    "specificity_95": partial(thresholds.threshold_for_specificity, at_least=0.95),
-    "cost": partial(thresholds.threshold_for_cost, miss_cost=MISS_COST),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperatingPoint:
-    """What follows from one confusion matrix. A ratio whose denominator is 0 is NaN."""
-
-    tp: int
-    fn: int
-    fp: int
-    tn: int
-    accuracy: float
-    precision: float
-    recall: float
-    specificity: float
-    f1: float
-    mcc: float
-    balanced_accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,26 +27,33 @@ class Scores:
     Args:
         images: number of images.
         pneumonia_images: how many of them show pneumonia.
-        auc: area under the ROC curve, 0 to 1, 1 = perfect ranking.
-        auc_interval: 95 % bootstrap interval over patient groups; None for a single fold.
-        average_precision: area under the precision-recall curve.
-        at_half: at probability 0.5.
-        at_tuned: at the threshold(s) chosen on the validation part.
-        brier, brier_tempered: mean squared error of the probability, before and after temperature scaling.
-        ece, ece_tempered: expected calibration error, before and after temperature scaling.
+        auc_interval: 95 % bootstrap interval of the AUC over patient groups; None for a single fold.
+        of_probability: every metric of probabilities, by name.
+        tempered: every calibration metric after temperature scaling, by name.
+        at_half: decisions at probability 0.5.
+        at_tuned: decisions at the threshold(s) chosen on the validation part.
     """
 
     images: int
     pneumonia_images: int
-    auc: float
     auc_interval: Interval | None
-    average_precision: float
-    at_half: OperatingPoint
-    at_tuned: OperatingPoint
-    brier: float
-    brier_tempered: float
-    ece: float
-    ece_tempered: float
+    of_probability: Mapping[str, float]
+    tempered: Mapping[str, float]
+    at_half: Confusion
+    at_tuned: Confusion
+
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve, 0 to 1, 1 = perfect ranking: what the leaderboard is ordered by."""
+        return self.of_probability["auc"]
+
+    def value(self, metric: str) -> float:
+        """Return a metric of the table by its name; decisions are those at probability 0.5.
+
+        Raises:
+            KeyError: no metric has this name.
+        """
+        return self.of_probability[metric] if metric in self.of_probability else self.at_half.value(metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +62,7 @@ class FoldModel:
 
     Args:
         fold: number of the fold.
-        thresholds: probability threshold by each rule of THRESHOLD_RULES on the validation part.
+        thresholds: probability threshold by each rule of THRESHOLD_RULES, on the validation part.
         temperature: what logits are divided by, fitted on the validation part.
         test: out-of-fold rows: image_id, label, logit, probability, tempered; for three classes CLASS_COLUMNS too.
         official: the official test rows, the same columns; may be empty.
@@ -119,7 +99,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
     columns += [column for column in CLASS_COLUMNS if column in table]
     return FoldModel(
         fold=fold,
-        thresholds={name: rule(_probability(tune), has_pneumonia) for name, rule in THRESHOLD_RULES.items()},
+        thresholds={name: rule.choose(_probability(tune), has_pneumonia) for name, rule in THRESHOLD_RULES.items()},
         temperature=temperature,
         test=table.loc[table["split"] == "test", columns].sort_values("image_id", ignore_index=True),
         official=table.loc[table["split"] == "official_test", columns].sort_values("image_id", ignore_index=True),
@@ -180,8 +160,8 @@ class ChosenPoint:
     """
 
     threshold: float
-    pooled: OperatingPoint
-    official: OperatingPoint | None
+    pooled: Confusion
+    official: Confusion | None
 
 
 def chosen_points(models: list[FoldModel]) -> dict[str, ChosenPoint]:
@@ -191,19 +171,13 @@ def chosen_points(models: list[FoldModel]) -> dict[str, ChosenPoint]:
     official = official_predictions(models)
     points = {}
     for name in THRESHOLD_RULES:
-        pooled = Confusion(tp=0, fn=0, fp=0, tn=0)
-        for model in models:
-            pooled += confusion.confusion_at(
-                _probability(model.test), _labels(model.test), threshold=model.thresholds[name]
-            )
         mean = float(np.mean([model.thresholds[name] for model in models]))
-        found = None
-        if official["label"].nunique() == 2:
-            found = confusion.confusion_at(_probability(official), _labels(official), threshold=mean)
         points[name] = ChosenPoint(
             threshold=mean,
-            pooled=operating_point_of(pooled),
-            official=None if found is None else operating_point_of(found),
+            pooled=_decided([(_probability(m.test), _labels(m.test), m.thresholds[name]) for m in models]),
+            official=_decided([(_probability(official), _labels(official), mean)])
+            if official["label"].nunique() == 2
+            else None,
         )
     return points
 
@@ -214,42 +188,26 @@ def fold_scores(model: FoldModel, rows: pd.DataFrame) -> Scores:
 
 
 def spread(scores: list[Scores]) -> dict[str, MeanSpread]:
-    """Return mean and standard deviation over folds of the main scores."""
-    values = {
-        "auc": [s.auc for s in scores],
-        "average_precision": [s.average_precision for s in scores],
-        "accuracy": [s.at_half.accuracy for s in scores],
-        "precision": [s.at_half.precision for s in scores],
-        "recall": [s.at_half.recall for s in scores],
-        "specificity": [s.at_half.specificity for s in scores],
-        "f1": [s.at_half.f1 for s in scores],
-        "mcc": [s.at_half.mcc for s in scores],
-        "brier": [s.brier for s in scores],
-        "ece": [s.ece for s in scores],
-    }
-    return {
-        name: MeanSpread(
-            mean=float(np.mean(column)), sd=float(np.std(column, ddof=1)) if len(column) > 1 else float("nan")
-        )
-        for name, column in values.items()
-    }
+    """Return mean and standard deviation over folds of every metric, by name; decisions are those at 0.5."""
+    found = {}
+    for name in METRICS:
+        column = [fold.value(name) for fold in scores]
+        deviation = float(np.std(column, ddof=1)) if len(column) > 1 else float("nan")
+        found[name] = MeanSpread(mean=float(np.mean(column)), sd=deviation)
+    return found
 
 
-def operating_point_of(counts: Confusion) -> OperatingPoint:
-    """Return every score of one confusion matrix."""
-    return OperatingPoint(
-        tp=counts.tp,
-        fn=counts.fn,
-        fp=counts.fp,
-        tn=counts.tn,
-        accuracy=confusion.accuracy(counts),
-        precision=confusion.precision(counts),
-        recall=confusion.recall(counts),
-        specificity=confusion.specificity(counts),
-        f1=confusion.f1(counts),
-        mcc=confusion.mcc(counts),
-        balanced_accuracy=confusion.balanced_accuracy(counts),
-    )
+def metrics_of(probability: NDArray[np.float64], has_pneumonia: NDArray[np.bool_]) -> dict[str, float]:
+    """Return every metric of probabilities of the table, by name."""
+    return {name: metric.function(probability, has_pneumonia) for name, metric in PROBABILITY_METRICS.items()}
+
+
+def _decided(parts: list[tuple[NDArray[np.float64], NDArray[np.bool_], float]]) -> Confusion:
+    """Return the decisions on several sets of images together, each with its own threshold."""
+    counts = Confusion(tp=0, fn=0, fp=0, tn=0)
+    for probability, has_pneumonia, threshold in parts:
+        counts += confusion_at(probability, has_pneumonia, threshold=threshold)
+    return counts
 
 
 def _scores(
@@ -259,26 +217,18 @@ def _scores(
 ) -> Scores:
     probability, has_pneumonia = _probability(table), _labels(table)
     tempered = table["tempered"].to_numpy(np.float64)
-    tuned = Confusion(tp=0, fn=0, fp=0, tn=0)
-    for part_probability, part_labels, threshold in tuned_parts:
-        tuned += confusion.confusion_at(part_probability, part_labels, threshold=threshold)
     interval = None
     if group is not None:
         groups = group.loc[table["image_id"]].to_numpy()
         interval = area_under_roc_interval(probability, has_pneumonia, groups)
-    at_half = confusion.confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD)
     return Scores(
         images=len(table),
         pneumonia_images=int(has_pneumonia.sum()),
-        auc=discrimination.area_under_roc(probability, has_pneumonia),
         auc_interval=interval,
-        average_precision=discrimination.average_precision(probability, has_pneumonia),
-        at_half=operating_point_of(at_half),
-        at_tuned=operating_point_of(tuned),
-        brier=calibration.brier_score(probability, has_pneumonia),
-        brier_tempered=calibration.brier_score(tempered, has_pneumonia),
-        ece=calibration.expected_calibration_error(probability, has_pneumonia),
-        ece_tempered=calibration.expected_calibration_error(tempered, has_pneumonia),
+        of_probability=metrics_of(probability, has_pneumonia),
+        tempered={name: metric.function(tempered, has_pneumonia) for name, metric in CALIBRATION_METRICS.items()},
+        at_half=confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD),
+        at_tuned=_decided(tuned_parts),
     )
 
 

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq, minimize
-from scipy.special import expit
 
+# scipy is imported in functions: the table of metrics names this module, and is read where nothing is computed
 from pneumobench.metrics.validation import (
     Booleans,
     Floats,
@@ -119,6 +118,9 @@ def fit_temperature(logit: ArrayLike, has_pneumonia: ArrayLike) -> float:
 
     Source: Guo 2017, arXiv 1706.04599.
     """
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
     logits, labels = checked_logits(logit, has_pneumonia)
     require_both_classes(labels, "fitting a temperature")
     if np.all(np.where(labels, logits, -logits) >= 0):
@@ -148,6 +150,8 @@ def apply_temperature(logit: ArrayLike, temperature: float) -> Floats:
     >>> apply_temperature([0.0, 2.0], 2.0).round(3).tolist()
     [0.5, 0.731]
     """
+    from scipy.special import expit
+
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature is {temperature}; expected a positive number, as fit_temperature gives.")
     probability: Floats = expit(checked_numbers(logit, "logit") / temperature)
@@ -155,6 +159,9 @@ def apply_temperature(logit: ArrayLike, temperature: float) -> Floats:
 
 
 def _slope(logits: Floats, labels: Booleans) -> float:
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     with_pneumonia, without = logits[labels], logits[~labels]
     if without.max() <= with_pneumonia.min() or with_pneumonia.max() <= without.min():
         return math.nan
@@ -181,6 +188,9 @@ def _slope(logits: Floats, labels: Booleans) -> float:
 
 def _intercept_at_slope_one(logits: Floats, labels: Booleans) -> float:
     """Return the shift b for which the mean of sigmoid(logit + b) equals the share of pneumonia."""
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
     share = float(labels.mean())
     centre = math.log(share / (1 - share))
     # Shifted by `low` every probability is at most the share, by `high` at least.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torchmetrics.functional.classification import binary_roc
 
 from pneumobench.metrics.validation import Booleans, Floats, checked_scores
 
@@ -103,6 +101,10 @@ def _counts_by_threshold(scores: Floats, labels: Booleans) -> tuple[Floats, Floa
     torchmetrics compares in float64 but divides and integrates in float32: an area may then be wrong by 1e-7
     and even exceed 1. Its rates times the class size, rounded, are the exact counts up to 8 million images.
     """
+    # imported here: the table of metrics names this module, and is read where nothing is computed
+    import torch
+    from torchmetrics.functional.classification import binary_roc
+
     false_rate, true_rate, threshold = binary_roc(
         torch.from_numpy(scores), torch.from_numpy(labels.astype(np.int64)), validate_args=False
     )

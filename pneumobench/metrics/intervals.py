@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.confusion import CONFUSION_METRICS
+from pneumobench.metrics.table import COUNT_METRICS
 from pneumobench.metrics.validation import (
     Booleans,
     Floats,
@@ -195,7 +195,7 @@ def confusion_metric_intervals(
     cells = np.stack([called & labels, ~called & labels, called & ~labels, ~called & ~labels])  # tp fn fp tn
     counts = _resampled(_weighted_counts(cells), groups, resamples=resamples, seed=seed)  # (resamples, 4)
     tp, fn, fp, tn = counts.T
-    return {name: percentile_interval(formula(tp, fn, fp, tn)) for name, formula in CONFUSION_METRICS.items()}
+    return {name: percentile_interval(metric.function(tp, fn, fp, tn)) for name, metric in COUNT_METRICS.items()}
 
 
 def mean_interval(values: ArrayLike, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:

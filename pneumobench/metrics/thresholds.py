@@ -1,11 +1,16 @@
-"""How a threshold is chosen on the validation part."""
+"""How a threshold is chosen on the validation part, and the rules that leaderboards show, one line each."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.confusion import CONFUSION_METRICS
+from pneumobench.metrics.table import COUNT_METRICS
 from pneumobench.metrics.validation import Booleans, Floats, Integers, checked_scores, require_both_classes
 
 
@@ -80,23 +85,29 @@ def threshold_for_sensitivity(probability: ArrayLike, has_pneumonia: ArrayLike, 
 
 
 def threshold_best(probability: ArrayLike, has_pneumonia: ArrayLike, *, metric: str) -> float:
-    """Return the threshold with the largest value of a metric of CONFUSION_METRICS, the lowest among equals.
+    """Return the threshold with the largest value of a metric of the confusion matrix, the lowest among equals.
 
     Args:
         probability: (N,) in [0, 1], of the validation part.
         has_pneumonia: (N,) of 0 and 1, both classes.
-        metric: its name, such as `f1` or `mcc`.
+        metric: its name in COUNT_METRICS, such as `f1` or `mcc`.
 
     Raises:
-        ValueError: malformed arrays, or only one class.
+        ValueError: malformed arrays, only one class, a metric that is not one of a confusion matrix, or one that no
+            threshold gives a value.
 
     >>> threshold_best([0.1, 0.2, 0.6, 0.8], [0, 0, 1, 1], metric="mcc")
     0.4
     """
+    if metric not in COUNT_METRICS:
+        raise ValueError(f"metric is {metric!r}; expected one of a confusion matrix: {', '.join(COUNT_METRICS)}.")
     thresholds, tp, fp, labels = _candidates(probability, has_pneumonia)
     true, false = tp.astype(np.float64), fp.astype(np.float64)
-    values = CONFUSION_METRICS[metric](true, labels.sum() - true, false, (~labels).sum() - false)
-    return float(thresholds[np.nanargmax(values)])
+    values = COUNT_METRICS[metric].function(true, labels.sum() - true, false, (~labels).sum() - false)
+    if np.isnan(values).all():
+        raise ValueError(f"no threshold gives {metric} a value on these images; choose by another metric.")
+    better = values if COUNT_METRICS[metric].higher_is_better else -values
+    return float(thresholds[np.nanargmax(better)])
 
 
 def threshold_for_cost(probability: ArrayLike, has_pneumonia: ArrayLike, *, miss_cost: float) -> float:
@@ -140,3 +151,43 @@ def _candidates(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Float
 def _require_share(at_least: float) -> None:
     if not 0 < at_least <= 1:
         raise ValueError(f"at_least is {at_least}; expected a share in (0, 1], such as 0.95.")
+
+
+MISS_COST: Final = 5  # false alarms that one missed pneumonia weighs as much as, for the rule `cost`
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdRule:
+    """A rule by which a leaderboard chooses thresholds.
+
+    Args:
+        name: its key in files.
+        words: what it looks for, in a few words.
+        choose: takes probabilities and labels (N,) of a validation part and returns a threshold.
+    """
+
+    name: str
+    words: str
+    choose: Callable[[Floats, Booleans], float]
+
+
+MAIN_RULE: Final = "youden"  # the one whose decisions stand in the full tables
+THRESHOLD_RULES: Final[dict[str, ThresholdRule]] = {
+    rule.name: rule
+    for rule in (
+        ThresholdRule(name=MAIN_RULE, words="largest recall + specificity", choose=threshold_youden),
+        ThresholdRule(name="f1", words="largest F1", choose=partial(threshold_best, metric="f1")),
+        ThresholdRule(name="mcc", words="largest MCC", choose=partial(threshold_best, metric="mcc")),
+        ThresholdRule(
+            name="sensitivity_95", words="recall of 95 %", choose=partial(threshold_for_sensitivity, at_least=0.95)
+        ),
+        ThresholdRule(
+            name="specificity_95", words="specificity of 95 %", choose=partial(threshold_for_specificity, at_least=0.95)
+        ),
+        ThresholdRule(
+            name="cost",
+            words=f"a miss costs {MISS_COST} false alarms",
+            choose=partial(threshold_for_cost, miss_cost=MISS_COST),
+        ),
+    )
+}

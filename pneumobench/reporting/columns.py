@@ -11,6 +11,7 @@ from pneumobench.leaderboard.board import CostSummary, Row
 from pneumobench.leaderboard.lung_attention import AttentionSummary
 from pneumobench.leaderboard.scores import Scores
 from pneumobench.metrics.intervals import Interval
+from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, METRICS, Metric
 
 NOTHING: Final = "–"  # shown where a number does not exist
 
@@ -40,7 +41,11 @@ class Column:
     mark: Callable[[Row], str] = lambda row: ""  # noqa: ARG005
 
 
-def _of(scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]) -> Callable[[Row], float | None]:
+Read = Callable[[Row], Scores | None]
+DECISIONS: Final = tuple(metric for metric in COUNT_METRICS.values() if metric.in_short)  # where a table stays narrow
+
+
+def _of(scores: Read, value: Callable[[Scores], float]) -> Callable[[Row], float | None]:
     def read(row: Row) -> float | None:
         found = scores(row)
         return None if found is None else value(found)
@@ -48,7 +53,7 @@ def _of(scores: Callable[[Row], Scores | None], value: Callable[[Scores], float]
     return read
 
 
-def _interval_of(scores: Callable[[Row], Scores | None]) -> Callable[[Row], Interval | None]:
+def _auc_interval_of(scores: Read) -> Callable[[Row], Interval | None]:
     def read(row: Row) -> Interval | None:
         found = scores(row)
         return None if found is None else found.auc_interval
@@ -56,72 +61,49 @@ def _interval_of(scores: Callable[[Row], Scores | None]) -> Callable[[Row], Inte
     return read
 
 
-def _score_columns(scores: Callable[[Row], Scores | None]) -> tuple[Column, ...]:
-    return (
-        Column(
-            key="auc",
-            heading="AUC",
-            meaning="area under the ROC curve, with its 95 % interval (bootstrap over patients)",
-            value=_of(scores, lambda s: s.auc),
-            interval=_interval_of(scores),
-        ),
-        Column(
-            key="average_precision",
-            heading="AP",
-            meaning="average precision, the area under the precision-recall curve",
-            value=_of(scores, lambda s: s.average_precision),
-        ),
-        Column(
-            key="accuracy",
-            heading="Accuracy",
-            meaning="share of images called right",
-            value=_of(scores, lambda s: s.at_half.accuracy),
-        ),
-        Column(
-            key="precision",
-            heading="Precision",
-            meaning="share of images called pneumonia that show it",
-            value=_of(scores, lambda s: s.at_half.precision),
-        ),
-        Column(
-            key="recall",
-            heading="Recall",
-            meaning="share of pneumonia images that are found (sensitivity)",
-            value=_of(scores, lambda s: s.at_half.recall),
-        ),
-        Column(
-            key="specificity",
-            heading="Specificity",
-            meaning="share of normal images that are called normal",
-            value=_of(scores, lambda s: s.at_half.specificity),
-        ),
-        Column(
-            key="f1",
-            heading="F1",
-            meaning="harmonic mean of precision and recall",
-            value=_of(scores, lambda s: s.at_half.f1),
-        ),
-        Column(
-            key="mcc",
-            heading="MCC",
-            meaning="Matthews correlation coefficient, -1 to 1, 0 = chance",
-            value=_of(scores, lambda s: s.at_half.mcc),
-        ),
-        Column(
-            key="brier",
-            heading="Brier",
-            meaning="mean squared error of the probability, 0 = perfect",
-            value=_of(scores, lambda s: s.brier),
-            higher_is_better=False,
-        ),
-        Column(
-            key="ece",
-            heading="ECE",
-            meaning="expected calibration error over 15 bins of equal size, 0 = calibrated",
-            value=_of(scores, lambda s: s.ece),
-            higher_is_better=False,
-        ),
+def _column(metric: Metric, scores: Read, value: Callable[[Scores], float], suffix: str = "") -> Column:
+    """Return the column of a metric; `suffix` says what it is of, such as `tuned`."""
+    return Column(
+        key=f"{metric.name}_{suffix}" if suffix else metric.name,
+        heading=metric.heading + (", tempered" if suffix == "tempered" else ""),
+        meaning=metric.meaning,
+        value=_of(scores, value),
+        digits=metric.digits,
+        interval=_auc_interval_of(scores) if metric.name == "auc" else None,
+        higher_is_better=metric.higher_is_better,
     )
+
+
+def _at_half(metric: Metric, scores: Read) -> Column:
+    return _column(metric, scores, lambda found: found.value(metric.name))
+
+
+def _at_tuned(metric: Metric, scores: Read) -> Column:
+    return _column(metric, scores, lambda found: found.at_tuned.value(metric.name), "tuned")
+
+
+def _tempered(metric: Metric, scores: Read) -> Column:
+    return _column(metric, scores, lambda found: found.tempered[metric.name], "tempered")
+
+
+def _full(scores: Read) -> tuple[Column, ...]:
+    """Return every metric of the table, decisions at probability 0.5."""
+    return tuple(_at_half(metric, scores) for metric in METRICS.values())
+
+
+def _short(scores: Read) -> tuple[Column, ...]:
+    """Return the metrics that stand in the main tables."""
+    return tuple(_at_half(metric, scores) for metric in METRICS.values() if metric.in_short)
+
+
+def _tuned(scores: Read) -> tuple[Column, ...]:
+    """Return what the validation part changes: decisions at its threshold, calibration after its temperature."""
+    calibration = [
+        column
+        for metric in CALIBRATION_METRICS.values()
+        for column in (_at_half(metric, scores), _tempered(metric, scores))
+    ]
+    return (*(_at_tuned(metric, scores) for metric in COUNT_METRICS.values()), *calibration)
 
 
 def main_attention(row: Row) -> AttentionSummary | None:
@@ -150,8 +132,20 @@ def _attention_holds(row: Row) -> bool | None:
     return next((checked.trusted for checked in row.methods if checked.method == summary.method), None)
 
 
-POOLED: Final = _score_columns(lambda row: row.pooled)
-OFFICIAL: Final = _score_columns(lambda row: row.official)
+def _pooled(row: Row) -> Scores | None:
+    return row.pooled
+
+
+def _official(row: Row) -> Scores | None:
+    return row.official
+
+
+POOLED: Final = _short(_pooled)
+POOLED_FULL: Final = _full(_pooled)
+POOLED_TUNED: Final = _tuned(_pooled)
+OFFICIAL: Final = _short(_official)
+OFFICIAL_FULL: Final = _full(_official)
+OFFICIAL_TUNED: Final = _tuned(_official)
 LUNG_ATTENTION: Final = (
     Column(
         key="lar_adjusted",
@@ -167,7 +161,7 @@ LUNG_ATTENTION: Final = (
 )
 
 
-def _blanked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], Interval | None]]:
+def _masked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], Interval | None]]:
     def value(row: Row) -> float | None:
         return row.ablation[name].auc if name in row.ablation else None
 
@@ -177,8 +171,8 @@ def _blanked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], 
     return value, interval
 
 
-def _blanked_column(name: str, heading: str, meaning: str) -> Column:
-    value, interval = _blanked(name)
+def _masked_column(name: str, heading: str, meaning: str) -> Column:
+    value, interval = _masked(name)
     return Column(
         key=f"auc_blanked_{name}",
         heading=heading,
@@ -190,11 +184,11 @@ def _blanked_column(name: str, heading: str, meaning: str) -> Column:
 
 
 ABLATION_SCORES: Final = (
-    _blanked_column("none", "Whole image", "AUC on the out-of-fold images that have a lung mask, as they are"),
-    _blanked_column("without_lungs", "No lungs", "AUC with the lungs set to the mean gray of the rest of the image"),
-    _blanked_column("lungs_blurred", "Lungs blurred", "AUC with the lungs blurred until only their brightness is left"),
-    _blanked_column("only_lungs", "Lungs only", "AUC with all but the lungs set to the mean gray of the lungs"),
-    _blanked_column("without_borders", "No borders", "AUC with the outer tenth on every edge blanked"),
+    _masked_column("none", "Whole image", "AUC on the out-of-fold images that have a lung mask, as they are"),
+    _masked_column("without_lungs", "Lungs masked", "AUC with the lungs set to the mean gray of the rest of the image"),
+    _masked_column("lungs_blurred", "Lungs blurred", "AUC with the lungs blurred until only their brightness is left"),
+    _masked_column("only_lungs", "Rest masked", "AUC with all but the lungs set to the mean gray of the lungs"),
+    _masked_column("without_borders", "Borders masked", "AUC with the outer tenth on every edge masked"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,12 +15,14 @@ from rich.table import Table
 
 from pneumobench.files import write_text
 from pneumobench.leaderboard.external import ExternalScore
-from pneumobench.metrics.intervals import Interval
+from pneumobench.metrics.table import COUNT_METRICS, METRICS
 from pneumobench.reporting.columns import interval_text, number
 
+# The AUC comes first, with what it is compared with, then every other metric of the table.
+OTHERS: Final = tuple(metric for metric in METRICS.values() if metric.name != "auc")
 HEADINGS: Final = (
-    "Architecture", "AUC [95 %]", "single networks", "own data", "drop [95 %]", "Accuracy", "Recall", "Specificity",
-    "F1", "MCC", "MCC, validation threshold", "ECE",
+    "Architecture", "AUC [95 %]", "single networks", "own data", "drop [95 %]", *(metric.heading for metric in OTHERS),
+    "MCC, validation threshold",
 )  # fmt: skip
 IN_TERMINAL: Final = {
     "Architecture": "architecture",
@@ -38,17 +41,14 @@ MEANING: Final = (
 
 
 def _cells(score: ExternalScore) -> dict[str, str]:
-    at = score.at_half
     values = (
         score.architecture,
         f"{number(score.auc)} {interval_text(score.auc_interval)}",
         number(score.single_auc),
         number(score.internal_auc),
         f"{number(score.drop)} {interval_text(score.drop_interval)}",
-        *(
-            number(value)
-            for value in (at.accuracy, at.recall, at.specificity, at.f1, at.mcc, score.at_tuned.mcc, score.ece)
-        ),
+        *(number(score.value(metric.name), metric.digits) for metric in OTHERS),
+        number(score.at_tuned.value("mcc")),
     )
     return dict(zip(HEADINGS, values, strict=True))
 
@@ -79,25 +79,23 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    plain = ("auc", "single_auc", "internal_auc", "drop", "brier", "ece")
-    points = ("accuracy", "precision", "recall", "specificity", "f1", "mcc")
+    areas = ("auc", "single_auc", "internal_auc", "drop")
+    ends = ("auc_low", "auc_high", "drop_low", "drop_high")
     writer.writerow(
-        ["architecture", "folds", "images", *plain, "auc_low", "auc_high", "drop_low", "drop_high", *points,
-         *(f"{point}_tuned" for point in points)]
+        ["architecture", "folds", "images", *areas, *ends, *(metric.name for metric in OTHERS),
+         *(f"{name}_tuned" for name in COUNT_METRICS)]
     )  # fmt: skip
     for score in scores:
-        numbers = [getattr(score, key) for key in plain]
+        numbers = [getattr(score, key) for key in areas]
         for interval in (score.auc_interval, score.drop_interval):
-            numbers += _ends(interval)
-        numbers += [getattr(at, point) for at in (score.at_half, score.at_tuned) for point in points]
-        writer.writerow([score.architecture, score.folds, score.images, *(f"{value:.6f}" for value in numbers)])
+            numbers += [interval.low, interval.high]
+        numbers += [score.value(metric.name) for metric in OTHERS]
+        numbers += [score.at_tuned.value(name) for name in COUNT_METRICS]
+        cells = ("" if math.isnan(value) else f"{value:.6f}" for value in numbers)
+        writer.writerow([score.architecture, score.folds, score.images, *cells])
     write_text(folder / "scores.csv", buffer.getvalue())
     lines = [f"# External data: {name}", "", what, "", MEANING, "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- " + "| ---: " * (len(HEADINGS) - 1) + "|"]
     lines += ["| " + " | ".join(_cells(score).values()) + " |" for score in scores]
     write_text(folder / "README.md", "\n".join(lines) + "\n")
     return folder / "README.md"
-
-
-def _ends(interval: Interval) -> list[float]:
-    return [interval.low, interval.high]

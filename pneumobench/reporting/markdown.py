@@ -14,6 +14,8 @@ from pneumobench.reporting.columns import (
     NOTHING,
     OFFICIAL,
     POOLED,
+    POOLED_FULL,
+    POOLED_TUNED,
     Column,
     interval_text,
     main_attention,
@@ -32,6 +34,7 @@ from pneumobench.reporting.words import (
     ensemble_words,
     leak_notice,
     marks,
+    mask_words,
     separate_test,
     shared_patients_words,
     tested_words,
@@ -60,6 +63,14 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         _ranking(board),
         f"`*` = top group: {_top_group_words()} {controls_words(board)} {attention_words(board)}".strip(),
     ]
+    if any(row.pooled for row in board.rows):
+        parts += [
+            "## Every metric, out of fold",
+            "At threshold 0.5:",
+            _metrics(board, POOLED_FULL),
+            "At the threshold chosen on each fold's validation part; calibration before and after temperature scaling:",
+            _metrics(board, POOLED_TUNED),
+        ]
     if any(row.official for row in board.rows):
         parts += [
             f"## {separate_test(board)}",
@@ -78,7 +89,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", _attention_words(), _attention(board)]
     if any(row.ablation for row in board.rows):
-        parts += ["## Does it need the lungs?", ABLATION_WORDS, _blanked(board)]
+        parts += ["## Masked regions", ABLATION_WORDS, _ablation(board)]
     if any(row.methods for row in board.rows):
         parts += ["## Checks of the heat maps", METHODS_WORDS, _methods(board)]
     parts += ["## Cost", _hardware_words(board), _cost(board)]
@@ -89,7 +100,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
     three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
-    legend = [*POOLED, *LUNG_ATTENTION, *three, *ABLATION_SCORES, *COST]
+    legend = [*POOLED_FULL, *LUNG_ATTENTION, *three, *ABLATION_SCORES, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -151,6 +162,15 @@ def _ranking(board: Leaderboard) -> str:
     return _table(["#", "architecture", *[column.heading for column in columns], "weights", "status"], rows)
 
 
+def _metrics(board: Leaderboard, columns: Sequence[Column]) -> str:
+    rows = [
+        [row.architecture, *[_with_interval(column, row) for column in columns]]
+        for row in board.rows
+        if row.pooled is not None
+    ]
+    return _table(["architecture", *[column.heading for column in columns]], rows)
+
+
 def _official(board: Leaderboard) -> str:
     rows = []
     for row in board.rows:
@@ -195,7 +215,7 @@ def _attention(board: Leaderboard) -> str:
         rows.append(
             [
                 row.architecture,
-                found.mask_tier,
+                mask_words(found.mask_tier),
                 f"{row.grid[0]} × {row.grid[1]}" if row.grid else NOTHING,
                 str(found.pneumonia.images),
                 number(found.pneumonia.lar),
@@ -210,11 +230,11 @@ def _attention(board: Leaderboard) -> str:
     return _table(head, rows)
 
 
-def _blanked(board: Leaderboard) -> str:
+def _ablation(board: Leaderboard) -> str:
     rows = [
         [
             row.architecture,
-            row.ablation["none"].mask_tier,
+            mask_words(row.ablation["none"].mask_tier),
             str(row.ablation["none"].images),
             *[_with_interval(column, row) for column in ABLATION_SCORES],
         ]

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.lung_attention import OUTCOMES
+from pneumobench.metrics.thresholds import THRESHOLD_RULES
 from pneumobench.reporting import class_columns, columns, figures, words
 from pneumobench.reporting.overlays import OverlayRow
 from pneumobench.suite.spec import CLASSES
@@ -65,6 +66,7 @@ def leaderboard_page(
             command=command,
             pictures=pictures,
             words=words,
+            rules=THRESHOLD_RULES,
             three=class_columns,
             classes=CLASSES,
             three_classes=any(row.three_classes for row in board.rows),

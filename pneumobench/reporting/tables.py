@@ -15,11 +15,16 @@ import pandas as pd
 from pneumobench.files import canonical_json
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
-from pneumobench.leaderboard.scores import OperatingPoint, Scores
+from pneumobench.leaderboard.scores import Scores
+from pneumobench.metrics.confusion import Confusion
+from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, RANK_METRICS
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
 from pneumobench.reporting.columns import ABLATION_SCORES, main_attention
 
 LEADERBOARD_FORMAT: Final = 2
+# whose mean and deviation over folds stand in the CSV; the JSON has them of every metric
+FOLD_SPREAD: Final = ("auc", "average_precision", "accuracy", "recall", "specificity", "mcc")
+COUNTS: Final = ("tp", "fn", "fp", "tn")
 DECIMALS: Final = 6  # of every fraction in the files: finer than any interval here, coarser than platform noise
 
 
@@ -40,6 +45,10 @@ def leaderboard_csv(board: Leaderboard) -> str:
 
 def _plain(value: Any) -> Any:
     """Turn dataclasses, tuples and numbers into JSON; tables of predictions stay in their own files."""
+    if isinstance(value, Confusion):
+        return {name: _plain(number) for name, number in {**dataclasses.asdict(value), **value.values()}.items()}
+    if isinstance(value, Scores):
+        return _plain_scores(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
         return {key: _plain(part) for key, part in parts.items() if not isinstance(part, pd.DataFrame)}
@@ -58,6 +67,13 @@ def _plain(value: Any) -> Any:
     raise AssertionError(f"no JSON for {type(value)}")
 
 
+def _plain_scores(scores: Scores) -> dict[str, Any]:
+    """Return scores with every metric under its own name, and those after temperature scaling beside them."""
+    parts = {item.name: getattr(scores, item.name) for item in dataclasses.fields(scores)}
+    metrics = parts.pop("of_probability") | {f"{name}_tempered": v for name, v in parts.pop("tempered").items()}
+    return {key: _plain(part) for key, part in (parts | metrics).items()}
+
+
 def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
     """Return the cells of one architecture; every row has the same keys in the same order."""
     flat: dict[str, Any] = {
@@ -72,7 +88,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
         "in_top_group": row.in_top_group,
         **_flat_scores("", row.pooled),
     }
-    for name in ("auc", "average_precision", "accuracy", "recall", "specificity", "mcc"):
+    for name in FOLD_SPREAD:
         found = row.fold_spread.get(name)
         flat[f"fold_{name}_mean"] = found.mean if found else None
         flat[f"fold_{name}_sd"] = found.sd if found else None
@@ -112,19 +128,19 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
 
 
 def _flat_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name in ("images", "pneumonia_images", "auc"):
-        cells[prefix + name] = getattr(scores, name) if scores else None
+    cells: dict[str, Any] = {name: getattr(scores, name) if scores else None for name in ("images", "pneumonia_images")}
     interval = scores.auc_interval if scores else None
-    cells[f"{prefix}auc_low"] = interval.low if interval else None
-    cells[f"{prefix}auc_high"] = interval.high if interval else None
-    cells[f"{prefix}average_precision"] = scores.average_precision if scores else None
-    for point, suffix in (("at_half", ""), ("at_tuned", "_tuned")):
-        for item in dataclasses.fields(OperatingPoint):
-            cells[f"{prefix}{item.name}{suffix}"] = getattr(getattr(scores, point), item.name) if scores else None
-    for name in ("brier", "brier_tempered", "ece", "ece_tempered"):
-        cells[prefix + name] = getattr(scores, name) if scores else None
-    return cells
+    for name in RANK_METRICS:
+        cells[name] = scores.value(name) if scores else None
+        if name == "auc":
+            cells |= {"auc_low": interval.low if interval else None, "auc_high": interval.high if interval else None}
+    for suffix, point in (("", scores and scores.at_half), ("_tuned", scores and scores.at_tuned)):
+        cells |= {f"{name}{suffix}": getattr(point, name) if point else None for name in COUNTS}
+        cells |= {f"{name}{suffix}": point.value(name) if point else None for name in COUNT_METRICS}
+    for name in CALIBRATION_METRICS:
+        cells[name] = scores.value(name) if scores else None
+        cells[f"{name}_tempered"] = scores.tempered[name] if scores else None
+    return {prefix + name: value for name, value in cells.items()}
 
 
 def _cell(value: Any) -> Any:

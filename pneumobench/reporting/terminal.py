@@ -30,8 +30,9 @@ def terminal_table(board: Leaderboard) -> Table:
         title=f"Leaderboard: {escape(board.suite)}",
         caption=escape(
             "\n".join(filter(None, (weights_notice(board), leak_notice(board), data_words(board)))) + "\n"
-            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first. c control, "
-            "e ensemble.\n" + "\n".join(filter(None, (controls_words(board), attention_words(board))))
+            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first. c shortcut "
+            "baseline (control), e ensemble.\n"
+            + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),
         caption_justify="left",
         title_justify="left",

@@ -7,30 +7,22 @@ from typing import Final
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
 from pneumobench.leaderboard.checks import MethodSummary
-from pneumobench.leaderboard.scores import MISS_COST
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.training.controls import CONTROLS
 
 ABLATION_WORDS: Final = (
-    "AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. A network that scores "
-    "as well without lungs as with them has learnt something else than lungs. Masks: drawn by people, segmented by a "
-    "network, or the fixed box in place of the lungs, which holds heart and spine too."
+    "AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. The networks were "
+    "trained on whole images and have never seen a masked one; and a masked image keeps the outline of the mask, which "
+    "alone says much about the label. So this shows how a network answers to masking, not which region it uses. Masks: "
+    "manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and spine too."
 )
 METHODS_WORDS: Final = (
-    "On out-of-fold images drawn by the suite's seed. Adjusted LAR of maps brought to the size of the image; shares of "
-    "the positive attention in corners, along borders and outside the body; deletion and insertion areas minus those "
-    "of random maps (deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
+    "On out-of-fold images chosen by the suite's seed. Adjusted LAR of maps resized to the image; shares of positive "
+    "attention in corners, along borders and outside the body; deletion and insertion areas minus those of random maps "
+    "(deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
     "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
 )
-RULE_WORDS: Final = {
-    "youden": "largest recall + specificity",
-    "f1": "largest F1",
-    "mcc": "largest MCC",
-    "sensitivity_95": "recall of 95 %",
-    "specificity_95": "specificity of 95 %",
-    "cost": f"a miss costs {MISS_COST} false alarms",
-}
 METHOD_HEADINGS: Final = (
     "method", "images", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
     "s / image", "verdict",
@@ -56,15 +48,24 @@ def weights_words(origin: str) -> str:
     if origin == "random":
         return "random initialisation"
     if origin == CONTROL_ORIGIN:
-        return "control, no network"
+        return "shortcut baseline (control), no network"
     kind, _, name = origin.partition(":")
     if kind == "timm":
         return f"pretrained, timm {name}"
     return f"weights file {name}" if kind == "file" else origin
 
 
+def mask_words(tiers: str) -> str:
+    """Say where lung masks come from.
+
+    >>> mask_words("drawn"), mask_words("box and drawn")
+    ('manually annotated', 'box and manually annotated')
+    """
+    return tiers.replace("drawn", "manually annotated")
+
+
 def marks(row: Row) -> str:
-    """Return the signs behind an architecture's name: `*` top group, `†` does not clear the best control."""
+    """Return the signs behind an architecture's name: `*` top group, `†` does not clear the best shortcut baseline."""
     return (" *" if row.in_top_group else "") + (" †" if row.clears_controls is False else "")
 
 
@@ -103,7 +104,7 @@ def ensemble_gain(ensemble: Ensemble) -> tuple[float, float, float]:
 
 
 def controls_words(board: Leaderboard) -> str:
-    """Say what the controls are and what a network has to show against them; nothing where none was run."""
+    """Say what the shortcut baselines are and what a network has to show against them; nothing where none was run."""
     names = {row.architecture for row in board.rows if row.kind == "control"}
     if not names:
         return ""
@@ -111,8 +112,8 @@ def controls_words(board: Leaderboard) -> str:
     seen = [words.get(name, name.removeprefix(CONTROL_PREFIX)) for name in sorted(names)]
     listed = seen[0] if len(seen) == 1 else f"{', '.join(seen[:-1])} and {seen[-1]}"
     return (
-        f"† the interval does not clear the best control. Controls are what reading a radiograph has to beat: {listed} "
-        "(gradient boosting)."
+        "† the interval of the AUC does not clear the best shortcut baseline (control). Shortcut baselines are what "
+        f"reading a radiograph has to beat: {listed} (gradient boosting)."
     )
 
 

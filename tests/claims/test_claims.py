@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from pneumobench.claims.checker import Claim, Verdict, check_claim
-from pneumobench.claims.matrices import METRICS, Matrix, matching, metric_of, read_reported
+from pneumobench.claims.matrices import matching, read_reported
 from pneumobench.claims.reader import read_claims
 from pneumobench.cli.main import main
 from pneumobench.errors import SettingsError
+from pneumobench.metrics.confusion import Confusion
+from pneumobench.metrics.table import PRINTED_METRICS
 
 PAPERS = Path(__file__).resolve().parents[2] / "benchmark" / "papers"
 
@@ -27,12 +29,18 @@ def verdicts(name: str) -> dict[str, Verdict]:
 def test_paper_a_has_one_matrix_each_and_one_rounding_slip() -> None:
     found = verdicts("a")
     assert found["EfficientNet-B0"].kind == "consistent"
-    assert found["EfficientNet-B0"].matrices == (Matrix(tp=388, fn=2, fp=94, tn=140),)
+    assert found["EfficientNet-B0"].matrices == (Confusion(tp=388, fn=2, fp=94, tn=140),)
     densenet = found["DenseNet121"]
     assert densenet.kind == "slip"
-    assert densenet.matrices == (Matrix(tp=389, fn=1, fp=126, tn=108),)
+    assert densenet.matrices == (Confusion(tp=389, fn=1, fp=126, tn=108),)
     assert densenet.words[0] == "Accuracy 0.79647 was printed as .797: a rounding slip."
     assert "specificity .4615" in densenet.words[1]
+
+
+def test_a_slip_of_an_abbreviation_keeps_its_capitals() -> None:
+    truth = Confusion(tp=40, fn=5, fp=7, tn=38)  # MCC .73401
+    claim = Claim(system="x", images=90, pneumonia=45, metrics=(read_reported("mcc", ".735"),), matrix=truth)
+    assert check_claim(claim).words[0].startswith("MCC 0.73")
 
 
 def test_paper_b_is_told_that_its_accuracies_are_no_steps_of_200_images() -> None:
@@ -66,21 +74,21 @@ def test_the_command_prints_verdicts_and_fails_on_a_contradiction(capsys: pytest
 
 def test_metrics_agree_with_scikit_learn() -> None:
     label, call = np.repeat([1, 1, 0, 0], [41, 9, 7, 23]), np.repeat([1, 0, 1, 0], [41, 9, 7, 23])
-    matrix = Matrix(tp=41, fn=9, fp=7, tn=23)
-    assert matrix.metric("mcc") == pytest.approx(matthews_corrcoef(label, call))
-    assert matrix.metric("f1") == pytest.approx(f1_score(label, call))
-    assert matrix.metric("macro_f1") == pytest.approx(f1_score(label, call, average="macro"))
-    assert matrix.metric("f1_normal") == pytest.approx(f1_score(label, call, pos_label=0))
+    matrix = Confusion(tp=41, fn=9, fp=7, tn=23)
+    assert matrix.value("mcc") == pytest.approx(matthews_corrcoef(label, call))
+    assert matrix.value("f1") == pytest.approx(f1_score(label, call))
+    assert matrix.value("macro_f1") == pytest.approx(f1_score(label, call, average="macro"))
+    assert matrix.value("f1_normal") == pytest.approx(f1_score(label, call, pos_label=0))
 
 
 @given(
     tp=st.integers(0, 30), fn=st.integers(0, 30), fp=st.integers(0, 30), tn=st.integers(0, 30), digits=st.integers(2, 4)
 )
 def test_the_true_matrix_is_always_found(tp: int, fn: int, fp: int, tn: int, digits: int) -> None:
-    truth = Matrix(tp=tp, fn=fn, fp=fp, tn=tn)
+    truth = Confusion(tp=tp, fn=fn, fp=fp, tn=tn)
     if truth.images == 0:
         return
-    values = {name: truth.metric(name) for name in METRICS}
+    values = {name: truth.value(name) for name in PRINTED_METRICS}
     printed = [read_reported(n, f"{v:.{digits}f}") for n, v in values.items() if not np.isnan(v)]
     assert truth in matching(truth.images, truth.pneumonia, printed)
     assert (
@@ -92,9 +100,9 @@ def test_the_true_matrix_is_always_found(tp: int, fn: int, fp: int, tn: int, dig
 def test_an_unknown_prevalence_is_tried_out() -> None:
     printed = [read_reported("recall", ".9091"), read_reported("specificity", ".7692"), read_reported("f1", ".9302")]
     found = matching(46, None, printed)
-    assert Matrix(tp=30, fn=3, fp=3, tn=10) not in found, "its F1 is .9091"
+    assert Confusion(tp=30, fn=3, fp=3, tn=10) not in found, "its F1 is .9091"
     assert all(matrix.images == 46 for matrix in found)
-    assert Matrix(tp=30, fn=3, fp=3, tn=10) in matching(46, None, printed[:2])
+    assert Confusion(tp=30, fn=3, fp=3, tn=10) in matching(46, None, printed[:2])
 
 
 def test_a_contradiction_names_the_metric_that_does_not_fit() -> None:
@@ -105,7 +113,7 @@ def test_a_contradiction_names_the_metric_that_does_not_fit() -> None:
 
 
 def test_a_cut_off_digit_is_a_slip_with_and_without_a_matrix() -> None:
-    truth, cut = Matrix(tp=40, fn=5, fp=7, tn=38), (read_reported("accuracy", ".866"),)  # .8667
+    truth, cut = Confusion(tp=40, fn=5, fp=7, tn=38), (read_reported("accuracy", ".866"),)  # .8667
     for claim in (
         Claim(system="x", images=90, pneumonia=45, metrics=cut),
         Claim(system="x", images=90, pneumonia=45, metrics=cut, matrix=truth),
@@ -192,4 +200,3 @@ def test_test_sets_that_are_too_large_are_refused() -> None:
         matching(5_000, None, printed)
     with pytest.raises(SettingsError, match="11 with pneumonia"):
         matching(10, 11, printed)
-    assert metric_of("recall", *(np.zeros(1) for _ in range(4)))[0] != 0, "undefined, not zero"

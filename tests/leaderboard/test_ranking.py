@@ -41,17 +41,21 @@ def test_pooled_scores_equal_scikit_learn(board: Leaderboard, fake_run_template:
     assert scores is not None
     assert scores.images == 120
     assert scores.auc == pytest.approx(metrics.roc_auc_score(test["label"], test["probability"]))
-    assert scores.average_precision == pytest.approx(
+    assert scores.value("average_precision") == pytest.approx(
         metrics.average_precision_score(test["label"], test["probability"])
     )
-    assert scores.brier == pytest.approx(metrics.brier_score_loss(test["label"], test["probability"]))
-    assert scores.at_half.accuracy == pytest.approx(metrics.accuracy_score(test["label"], called))
-    assert scores.at_half.precision == pytest.approx(metrics.precision_score(test["label"], called))
-    assert scores.at_half.recall == pytest.approx(metrics.recall_score(test["label"], called))
-    assert scores.at_half.specificity == pytest.approx(metrics.recall_score(test["label"], called, pos_label=0))
-    assert scores.at_half.f1 == pytest.approx(metrics.f1_score(test["label"], called))
-    assert scores.at_half.mcc == pytest.approx(metrics.matthews_corrcoef(test["label"], called))
-    assert scores.at_half.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(test["label"], called))
+    assert scores.value("brier") == pytest.approx(metrics.brier_score_loss(test["label"], test["probability"]))
+    assert scores.at_half.value("accuracy") == pytest.approx(metrics.accuracy_score(test["label"], called))
+    assert scores.at_half.value("precision") == pytest.approx(metrics.precision_score(test["label"], called))
+    assert scores.at_half.value("recall") == pytest.approx(metrics.recall_score(test["label"], called))
+    assert scores.at_half.value("specificity") == pytest.approx(
+        metrics.recall_score(test["label"], called, pos_label=0)
+    )
+    assert scores.at_half.value("f1") == pytest.approx(metrics.f1_score(test["label"], called))
+    assert scores.at_half.value("mcc") == pytest.approx(metrics.matthews_corrcoef(test["label"], called))
+    assert scores.at_half.value("balanced_accuracy") == pytest.approx(
+        metrics.balanced_accuracy_score(test["label"], called)
+    )
     assert scores.auc_interval is not None
     assert scores.auc_interval.low < scores.auc < scores.auc_interval.high
 
@@ -70,7 +74,7 @@ def test_each_fold_uses_its_own_tune_threshold(board: Leaderboard, fake_run_temp
         assert youden == pytest.approx((true_positive - false_positive).max())
     assert len(set(row.thresholds.values())) > 1
     assert row.pooled is not None
-    assert row.pooled.at_tuned.accuracy == pytest.approx(right / 120)
+    assert row.pooled.at_tuned.value("accuracy") == pytest.approx(right / 120)
 
 
 def test_mean_and_deviation_over_folds(board: Leaderboard, fake_run_template: Path) -> None:
@@ -106,7 +110,7 @@ def test_temperature_is_fitted_on_tune_and_changes_no_ranking(run: RunFolder) ->
         write_record(run.record_path(record.architecture, fold), changed)
     scores = _row(rank_run(run.path), "vit_base_patch16_224").pooled
     assert scores is not None
-    assert scores.brier_tempered < scores.brier - 0.02
+    assert scores.tempered["brier"] < scores.value("brier") - 0.02
 
 
 def test_order_is_complete_first_then_pooled_auc(board: Leaderboard) -> None:

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from pneumobench.metrics import confusion as operating_point
 from pneumobench.metrics.confusion import (
     Confusion,
     confusion_at,
-    confusion_metrics,
+    confusion_of,
 )
 from pneumobench.metrics.thresholds import (
+    MAIN_RULE,
+    MISS_COST,
+    THRESHOLD_RULES,
     threshold_best,
     threshold_for_cost,
     threshold_for_sensitivity,
@@ -23,7 +25,6 @@ from pneumobench.metrics.thresholds import (
     threshold_youden,
 )
 
-counts = st.builds(Confusion, **{name: st.integers(0, 5000) for name in ("tp", "fn", "fp", "tn")})
 images = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=40).filter(
     lambda rows: len({label for _, label in rows}) == 2
 )
@@ -57,87 +58,21 @@ def test_bad_thresholds_and_counts_are_refused() -> None:
         Confusion(tp=1, fn=-1, fp=0, tn=0)
 
 
-def test_hand_worked_metrics() -> None:
-    found = confusion_metrics(Confusion(tp=6, fn=2, fp=1, tn=3))
-    assert found == pytest.approx(
-        {
-            "accuracy": 9 / 12,
-            "precision": 6 / 7,
-            "recall": 6 / 8,
-            "specificity": 3 / 4,
-            "f1": 12 / 15,
-            "mcc": (18 - 2) / math.sqrt(7 * 8 * 4 * 5),
-            "balanced_accuracy": 0.75,
-        }
-    )
-    for name, value in found.items():
-        assert getattr(operating_point, name)(Confusion(tp=6, fn=2, fp=1, tn=3)) == value
+def test_decisions_already_taken_give_the_same_counts() -> None:
+    probability, has_pneumonia = np.array([0.1, 0.5, 0.9, 0.4]), [0, 1, 0, 1]
+    assert confusion_of(probability >= 0.5, has_pneumonia) == confusion_at(probability, has_pneumonia, threshold=0.5)
+    with pytest.raises(ValueError, match="predicted_positive 2, has_pneumonia 3"):
+        confusion_of([1, 0], [1, 0, 0])
 
 
-@settings(max_examples=100, deadline=None)
-@given(counts.filter(lambda c: min(c.tp + c.fn, c.fp + c.tn, c.tp + c.fp, c.fn + c.tn) > 0))
-def test_metrics_equal_scikit_learn(confusion: Confusion) -> None:
-    weight = [confusion.tp, confusion.fn, confusion.fp, confusion.tn]
-    truth, decision = [1, 1, 0, 0], [1, 0, 1, 0]
-    arguments: dict[str, Any] = {"y_true": truth, "y_pred": decision, "sample_weight": weight}
-    assert confusion_metrics(confusion) == pytest.approx(
-        {
-            "accuracy": sklearn_metrics.accuracy_score(**arguments),
-            "precision": sklearn_metrics.precision_score(**arguments),
-            "recall": sklearn_metrics.recall_score(**arguments),
-            "specificity": sklearn_metrics.recall_score(**arguments, pos_label=0),
-            "f1": sklearn_metrics.f1_score(**arguments),
-            "mcc": sklearn_metrics.matthews_corrcoef(**arguments),
-            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(**arguments),
-        },
-        abs=1e-12,
-    )
-
-
-def test_metrics_equal_torchmetrics() -> None:
-    import torch
-    import torchmetrics.functional.classification as reference
-
-    rng = np.random.default_rng(4)
-    probability, has_pneumonia = rng.random(300).astype(np.float32), rng.random(300) < 0.6
-    found = confusion_metrics(confusion_at(probability, has_pneumonia, threshold=0.5))
-    references: dict[str, Any] = {
-        "accuracy": reference.binary_accuracy,
-        "precision": reference.binary_precision,
-        "recall": reference.binary_recall,
-        "specificity": reference.binary_specificity,
-        "f1": reference.binary_f1_score,
-        "mcc": reference.binary_matthews_corrcoef,
-    }
-    for name, function in references.items():
-        expected = float(function(torch.from_numpy(probability), torch.from_numpy(has_pneumonia).long()))
-        assert found[name] == pytest.approx(expected, abs=1e-6), name
-
-
-def test_what_was_not_measured_is_nan_and_a_constant_decision_is_chance() -> None:
-    everybody = confusion_metrics(Confusion(tp=7, fn=0, fp=3, tn=0))
-    assert (everybody["mcc"], everybody["balanced_accuracy"], everybody["specificity"]) == (0.0, 0.5, 0.0)
-    nobody = confusion_metrics(Confusion(tp=0, fn=7, fp=0, tn=3))
-    assert (nobody["mcc"], nobody["f1"], nobody["recall"]) == (0.0, 0.0, 0.0)
-    assert math.isnan(nobody["precision"])
-    only_normal = confusion_metrics(Confusion(tp=0, fn=0, fp=0, tn=4))
-    assert {name for name, value in only_normal.items() if math.isnan(value)} == {
-        "precision", "recall", "f1", "mcc", "balanced_accuracy",
-    }  # fmt: skip
-    assert all(math.isnan(value) for value in confusion_metrics(Confusion(tp=0, fn=0, fp=0, tn=0)).values())
-
-
-@given(counts)
-def test_metrics_stay_in_their_range_and_perfect_is_exactly_one(confusion: Confusion) -> None:
-    for name, value in confusion_metrics(confusion).items():
-        assert math.isnan(value) or (-1 if name == "mcc" else 0) <= value <= 1
-    perfect = Confusion(tp=confusion.tp + 1, fn=0, fp=0, tn=confusion.tn + 1)
-    assert set(confusion_metrics(perfect).values()) == {1.0}
+def test_counts_are_told_as_papers_print_them() -> None:
+    found = Confusion(tp=388, fn=2, fp=94, tn=140)
+    assert (str(found), found.images, found.pneumonia) == ("TP 388, FN 2, FP 94, TN 140", 624, 390)
 
 
 def _youden(probability: Any, has_pneumonia: Any, threshold: float) -> float:
     found = confusion_at(probability, has_pneumonia, threshold=threshold)
-    return operating_point.recall(found) + operating_point.specificity(found) - 1
+    return found.value("recall") + found.value("specificity") - 1
 
 
 def test_hand_worked_youden_threshold() -> None:
@@ -208,16 +143,16 @@ def test_thresholds_keep_their_promise_and_give_away_nothing(rows: list[tuple[fl
         threshold=threshold_for_specificity(probability, has_pneumonia, at_least=at_least),
     )
     permitted = np.round(1 - false_positive, 12) >= at_least
-    assert operating_point.specificity(specific) >= at_least
-    assert operating_point.recall(specific) == pytest.approx(true_positive[permitted].max())
+    assert specific.value("specificity") >= at_least
+    assert specific.value("recall") == pytest.approx(true_positive[permitted].max())
     sensitive = confusion_at(
         probability,
         has_pneumonia,
         threshold=threshold_for_sensitivity(probability, has_pneumonia, at_least=at_least),
     )
-    assert operating_point.recall(sensitive) >= at_least
+    assert sensitive.value("recall") >= at_least
     permitted = true_positive >= at_least
-    assert operating_point.specificity(sensitive) == pytest.approx(1 - false_positive[permitted].min())
+    assert sensitive.value("specificity") == pytest.approx(1 - false_positive[permitted].min())
 
 
 def test_saturated_negatives_leave_only_calling_nobody_positive() -> None:
@@ -249,8 +184,8 @@ def test_thresholds_of_a_metric_or_a_cost_are_the_best_there_are(data: st.DataOb
     every = [-0.1, *((np.unique(probability)[:-1] + np.unique(probability)[1:]) / 2), 1.1]
     for metric in ("f1", "mcc"):
         best = threshold_best(probability, label, metric=metric)
-        values = [confusion_metrics(confusion_at(probability, label, threshold=t))[metric] for t in every]
-        reached = confusion_metrics(confusion_at(probability, label, threshold=best))[metric]
+        values = [confusion_at(probability, label, threshold=t).value(metric) for t in every]
+        reached = confusion_at(probability, label, threshold=best).value(metric)
         assert reached == pytest.approx(np.nanmax(values))
     for miss_cost in (0.5, 1, 5):
         costs = [miss_cost * c.fn + c.fp for c in (confusion_at(probability, label, threshold=t) for t in every)]
@@ -261,3 +196,17 @@ def test_thresholds_of_a_metric_or_a_cost_are_the_best_there_are(data: st.DataOb
 def test_a_cost_has_to_be_a_cost() -> None:
     with pytest.raises(ValueError, match="miss_cost is 0"):
         threshold_for_cost([0.1, 0.9], [0, 1], miss_cost=0)
+
+
+def test_a_threshold_is_chosen_by_a_metric_that_decisions_have() -> None:
+    with pytest.raises(ValueError, match="metric is 'auc'; expected one of a confusion matrix: accuracy, precision"):
+        threshold_best([0.1, 0.9], [0, 1], metric="auc")
+
+
+def test_every_rule_has_words_and_chooses_a_threshold() -> None:
+    probability, label = np.linspace(0, 1, 21), np.arange(21) % 3 > 0
+    assert next(iter(THRESHOLD_RULES)) == MAIN_RULE
+    for name, rule in THRESHOLD_RULES.items():
+        assert (rule.name, bool(rule.words)) == (name, True)
+        assert 0 <= rule.choose(probability, label) <= 1
+    assert THRESHOLD_RULES["cost"].words == f"a miss costs {MISS_COST} false alarms"

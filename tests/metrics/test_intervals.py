@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from pneumobench.metrics import intervals
-from pneumobench.metrics.confusion import CONFUSION_METRICS
 from pneumobench.metrics.intervals import (
     area_under_roc_interval,
     bootstrap_interval,
@@ -22,6 +21,7 @@ from pneumobench.metrics.intervals import (
     percentile_interval,
     weighted_area_under_roc,
 )
+from pneumobench.metrics.table import COUNT_METRICS
 
 
 def _radiographs(patients: int = 60, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -131,7 +131,7 @@ def test_confusion_intervals_equal_explicit_resampling() -> None:
     for name, values in explicit.items():
         expected = np.quantile(values, [0.025, 0.975])
         np.testing.assert_allclose([found[name].low, found[name].high], expected, atol=1e-12)
-    assert list(found) == list(CONFUSION_METRICS)
+    assert list(found) == list(COUNT_METRICS)
 
 
 def test_mean_interval_leaves_nan_out() -> None:

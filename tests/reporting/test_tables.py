@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.markdown import leaderboard_markdown
@@ -63,7 +64,7 @@ def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
 def test_numbers_that_do_not_exist_are_null_and_empty(board: Leaderboard) -> None:
     scores = board.rows[0].pooled
     assert scores is not None
-    nothing = dataclasses.replace(scores, at_half=dataclasses.replace(scores.at_half, precision=float("nan")))
+    nothing = dataclasses.replace(scores, at_half=Confusion(tp=0, fn=78, fp=0, tn=42))  # nobody is called
     changed = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], pooled=nothing),))
     assert json.loads(leaderboard_json(changed))["rows"][0]["pooled"]["at_half"]["precision"] is None
     assert next(csv.DictReader(io.StringIO(leaderboard_csv(changed))))["precision"] == ""

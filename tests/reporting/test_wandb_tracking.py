@@ -21,6 +21,8 @@ import wandb
 from sklearn.metrics import matthews_corrcoef, recall_score, roc_auc_score
 
 from pneumobench.files import write_text
+from pneumobench.metrics.confusion import confusion_of
+from pneumobench.metrics.table import METRICS
 from pneumobench.records.job_record import read_record
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting import wandb_tracking
@@ -458,6 +460,9 @@ def test_final_metrics_agree_with_scikit_learn_on_the_test_part(run: RunFolder) 
     assert metrics["test_mcc"] == pytest.approx(matthews_corrcoef(test["label"], called))
     assert metrics["test_recall"] == pytest.approx(recall_score(test["label"], called))
     assert metrics["test_specificity"] == pytest.approx(recall_score(1 - test["label"], ~called))
+    decided = confusion_of(called, test["label"])
+    undefined = {name for name, value in decided.values().items() if np.isnan(value)}
+    assert {f"test_{name}" for name in METRICS if name not in undefined} <= set(metrics)
     assert metrics["test_lar_box"] == pytest.approx(attention.loc[attention["label"] == 1, "lar"].mean())
     assert metrics["cost_parameters"] == 11_170_753
     without = final_metrics(run, dataclasses.replace(record, explanation=None, cost=None))

@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = head.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const ascendingFirst = head.classList.contains("text") || head.classList.contains("rank");
+      const ascendingFirst = ["text", "rank", "lower"].some((kind) => head.classList.contains(kind));
       const now = head.getAttribute("aria-sort");
       const next = now === null ? (ascendingFirst ? "ascending" : "descending")
         : now === "ascending" ? "descending" : "ascending";

@@ -14,7 +14,11 @@ from pneumobench.training.controls.thumbnail import thumbnails
 MASKED_TOGETHER: Final = 512  # images at a time: bounds memory
 
 
-@register_control("thumbnail_without_lungs", words="12 x 12 pixels with the lungs blanked", masks_lungs=True)
+@register_control(
+    "thumbnail_without_lungs",
+    words="12 x 12 pixels with the lungs masked, of which mostly the outline of the mask is left",
+    masks_lungs=True,
+)
 def thumbnail_without_lungs(seen: Seen) -> NDArray[np.float64]:
     """Return the gray levels of the thumbnails (N, 144)."""
     count = len(seen.radiographs)

@@ -11,7 +11,7 @@ import pytest
 
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.records.run_folder import RunFolder
-from tests.end_to_end.commands import pneumobench
+from tests.end_to_end.commands import typed
 
 TEN_LINE_PLUGIN = """\
 from torch import nn
@@ -67,9 +67,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProc
     (folder / "ten.py").write_text(TEN_LINE_PLUGIN)
     (folder / "broken.py").write_text(BROKEN_PLUGIN)
     names = "test_resnet,test_vit,ten_lines,too_large,crashes,diverges"
-    done = pneumobench(
-        "run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder
-    )
+    done = typed("run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder)
     return folder, done
 
 

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
 
 import optuna
 import pandas as pd
@@ -18,7 +17,7 @@ from pneumobench.cli.main import main
 from pneumobench.records.run_state import is_claimed
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_path
-from tests.end_to_end.commands import REPOSITORY, pneumobench, start
+from tests.end_to_end.commands import REPOSITORY, Command, pneumobench, start
 from tests.end_to_end.test_run import HELD_PLUGIN
 
 SUITE = """\
@@ -45,13 +44,12 @@ SMALL = ["--architectures", "test_resnet", "--architectures.plugins", "[]", "--t
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the working folder, with a suite and a plugin that trains on only while no file `hold` lies there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that share the cores
     (tmp_path / "sought.yaml").write_text(SUITE)
     (tmp_path / "held.py").write_text(HELD_PLUGIN)
     return tmp_path
 
 
-def wait_until(true: Callable[[], bool], *processes: Popen[str]) -> None:
+def wait_until(true: Callable[[], bool], *processes: Command) -> None:
     deadline = time.monotonic() + 200
     while not true():
         assert all(process.poll() is None for process in processes), [one.communicate() for one in processes]

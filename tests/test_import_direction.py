@@ -134,6 +134,39 @@ def test_a_right_import_passes(module: str, code: str, tmp_path: Path) -> None:
     assert wrong_imports(tmp_path / "pneumobench") == []
 
 
+def imported_when_loaded(source: Path, package: Path) -> set[Path]:
+    """Return the files of the package that a file imports while it is loaded itself."""
+    found = set()
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:  # not those inside functions or TYPE_CHECKING
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package.name):
+            home = package.parent / node.module.replace(".", "/") if node.module else package
+            for path in (home.with_suffix(".py"), *(home / f"{alias.name}.py" for alias in node.names)):
+                if path.is_file():
+                    found.add(path)
+    return found
+
+
+def circles(package: Path) -> list[str]:
+    """Return the files that are loaded again, through others, while they are being loaded."""
+    graph = {source: imported_when_loaded(source, package) for source in package.rglob("*.py")}
+    reached = {source: set(others) for source, others in graph.items()}
+    for _ in graph:
+        grown = {source: others.union(*(graph[other] for other in others)) for source, others in reached.items()}
+        if grown == reached:
+            break
+        reached = grown
+    return sorted(str(source.relative_to(package)) for source, others in reached.items() if source in others)
+
+
+def test_no_import_runs_in_a_circle(tmp_path: Path) -> None:
+    assert circles(PACKAGE) == []
+    (tmp_path / "pneumobench/suite").mkdir(parents=True)
+    for name, other in (("spec", "rules"), ("rules", "shipped"), ("shipped", "spec"), ("types", "spec")):
+        text = f"from pneumobench.suite.{other} import x\n"
+        (tmp_path / f"pneumobench/suite/{name}.py").write_text(text)
+    assert circles(tmp_path / "pneumobench") == ["suite/rules.py", "suite/shipped.py", "suite/spec.py"]
+
+
 def test_no_file_hides_a_second_subject() -> None:
     lines = {
         str(p.relative_to(PACKAGE)): len(p.read_text(encoding="utf-8").splitlines()) for p in PACKAGE.rglob("*.py")

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from pneumobench.errors import DataError, SettingsError, suggestion
-from pneumobench.suite.names import is_name
+from pneumobench.suite.names import LAYOUT_GROUP, SHIPPED_LAYOUTS, is_name
 from pneumobench.suite.registry import known_without_import
-from pneumobench.suite.shipped import LAYOUT_GROUP, SHIPPED_LAYOUTS, declared_folder
+from pneumobench.suite.shipped import declared_folder
 
 FENCE = "---\n"  # above and below the front matter, as in the cards of the Hugging Face hub
 

@@ -9,6 +9,9 @@ NAME_RULE: Final = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
 CONTROL_PREFIX: Final = "control-"  # of the name of a control in records and tables
 MEAN_ENSEMBLE: Final = "ensemble-mean"
 WEIGHTED_ENSEMBLE: Final = "ensemble-weighted"
+# the kinds whose names a suite checks when it is read, and where what ships of them lies: modules named after it
+LAYOUT_GROUP, SHIPPED_LAYOUTS = "pneumobench.data_layouts", "pneumobench.datasets.layouts"
+CONTROL_GROUP, SHIPPED_CONTROLS = "pneumobench.controls", "pneumobench.training.controls"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _RESERVED = {"leaderboard", "wandb"}  # folders beside those of runs and architectures
 

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from pneumobench.errors import SettingsError
 from pneumobench.suite.checked import Rule, UnfitError
-from pneumobench.suite.names import CONTROL_PREFIX, MEAN_ENSEMBLE, NAME_RULE, WEIGHTED_ENSEMBLE, is_name
+from pneumobench.suite.names import (
+    CONTROL_GROUP,
+    CONTROL_PREFIX,
+    LAYOUT_GROUP,
+    MEAN_ENSEMBLE,
+    NAME_RULE,
+    SHIPPED_CONTROLS,
+    SHIPPED_LAYOUTS,
+    WEIGHTED_ENSEMBLE,
+    is_name,
+)
 from pneumobench.suite.registry import known_without_import, unknown_name
-from pneumobench.suite.shipped import CONTROL_GROUP, LAYOUT_GROUP, SHIPPED_CONTROLS, SHIPPED_LAYOUTS
 
 if TYPE_CHECKING:
     from pneumobench.suite.spec import FoldSpec, Suite

@@ -8,10 +8,6 @@ from pathlib import Path
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.spec import DATA_VARIABLE, Suite
 
-# the kinds whose names a suite checks when it is read, and where what ships of them lies: modules named after it
-LAYOUT_GROUP, SHIPPED_LAYOUTS = "pneumobench.data_layouts", "pneumobench.datasets.layouts"
-CONTROL_GROUP, SHIPPED_CONTROLS = "pneumobench.controls", "pneumobench.training.controls"
-
 
 def declared_folder() -> Path:
     """Return the folder of declared files: inside the installed package, or benchmark/ of a checkout."""

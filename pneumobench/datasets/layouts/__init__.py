@@ -10,8 +10,8 @@ from typing import Any, Final
 import pandas as pd
 
 from pneumobench.errors import DataError, SettingsError
+from pneumobench.suite.names import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.registry import Registry, origin_of
-from pneumobench.suite.shipped import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.spec import DataSpec
 
 LISTING_COLUMNS: Final = ("image_id", "split", "label", "subtype", "patient", "lung_mask")

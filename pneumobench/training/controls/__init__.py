@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
-from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.suite.names import CONTROL_GROUP, CONTROL_PREFIX, SHIPPED_CONTROLS
 from pneumobench.suite.registry import Registry, origin_of
-from pneumobench.suite.shipped import CONTROL_GROUP, SHIPPED_CONTROLS
 from pneumobench.suite.spec import Suite
 
 if TYPE_CHECKING:  # it imports PyTorch, and pages read the words of controls without it

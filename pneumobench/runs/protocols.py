@@ -1,0 +1,101 @@
+"""One suite under several ways to split its images, and what each of them does to the scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console, RenderableType
+
+from pneumobench.errors import SettingsError
+from pneumobench.leaderboard.board import Leaderboard as Ranking
+from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect, protocol_effects
+from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
+from pneumobench.runs.finished import Run
+from pneumobench.runs.results import Shown
+from pneumobench.runs.run import run
+from pneumobench.suite.rules import SINGLE_TEST
+from pneumobench.suite.spec import Protocol, Suite
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class ProtocolComparison(Shown):
+    """Scores of the same networks under several protocols.
+
+    Args:
+        runs: one for each protocol.
+        effects: scores, and their differences from the folds by patient.
+        page: the table as a file.
+    """
+
+    runs: tuple[Run, ...]
+    effects: tuple[ProtocolEffect, ...]
+    page: Path
+
+    def tables(self) -> Sequence[RenderableType]:
+        """Return a row for each architecture and protocol."""
+        return [protocol_table(self.effects)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table leak_effect.csv: areas under the curve in [0, 1] and their differences."""
+        return pd.read_csv(self.page.parent / "leak_effect.csv")
+
+
+def run_protocols(
+    suite: Suite,
+    protocols: Sequence[str],
+    *,
+    output: str | Path = "runs",
+    retry_failed: bool = False,
+    command: str = "",
+    console: Console | None = None,
+) -> ProtocolComparison:
+    """Run a suite under each protocol, and write what each does to the scores into output/NAME-protocols.
+
+    Args:
+        suite: what to run.
+        protocols: see `FoldSpec`; `patient` among them, which the others are compared with.
+        output: folder of runs.
+        retry_failed: run jobs again that failed or diverged in an earlier start.
+        command: command line that the tables name.
+        console: where progress is shown; None = the terminal or notebook.
+
+    Raises:
+        SettingsError: a protocol is not known, or the suite's other settings do not fit it.
+        DataError: radiographs are missing or unreadable, or a split leaks.
+    """
+    output = Path(output)
+    runs = {
+        one.folds.protocol: run(one, output=output, retry_failed=retry_failed, command=command, console=console)
+        for one in suites_by_protocol(suite, protocols)
+    }
+    boards: dict[str, Ranking] = {protocol: done.leaderboard.board for protocol, done in runs.items()}
+    index, _ = list(runs.values())[-1].folder.index_and_folds()
+    effects = protocol_effects(boards, index.table.set_index("image_id")["group"])
+    page = write_protocol_table(output / f"{suite.name}-protocols", effects, boards[REFERENCE], command)
+    return ProtocolComparison(runs=tuple(runs.values()), effects=tuple(effects), page=page)
+
+
+def suites_by_protocol(suite: Suite, protocols: Sequence[str]) -> list[Suite]:
+    """Return a suite once for each protocol, named NAME-PROTOCOL and otherwise equal.
+
+    Raises:
+        SettingsError: a protocol is not known, or the suite's other settings do not fit it.
+    """
+    known = typing.get_args(Protocol)
+    if REFERENCE not in protocols:
+        raise SettingsError(f"--protocols {','.join(protocols)}: expected {REFERENCE} among them, to compare with.")
+    suites = []
+    for protocol in protocols:
+        if protocol not in known:
+            raise SettingsError(f"--protocols {protocol}: expected some of {', '.join(known)}.")
+        count = 1 if protocol in SINGLE_TEST else max(suite.folds.count, 2)
+        try:
+            folds = dataclasses.replace(suite.folds, protocol=typing.cast("typing.Any", protocol), count=count)
+            suites.append(dataclasses.replace(suite, name=f"{suite.name}-{protocol}", folds=folds))
+        except SettingsError as error:
+            raise SettingsError(f"--protocols {protocol}: {error}") from None
+    return suites

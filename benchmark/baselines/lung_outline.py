@@ -34,8 +34,8 @@ Gradient boosting on what the first column names, on the folds of
 mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC with its
 95 % interval (bootstrap over patients). Images without a mask are neither trained on nor scored.
 
-The outline is the mask alone, without one gray value. An image with its lungs masked by their own outline still holds it,
-as the shape of the hole: the score of such an image is no measure of what lies outside the lungs.
+The outline is the mask alone, without one gray value. An image with its lungs masked by their own outline still holds
+it, as the shape of the hole: the score of such an image is no measure of what lies outside the lungs.
 
 `python benchmark/baselines/lung_outline.py DATA`
 

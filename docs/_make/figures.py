@@ -143,7 +143,7 @@ def thresholds() -> None:
         "specificity of 95 %": (threshold_for_specificity(probability, label, at_least=0.95), ":"),
     }
     figure, axes = plt.subplots(figsize=(5.6, 2.6))
-    bins = np.linspace(0, 1, 41)
+    bins = np.linspace(0, 1, 41).tolist()
     axes.hist(probability[label == 0], bins, color=TRAIN, alpha=0.9, label="normal")
     axes.hist(probability[label == 1], bins, color=TEST, alpha=0.6, label="pneumonia")
     for words, (threshold, style) in rules.items():

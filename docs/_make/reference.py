@@ -14,8 +14,8 @@ from pneumobench import metrics
 from pneumobench.cli.main import COMMANDS
 from pneumobench.cli.options import command_parser
 from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION, POOLED, Column
+from pneumobench.suite.checked import type_name
 from pneumobench.suite.spec import Suite
-from pneumobench.suite.types import type_name
 
 
 def commands_page() -> str:
@@ -85,7 +85,7 @@ def _keys(kind: type, prefix: str) -> list[str]:
     for item in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[item.name]):
             continue
-        default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
+        default = getattr(kind(), item.name)
         rows.append((f"`{prefix}{item.name}`", type_name(hints[item.name]), f"`{_value(default)}`",
                      " ".join(meanings[item.name].split())))  # fmt: skip
     return _table(("key", "value", "default", "meaning"), rows)

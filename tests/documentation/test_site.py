@@ -14,6 +14,8 @@ import pytest
 import pneumobench
 from docs._make import reference, repository
 from pneumobench import metrics
+from pneumobench.cli.main import COMMANDS
+from pneumobench.cli.options import command_parser
 from pneumobench.suite.types import known_keys
 from tests.documentation.pages import PAGES, README, REPOSITORY, python_blocks
 
@@ -68,7 +70,7 @@ def test_the_api_reference_holds_every_public_name() -> None:
 
 def test_the_command_reference_holds_every_option() -> None:
     page = reference.commands_page()
-    for name, command, summary in reference.commands(reference.command_parser(reference.COMMANDS)):
+    for name, command, summary in reference.commands(command_parser(COMMANDS)):
         assert f"\n## {name}\n" in page
         assert summary
         for action in command._actions:

@@ -1,4 +1,4 @@
-"""The commands of the README run. Trainings are shortened by overrides; what needs real radiographs is parsed only."""
+"""The commands of README and documentation run. Trainings are short; what needs real radiographs is parsed only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from pneumobench.datasets.cards import card_names, card_path, read_card
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names, suite_path
+from tests.documentation.pages import PAGES, README, bash_blocks, titled_files
 from tests.end_to_end.commands import REPOSITORY
 
-NEEDS_NETWORK = {"download"}  # parsed only; tests/radiographs/test_download.py runs it against a local server
+# parsed only: tests/datasets/test_download.py runs the one against a local server, tests/attributions the other
+PARSED_ONLY = {"download", "conformance"}
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
     "--data.image_side_px", "32", "--folds.tune_fraction", "0.3",
@@ -25,31 +27,17 @@ SHORTER = [
 TWO_FOLDS, TWO_TRIALS = ["--folds.count", "2"], ["--search.trials", "2"]
 
 
-def readme_commands() -> list[str]:
-    """Return every `pneumobench ...` command of the README's shell blocks, without `uv run` and the extra it names."""
-    blocks = re.findall(r"```bash\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
-    return re.findall(r"uv run (?:--extra \w+ )?(pneumobench\b.*)", "\n".join(blocks))
+def documented_commands() -> list[str]:
+    """Return every `pneumobench ...` command of shell blocks, each once, without `uv run` and the extra it names."""
+    found = [re.findall(r"uv run (?:--extra \w+ )?(pneumobench\b.*)", bash_blocks(page)) for page in (README, *PAGES)]
+    return list(dict.fromkeys(command for commands in found for command in commands))
 
 
-def test_the_readme_shows_the_commands_that_matter() -> None:
-    shown = {shlex.split(command)[1] for command in readme_commands()}
-    assert shown == {
-        "run",
-        "audit",
-        "datasets",
-        "download",
-        "leaderboard",
-        "suite",
-        "architectures",
-        "check",
-        "explain",
-        "gallery",
-        "claims",
-        "papers",
-        "evaluate",
-        "tune",
-    }
-    assert "uv run pytest" in (REPOSITORY / "README.md").read_text()
+def test_every_command_is_documented() -> None:
+    shown = {shlex.split(command)[1] for command in documented_commands()}
+    choices = next(action.choices for action in command_parser(COMMANDS)._actions if isinstance(action.choices, dict))
+    assert shown == set(choices)
+    assert "uv run pytest" in README.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +46,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("benchmark", "leaderboard"):
         shutil.copytree(REPOSITORY / name, folder / name)
+    for page in PAGES:
+        for name, content in titled_files(page).items():
+            if not (folder / name).exists():
+                (folder / name).write_text(content)
     return folder
 
 
@@ -68,16 +60,17 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_phantoms(folder, patients=24, official_test_patients=4, images_per_patient=(1, 2), side_px=64, seed=7)
 
 
-@pytest.mark.parametrize("command", readme_commands())
-def test_a_command_of_the_readme_runs(
+@pytest.mark.parametrize("command", documented_commands())
+def test_a_documented_command_runs(
     command: str, checkout: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(checkout)
     names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent)}
     words = [names.get(word, word) for word in shlex.split(command)[1:]]
-    if words[0] in NEEDS_NETWORK:
+    if words[0] in PARSED_ONLY:
         options = command_parser(COMMANDS).parse_args(words)
-        assert read_card(card_path(options.name)).kaggle, "a data set that can be downloaded"
+        if words[0] == "download":
+            assert read_card(card_path(options.name)).kaggle, "a data set that can be downloaded"
         return
     if "DATA" in words:
         if words[0] == "run":  # the overrides are right; training needs the radiographs
@@ -103,20 +96,20 @@ def test_a_command_of_the_readme_runs(
     assert main(words) == 0
 
 
-def test_the_readme_lists_the_shipped_suites() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_shipped_suites_are_listed() -> None:
+    text = (REPOSITORY / "docs/getting-started.md").read_text()
     assert all(f"| `{name}` |" in text for name in suite_names())
 
 
-def test_the_readme_lists_the_layouts_and_cards() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_layouts_and_cards_are_listed() -> None:
+    text = (REPOSITORY / "docs/how-to/own-data.md").read_text()
     for card in (read_card(card_path(name)) for name in card_names()):
         assert f"| `{card.source}` |" in text
         assert f"`{card.name}`" in text
 
 
-def test_the_plugin_of_the_readme_is_the_one_in_the_repository() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_plugin_of_the_documentation_is_the_one_in_the_repository() -> None:
+    text = (REPOSITORY / "docs/how-to/own-network.md").read_text()
     plugin = (REPOSITORY / "benchmark/plugins/film_net.py").read_text()
     for line in (
         "from pneumobench import Architecture, HeatMapLayer, register_architecture",

@@ -1,0 +1,35 @@
+"""MkDocs hook: adds the pages that are made from the code and from files of the repository."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))  # mkdocs runs this file by its path
+
+from docs._make import notebooks, reference, repository  # noqa: E402
+
+INTRODUCED = {
+    "reference/suite.md": reference.suite_page,
+    "reference/metrics.md": reference.metrics_page,
+    "reference/api.md": reference.api_page,
+}
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add generated pages; a page in docs/reference/ is the introduction of what is generated below it."""
+    made = {"reference/commands.md": reference.commands_page()}
+    for page, make in INTRODUCED.items():
+        made[page] = make((REPOSITORY / "docs" / page).read_text(encoding="utf-8"))
+    made |= {page: repository.page_text(page) for page in repository.PAGES}
+    for path in sorted((REPOSITORY / "docs/notebooks").glob("*.ipynb")):
+        made[f"notebooks/{path.stem}.md"] = notebooks.notebook_page(path)
+    for page, text in made.items():
+        if (written := files.get_file_from_path(page)) is not None:
+            files.remove(written)
+        files.append(File.generated(config, page, content=text))
+    return files

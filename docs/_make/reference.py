@@ -1,0 +1,139 @@
+"""Reference pages made from the code: commands, keys of a suite, metrics, Python API."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+
+import docstring_parser
+
+import pneumobench
+from pneumobench import metrics
+from pneumobench.cli.main import COMMANDS
+from pneumobench.cli.options import command_parser
+from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION, POOLED, Column
+from pneumobench.suite.checked import type_name
+from pneumobench.suite.spec import Suite
+
+
+def commands_page() -> str:
+    """Return a section for each command, with its options, as the parser knows them."""
+    parser = command_parser(COMMANDS)
+    lines = ["# Commands", "", str(parser.description), "", *_code(parser.format_usage()), "", str(parser.epilog), ""]
+    lines += ["Made from the parser of the command line, the one that `pneumobench COMMAND --help` prints.", ""]
+    for name, command, summary in commands(parser):
+        lines += [f"## {name}", "", _sentence(command.description or summary), ""]
+        lines += _code(command.format_usage().removeprefix("usage: "))
+        lines += ["", *_options(command), ""]
+    return "\n".join(lines)
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
+    """Yield name, parser and one line of help of every command."""
+    for action in parser._actions:
+        if isinstance(action.choices, Mapping):
+            helps = {choice.dest: choice.help or "" for choice in getattr(action, "_choices_actions", ())}
+            for name, command in action.choices.items():
+                yield name, command, helps.get(name, "")
+
+
+def _options(command: argparse.ArgumentParser) -> list[str]:
+    rows = []
+    for action in command._actions:
+        if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
+            continue
+        shown = action.metavar if isinstance(action.metavar, str) else ""
+        names = ", ".join(action.option_strings) or shown or action.dest
+        if action.option_strings and action.nargs != 0:
+            names += f" {shown or _choices(action) or action.dest.upper()}"
+        help_text = (action.help or "").replace("%%", "%")
+        allowed = f" One of {_choices(action)}." if action.choices and shown else ""
+        rows.append((f"`{names}`", help_text + allowed))
+    return _table(("option", "meaning"), rows) if rows else []
+
+
+def _choices(action: argparse.Action) -> str:
+    return "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
+
+
+def suite_page(introduction: str) -> str:
+    """Return a table for each group of keys of a suite: key, what may stand there, default, meaning."""
+    lines = [introduction.rstrip(), "", "## The suite itself", "", *_keys(Suite, ""), ""]
+    lines += [line for name, kind in _groups(Suite, "") for line in _group_section(name, kind)]
+    return "\n".join(lines)
+
+
+def _groups(kind: type, prefix: str) -> Iterator[tuple[str, type]]:
+    for name, of in typing.get_type_hints(kind).items():
+        if isinstance(of, type) and dataclasses.is_dataclass(of):
+            yield prefix + name, of
+            yield from _groups(of, f"{prefix}{name}.")
+
+
+def _group_section(name: str, kind: type) -> list[str]:
+    parsed = docstring_parser.parse(kind.__doc__ or "")
+    about = " ".join((parsed.description or "").split())
+    return [f"## {name}", "", about, "", *_keys(kind, f"{name}."), ""]
+
+
+def _keys(kind: type, prefix: str) -> list[str]:
+    meanings = {entry.arg_name: entry.description or "" for entry in docstring_parser.parse(kind.__doc__ or "").params}
+    hints = typing.get_type_hints(kind)
+    rows = []
+    for item in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[item.name]):
+            continue
+        default = getattr(kind(), item.name)
+        rows.append((f"`{prefix}{item.name}`", type_name(hints[item.name]), f"`{_value(default)}`",
+                     " ".join(meanings[item.name].split())))  # fmt: skip
+    return _table(("key", "value", "default", "meaning"), rows)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    words = {"None": "null", "True": "true", "False": "false", "": "''", "{}": "none"}
+    return words.get(str(value), str(value))
+
+
+def metrics_page(introduction: str) -> str:
+    """Return what each column of a leaderboard means."""
+    parts: tuple[tuple[str, Sequence[Column]], ...] = (
+        ("Scores", POOLED),
+        ("Lung attention", LUNG_ATTENTION),
+        ("Region ablation", ABLATION_SCORES),
+        ("Cost", COST),
+    )
+    lines = [introduction.rstrip(), ""]
+    for heading, columns in parts:
+        rows = [(column.heading, f"`{column.key}`", column.meaning) for column in columns]
+        lines += [f"## {heading}", "", *_table(("column", "key in files", "meaning"), rows), ""]
+    return "\n".join(lines)
+
+
+def api_page(introduction: str) -> str:
+    """Return directives that show every public name of the package and of its metrics."""
+    lines = [introduction.rstrip(), ""]
+    for name in pneumobench.__all__:
+        if not name.startswith("__"):
+            lines += [f"::: pneumobench.{name}", ""]
+    lines += ["## Metrics", "", "Pure functions on arrays, in `pneumobench.metrics`.", ""]
+    for name in metrics.__all__:
+        lines += [f"::: pneumobench.metrics.{name}", "    options:", "      heading_level: 3", ""]
+    return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
+
+
+def _code(text: str) -> list[str]:
+    return ["```text", text.rstrip(), "```"]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in [list(head), ["---"] * len(head), *cells]]

@@ -1,0 +1,80 @@
+"""Pages of the site that are files of the repository: published tables, cards, change log."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# page of the site -> file of the repository
+PAGES: Mapping[str, str] = {
+    "results/kermany-cpu.md": "leaderboard/kermany-cpu/leaderboard/README.md",
+    "results/kermany-cpu-three-class.md": "leaderboard/kermany-cpu-three-class/leaderboard/README.md",
+    "results/kermany-cpu-protocols.md": "leaderboard/kermany-cpu-protocols/README.md",
+    "results/nih.md": "leaderboard/kermany-cpu/external/nih/README.md",
+    "results/papers.md": "leaderboard/papers.md",
+    "results/lung-outline.md": "leaderboard/lung-outline/README.md",
+    "reference/segmenter.md": "pneumobench/lungs/weights/README.md",
+    "about/changelog.md": "CHANGELOG.md",
+    "about/contributing.md": "CONTRIBUTING.md",
+    **{
+        f"datasets/{path.stem}.md": path.relative_to(REPOSITORY).as_posix()
+        for path in sorted((REPOSITORY / "benchmark/datasets").glob("*.md"))
+    },
+}
+WIDE = "---\nhide:\n  - toc\n---\n"  # leaves the width of the page to the tables
+FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
+LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def page_text(page: str) -> str:
+    """Return the Markdown of a page, its links turned to pages of the site."""
+    file = PAGES[page]
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    front = FRONT_MATTER.match(text)
+    if front:
+        text = _card(yaml.safe_load(front[1]), text[front.end() :])
+    text = LINK.sub(lambda link: _to_page(link, page, file), text)
+    return WIDE + text if page.startswith("results/") else text
+
+
+def _to_page(link: re.Match[str], page: str, file: str) -> str:
+    """Turn a link to a file into one to its page; a file without a page keeps its name alone."""
+    target = os.path.normpath((Path(file).parent / link[2]).as_posix())
+    pages = {name: shown for shown, name in PAGES.items()}
+    pages |= {f"docs/{path}": path for path in _own_pages()}
+    if target not in pages:
+        raise ValueError(f"{file}: links to {link[2]}, which has no page of the site (docs/_make/repository.py).")
+    return f"{link[1]}{os.path.relpath(pages[target], Path(page).parent)}{link[3] or ''})"
+
+
+def _own_pages() -> list[str]:
+    docs = REPOSITORY / "docs"
+    return [path.relative_to(docs).as_posix() for path in docs.rglob("*.md")]
+
+
+def _card(front: Mapping[str, object], body: str) -> str:
+    """Return the card of a data set with its front matter as readable lines above its text."""
+    title, _, rest = body.strip().partition("\n")
+    rows = [f"| {key} | {_plain(value)} |" for key, value in front.items() if not isinstance(value, dict | list)]
+    rows = [row for row in rows if not row.startswith(("| layout |", "| pretty_name |"))]
+    counts = front["counts"]
+    assert isinstance(counts, dict)
+    defects = front["defects"]
+    assert isinstance(defects, list)
+    lines = [title, "", "| | |", "| --- | --- |", *rows, "", "Layout:", "", "```text", str(front["layout"]).rstrip(),
+             "```", "", "| part | images | normal | pneumonia |", "| --- | ---: | ---: | ---: |"]  # fmt: skip
+    for part, count in counts.items():
+        lines.append(f"| {part} | " + " | ".join(_plain(count[k]) for k in ("images", "normal", "pneumonia")) + " |")
+    lines += ["", "Known defects:", "", *(f"- {defect}" for defect in defects), rest]
+    return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split())

@@ -8,8 +8,8 @@ from pneumobench.cli.main import main
 from pneumobench.datasets.cards import ImageCounts, card_names, card_path, count_differences, read_card
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.errors import DataError, SettingsError
+from pneumobench.suite.names import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.registry import known_without_import
-from pneumobench.suite.shipped import LAYOUT_GROUP, SHIPPED_LAYOUTS
 
 
 def test_the_known_sets_have_a_card() -> None:

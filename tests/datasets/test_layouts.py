@@ -15,9 +15,9 @@ from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.sources import list_radiographs, recognised_data
 from pneumobench.errors import LeakError, SettingsError
 from pneumobench.reporting.words import patients_words
+from pneumobench.suite.names import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import known_without_import, load_plugin_file
-from pneumobench.suite.shipped import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.spec import DataSpec, Suite
 from tests.datasets.tiny_sets import write_image, write_kermany
 

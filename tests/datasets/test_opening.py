@@ -18,7 +18,7 @@ from pneumobench.radiographs.formats import decode_gray, read_gray
 from pneumobench.suite.spec import DataSpec, Suite
 from tests.datasets.tiny_sets import write_image
 
-SIDE_PX = 8
+SIDE_PX = 32
 WHOLE, CUT = SquareKind(side_px=SIDE_PX), SquareKind(side_px=SIDE_PX, crop_box=FIXED_BOX)
 
 

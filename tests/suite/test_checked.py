@@ -37,7 +37,6 @@ from pneumobench.suite.training import FineTuningSpec, TrainingSpec
         (lambda: ArchitectureSpec(names=()), "architectures.names is (); expected at least one name."),
         (lambda: Suite(name="Bad Name"), "name is 'Bad Name'; expected 1 to 64 of a-z"),
         (lambda: Suite(training={"epochs": 3}), "training is {'epochs': 3}; expected a group of keys: epochs"),  # type: ignore[arg-type]
-        (lambda: Suite(data=DataSpec(lung_masks="masks")), "data.lung_masks is 'masks' with data.source phantoms"),
         (lambda: dataclasses.replace(Suite(), search=SearchSpec(folds=(5,))), "search.folds has 5"),
     ],
 )

@@ -16,8 +16,8 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
+from pneumobench.suite.names import CONTROL_GROUP, SHIPPED_CONTROLS
 from pneumobench.suite.registry import known_without_import, load_plugin_file
-from pneumobench.suite.shipped import CONTROL_GROUP, SHIPPED_CONTROLS
 from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, PhantomSpec, Suite
 from pneumobench.training.controls import CONTROLS, Seen, control_features, fit_control, register_control
 from pneumobench.training.predictions import probability_of

@@ -109,7 +109,7 @@ def ablation_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dic
 def method_summaries(
     found: Sequence[Explanations], pooled: pd.DataFrame, group: pd.Series[int]
 ) -> tuple[MethodSummary, ...]:
-    """Sum up every method over the folds that ran it, by name.
+    """Sum up every method over the folds that ran it by its newest definition there, by name.
 
     Args:
         found: explanations of the folds.
@@ -123,8 +123,11 @@ def method_summaries(
 def _method_summary(
     name: str, found: Sequence[Explanations], pooled: pd.DataFrame, group: pd.Series[int]
 ) -> MethodSummary:
-    metadata = [part.record.methods[name] for part in found if name in part.record.methods]
-    tables = [part.methods[name] for part in found if name in part.methods]
+    asked = [part for part in found if name in part.record.methods]
+    newest = max(part.record.methods[name].definition for part in asked)  # maps of two definitions have no mean
+    asked = [part for part in asked if part.record.methods[name].definition == newest]
+    metadata = [part.record.methods[name] for part in asked]
+    tables = [part.methods[name] for part in asked if name in part.methods]
     columns = {column: MeanWithInterval(mean=float("nan"), interval=None) for column in CHECK_COLUMNS}
     attention, images, gains = None, 0, (columns["deletion"], columns["insertion"])
     if tables:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_a_job_without_explanations_has_none(tmp_path: Path) -> None:
     assert read_explanations(RunFolder(tmp_path), JOB) is None
     assert ablation_scores([], GROUP) == {}
     assert method_summaries([], pd.DataFrame(), GROUP) == ()
+
+
+def test_maps_of_two_definitions_have_no_mean(folder: RunFolder) -> None:
+    older = read_explanations(folder, JOB)
+    assert older is not None
+    redone = dataclasses.replace(older.record.methods["good"], definition=2)
+    record = dataclasses.replace(older.record, methods={"good": redone, "edges": older.record.methods["edges"]})
+    newer = dataclasses.replace(older, record=record)
+    pooled = pd.DataFrame({"image_id": IMAGE, "label": LABEL, "probability": LABEL * 0.9})
+    edges, good, _ = method_summaries([older, newer], pooled, GROUP)
+    assert (good.images, edges.images) == (COUNT, 2 * COUNT), "only the fold of the newer definition, and both folds"

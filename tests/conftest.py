@@ -19,22 +19,18 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 torch.set_num_threads(1)
 
-# These look at something that takes long to make, once for each process: they run in the same one.
-SHARED = {
-    "tests/end_to_end/test_evaluate.py": "the smoke run",
-    "tests/end_to_end/test_gallery.py": "the smoke run",
-    "tests/end_to_end/test_run.py": "the smoke run",
-    "tests/lungs/test_prepared_run.py": "the trained segmenter",
-    "tests/lungs/test_quality.py": "the trained segmenter",
-    "tests/lungs/test_segmented.py": "the trained segmenter",
-    "tests/lungs/test_segmenter.py": "the trained segmenter",
-}
+# fixtures that take long to make: the tests that ask for them, in whatever file, run in the process that made them
+SHARED_FIXTURES = ("smoke", "network")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole in two processes side by side, and what is named on the command line in this one."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and those of files that share."""
+    """Keep together the tests that share a costly fixture, and the other tests of each file."""
     for item in items:
-        file = item.path.relative_to(item.config.rootpath).as_posix()
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(SHARED.get(file, file)))
+        shared = [name for name in SHARED_FIXTURES if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.as_posix()))

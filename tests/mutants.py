@@ -88,8 +88,8 @@ MUTANTS = (
     Mutant(
         "pooled: the area is that of other probabilities",
         "leaderboard/scores.py",
-        "auc=discrimination.area_under_roc(probability, has_pneumonia)",
-        "auc=discrimination.area_under_roc(tempered, has_pneumonia)",
+        "of_probability=metrics_of(probability, has_pneumonia)",
+        "of_probability=metrics_of(tempered, has_pneumonia)",
         ("tests/leaderboard/test_ranking.py",),
     ),
     Mutant(

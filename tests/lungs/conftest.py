@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -44,11 +45,18 @@ def drawn_images(phantoms: Index, split: str) -> DrawnImages:
     return DrawnImages(radiographs=pictures[0].astype(np.uint8), masks=pictures[1] > 0)
 
 
-@pytest.fixture(scope="session")
-def network(phantoms: Index) -> LungUNet:
-    """Return a trained segmenter; trained in float32, since many CPUs are ten times slower in bfloat16."""
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """Train in float32, since many CPUs are twenty times slower in bfloat16; a test of equal seeds uses that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "autocast", lambda *arguments, **settings: nullcontext())
+        yield
+
+
+@pytest.fixture(scope="session")
+def network(phantoms: Index) -> LungUNet:
+    """Return a trained segmenter."""
+    with in_float32():
         return train_segmenter(drawn_images(phantoms, "train"), epochs=TRAINING_EPOCHS, seed=0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from pneumobench.datasets.index import Index
 from pneumobench.lungs.quality import BOUNDS_NAME
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, training_facts
 from pneumobench.suite.shipped import declared_folder
+from tests.lungs.conftest import in_float32
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(declared_folder() / "segmenter"))
-    return importlib.import_module("train")
+    with in_float32():
+        yield importlib.import_module("train")
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ class Command:
     """A command that runs, with the methods of `subprocess.Popen` that the tests need."""
 
     def __init__(self, arguments: tuple[str | Path, ...], *, cwd: Path) -> None:
-        self._output = Path(tempfile.mkdtemp(prefix="command-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="command-")
+        self._output = Path(self._folder.name)
         self._process = _IMPORTED.Process(
             target=_run, args=(list(map(str, arguments)), cwd, environment(), self._output)
         )
@@ -54,10 +55,15 @@ class Command:
         self._process.kill()
 
     def communicate(self, timeout: float = TIMEOUT_S) -> tuple[str, str]:
-        """Wait for the end; return what was printed on stdout and stderr."""
+        """Wait for the end; return what was printed on stdout and stderr.
+
+        Raises:
+            TimeoutError: it did not end in time, and was killed.
+        """
         self._process.join(timeout)
         if self._process.is_alive():
             self._process.kill()
+            self._process.join()
             raise TimeoutError(f"the command did not end within {timeout} s")
         return (self._output / "stdout").read_text(), (self._output / "stderr").read_text()
 

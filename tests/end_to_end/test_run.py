@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -161,6 +164,32 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, h
     after = _bytes(run / "held/fold-0")  # explanations are added when all networks are trained
     assert {file: after[file] for file in finished} == finished
     assert len(pd.read_csv(run / "held/fold-1/history.csv")) == 12
+
+
+@pytest.mark.long
+def test_runs_killed_at_any_moment_end_as_one_that_was_not(tmp_path: Path) -> None:
+    kills_wanted, chance = 500, random.Random(0)
+    options = ("run", "smoke", "--architectures", "test_resnet", "--training.epochs", "3")
+    (tmp_path / "whole").mkdir()
+    started = time.monotonic()
+    assert pneumobench(*options, cwd=tmp_path / "whole").returncode == 0
+    seconds = time.monotonic() - started
+    lasting = ("weights.safetensors", "history.csv", "predictions.csv", "attention.csv")
+    expected = {name: _bytes(tmp_path / "whole/runs/smoke")[f"test_resnet/fold-1/{name}"] for name in lasting}
+    kills = 0
+    while kills < kills_wanted:
+        folder = tmp_path / "killed"
+        folder.mkdir()
+        while True:
+            process = start(*options, cwd=folder)
+            with contextlib.suppress(TimeoutError):  # it was killed
+                output = process.communicate(timeout=chance.uniform(0, seconds))
+                assert process.returncode == 0, output
+                break
+            kills += 1
+        found = _bytes(folder / "runs/smoke")
+        assert {name: found[f"test_resnet/fold-1/{name}"] for name in lasting} == expected
+        shutil.rmtree(folder)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

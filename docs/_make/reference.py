@@ -13,9 +13,12 @@ import pneumobench
 from pneumobench import metrics
 from pneumobench.cli.main import COMMANDS
 from pneumobench.cli.options import command_parser
-from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION, POOLED, Column
+from pneumobench.metrics.table import METRICS
+from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION
 from pneumobench.suite.checked import type_name
 from pneumobench.suite.spec import Suite
+
+FURTHER_COLUMNS = {"Lung attention": LUNG_ATTENTION, "Region ablation": ABLATION_SCORES, "Cost": COST}
 
 
 def commands_page() -> str:
@@ -99,17 +102,17 @@ def _value(value: object) -> str:
 
 
 def metrics_page(introduction: str) -> str:
-    """Return what each column of a leaderboard means."""
-    parts: tuple[tuple[str, Sequence[Column]], ...] = (
-        ("Scores", POOLED),
-        ("Lung attention", LUNG_ATTENTION),
-        ("Region ablation", ABLATION_SCORES),
-        ("Cost", COST),
-    )
-    lines = [introduction.rstrip(), ""]
-    for heading, columns in parts:
-        rows = [(column.heading, f"`{column.key}`", column.meaning) for column in columns]
-        lines += [f"## {heading}", "", *_table(("column", "key in files", "meaning"), rows), ""]
+    """Return what each metric is, and what the further columns of a leaderboard mean."""
+    lines = [introduction.rstrip(), "", "## Scores", ""]
+    rows = [
+        (metric.heading, f"`{metric.name}`", f"{metric.low:g} to {metric.high:g}".replace("inf", "\N{INFINITY}"),
+         "higher" if metric.higher_is_better else "lower", metric.meaning)
+        for metric in METRICS.values()
+    ]  # fmt: skip
+    lines += [*_table(("metric", "key in files", "range", "better", "meaning"), rows), ""]
+    for heading, columns in FURTHER_COLUMNS.items():
+        rows_of = [(column.heading, f"`{column.key}`", column.meaning) for column in columns]
+        lines += [f"## {heading}", "", *_table(("column", "key in files", "meaning"), rows_of), ""]
     return "\n".join(lines)
 
 

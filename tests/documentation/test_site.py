@@ -16,6 +16,7 @@ from docs._make import reference, repository
 from pneumobench import metrics
 from pneumobench.cli.main import COMMANDS
 from pneumobench.cli.options import command_parser
+from pneumobench.metrics.table import METRICS
 from pneumobench.suite.types import known_keys
 from tests.documentation.pages import PAGES, README, REPOSITORY, python_blocks
 
@@ -84,6 +85,13 @@ def test_the_suite_reference_holds_every_key_with_its_meaning() -> None:
         if not hasattr(kind, "__dataclass_fields__"):
             (row,) = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
             assert row.split(" | ")[-1].strip(" |"), f"{key} has no meaning in its docstring"
+
+
+def test_the_metric_reference_holds_every_metric() -> None:
+    page = reference.metrics_page("# Metrics")
+    for metric in METRICS.values():
+        (row,) = [line for line in page.splitlines() if f"| `{metric.name}` |" in line]
+        assert metric.meaning in row
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: str(page.relative_to(REPOSITORY)))

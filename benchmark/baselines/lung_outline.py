@@ -22,7 +22,8 @@ from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
-from pneumobench.training.controls import THUMBNAIL_SIDE, fit_control
+from pneumobench.training.controls import fit_control
+from pneumobench.training.controls.thumbnail import THUMBNAIL_SIDE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABLE = REPOSITORY / "leaderboard/lung-outline/README.md"

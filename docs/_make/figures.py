@@ -28,7 +28,7 @@ from pneumobench.metrics import (
 from pneumobench.metrics.intervals import weighted_area_under_roc
 from pneumobench.phantoms.anatomy import draw_child, draw_exposure
 from pneumobench.phantoms.radiograph import draw_image
-from pneumobench.training.controls import THUMBNAIL_SIDE
+from pneumobench.training.controls.thumbnail import THUMBNAIL_SIDE
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 SIDE_PX = 224

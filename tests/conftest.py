@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 # before timm and albumentations are imported: both look at the network otherwise
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -13,14 +14,23 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # a busy machine is no defect, and a test that failed once fails again
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 torch.set_num_threads(1)
 
-# fixtures that take long to make: the tests that ask for them, in whatever file, run in the process that made them
-SHARED_FIXTURES = ("smoke", "network")
+# files whose tests look at something that takes long to make, once for each process: they run in the same one
+SHARED = {
+    **{
+        f"tests/end_to_end/test_{name}.py": "the smoke run"
+        for name in ("evaluate", "explain", "gallery", "readme", "run")
+    },
+    **{
+        f"tests/lungs/test_{name}.py": "the segmenter" for name in ("prepared_run", "quality", "segmented", "segmenter")
+    },
+}
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -28,9 +38,18 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together the tests that share a costly fixture, and the other tests of each file."""
-    for item in items:
-        shared = [name for name in SHARED_FIXTURES if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.as_posix()))
+class ByFile(LoadScopeScheduling):
+    """Gives whole files to a process, those that share to the same one.
+
+    pytest-xdist's own groups (`--dist=loadgroup`) have no effect with pytest 9.2: they are written to a name that it no
+    longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return SHARED.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Use it."""
+    return ByFile(config, log)

@@ -81,7 +81,7 @@ def test_an_image_of_the_run_is_put_to_networks_that_have_not_seen_it(run: RunFo
 
 
 def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None:
-    path = tmp_path / "an film.png"
+    path = tmp_path / "a film.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 120), dtype=np.uint8))
     seen = open_run(run.path, console=QUIET).explain_image(path, architectures=["test_resnet"]).found
     (answer,) = seen.answers

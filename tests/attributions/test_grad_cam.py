@@ -85,7 +85,7 @@ def test_a_map_finds_the_patch_that_decides() -> None:
 
     radiographs = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
     radiographs[:, :, 8:16, 24:32] = 250
-    architecture = Architecture(module=Patch(), heatmap_layers=(HeatMapLayer(name="image"),))
+    architecture = Architecture(module=Patch(), heatmap_layers=(HeatMapLayer(name="radiograph"),))
     heat = positive_heat(grad_cam(architecture, radiographs, choose_layer(architecture, 32)), 32)
     assert heat[0, 8:16, 24:32].sum() / heat.sum() == 1
 

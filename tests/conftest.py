@@ -28,7 +28,8 @@ SHARED = {
         for name in ("evaluate", "explain", "gallery", "readme", "run")
     },
     **{
-        f"tests/lungs/test_{name}.py": "the segmenter" for name in ("prepared_run", "quality", "segmented", "segmenter")
+        f"tests/lungs/test_{name}.py": "the segmenter"
+        for name in ("prepared", "prepared_run", "quality", "segmented", "segmenter")
     },
 }
 

@@ -104,7 +104,7 @@ MUTANTS = (
         "attributions/grad_cam.py",
         "maps.clamp(min=0)[:, None]",
         "maps[:, None]",
-        ("tests/attributions",),
+        ("tests/attributions/test_grad_cam.py",),
     ),
     Mutant(
         "layer: registers are taken for patches",
@@ -161,8 +161,8 @@ MUTANTS = (
 )
 
 
-def tests_fail(tests: Iterable[str], copy: Path) -> bool:
-    """Run tests in a copy of the repository.
+def failures(tests: Iterable[str], copy: Path) -> str:
+    """Run tests in a copy of the repository; return what pytest said when one failed, nothing when all passed.
 
     Raises:
         SystemExit: they could not be run.
@@ -173,7 +173,7 @@ def tests_fail(tests: Iterable[str], copy: Path) -> bool:
     )  # fmt: skip
     if done.returncode not in (0, TESTS_FAILED):
         raise SystemExit(f"pytest {' '.join(tests)} ended with:\n{done.stdout}{done.stderr}")
-    return done.returncode == TESTS_FAILED
+    return done.stdout if done.returncode else ""
 
 
 def caught(mutant: Mutant, copy: Path) -> bool:
@@ -191,7 +191,7 @@ def caught(mutant: Mutant, copy: Path) -> bool:
         )
     path.write_text(text.replace(mutant.old, mutant.new))
     try:
-        return tests_fail(mutant.tests, copy)
+        return bool(failures(mutant.tests, copy))
     finally:
         path.write_text(text)
 
@@ -202,8 +202,8 @@ def main(words: list[str]) -> int:
     alive = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(REPOSITORY, Path(folder) / "copy", ignore=NOT_TAKEN))
-        if tests_fail(dict.fromkeys(test for mutant in chosen for test in mutant.tests), copy):
-            raise SystemExit("the tests fail without any mutant: mend that first.")
+        if said := failures(dict.fromkeys(test for mutant in chosen for test in mutant.tests), copy):
+            raise SystemExit(f"the tests fail without any mutant; mend that first:\n{said}")
         for mutant in chosen:
             found = caught(mutant, copy)
             alive += not found

@@ -39,7 +39,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # untyped
     """Gives whole files to a process, those that share to the same one.
 
     pytest-xdist's own groups (`--dist=loadgroup`) have no effect with pytest 9.2: they are written to a name that it no

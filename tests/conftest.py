@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # before timm and albumentations are imported: both look at the network otherwise
@@ -15,6 +18,11 @@ import pytest
 import torch
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+import pneumobench
+from pneumobench.suite import registry
+
+PACKAGE = str(Path(pneumobench.__file__).parent)
 
 # a busy machine is no defect, and a test that failed once fails again
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -54,3 +62,18 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # untyped
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Use it."""
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True)
+def registrations_end_with_the_test() -> Iterator[None]:
+    """Forget what a test registered beside what ships: another one in this process lists all names."""
+    before = {group: set(one._items) for group, one in registry._registries.items()}
+    modules = set(sys.modules)
+    yield
+    for group, one in registry._registries.items():
+        for name in set(one._items) - before.get(group, set()):
+            if not one._items[name].origin.startswith(PACKAGE):
+                del one._items[name]
+    for name in set(sys.modules) - modules:
+        if name.startswith(registry.PLUGIN_MODULE):
+            del sys.modules[name]

@@ -22,6 +22,7 @@ from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.names import NAME_RULE, is_name
 
 PLUGIN_KEY = "architectures.plugins"  # of a suite: the plugin files, whatever they register
+PLUGIN_MODULE = "pneumobench_plugin_"  # what the module names of plugin files begin with
 
 
 class Registered(Protocol):
@@ -179,7 +180,7 @@ def load_plugin_file(path: Path) -> None:
     path = path.resolve()
     if not path.is_file():
         raise SettingsError(f"plugin file {path} does not exist ({PLUGIN_KEY}).")
-    module_name = f"pneumobench_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
+    module_name = f"{PLUGIN_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
     if module_name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(module_name, path)

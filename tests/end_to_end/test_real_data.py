@@ -53,6 +53,7 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
     arguments = [
         "run", "kermany-cpu", "--data", DATA, "--output", str(tmp_path), "--limit", "160", "--folds", "0,1",
         "--architectures", "resnet18,mobilenetv3_large_100", "--training.epochs", "1",
+        "--training.precision", "32-true",
         "--explanation.images_per_fold", "16", "--explanation.checked_images_per_fold", "4",
     ]  # fmt: skip
     assert main(arguments) == 0

@@ -10,10 +10,10 @@ class PneumobenchError(Exception):
     """Base of all errors shown to a user as one clear message, without a traceback.
 
     >>> try:
-    ...     raise UnreadableImageError("film.png: no such file.")
+    ...     raise UnreadableImageError("image.png: no such file.")
     ... except PneumobenchError as error:
     ...     print(error, error.exit_code)
-    film.png: no such file. 3
+    image.png: no such file. 3
     """
 
     exit_code = 1

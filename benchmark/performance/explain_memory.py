@@ -1,6 +1,6 @@
 """Resident memory while images are explained: it has to stay flat.
 
-python benchmark/performance/explain_memory.py [--films 1000] [--write]
+python benchmark/performance/explain_memory.py [--radiographs 1000] [--write]
 
 Each method explains that many phantoms, one after the other in passes of the size that a run uses, in a process of
 its own, on Linux. Growth is what the resident memory gains after the first tenth, which loads libraries.
@@ -39,7 +39,7 @@ def main() -> None:
     """Measure every method in a process of its own, print, and write the report if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--architecture", default="resnet18", help="network with random weights")
-    parser.add_argument("--films", type=int, default=1000, help="images to explain with each method")
+    parser.add_argument("--radiographs", type=int, default=1000, help="images to explain with each method")
     parser.add_argument("--side", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--methods", help="names with commas (default: all)")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # what the child processes are asked for
@@ -62,7 +62,7 @@ def main() -> None:
     grown = []
     for method in options.methods.split(",") if options.methods else method_names():
         words = [sys.executable, __file__, "--one", method, "--architecture", options.architecture]
-        words += ["--films", str(options.radiographs), "--side", str(options.side)]
+        words += ["--radiographs", str(options.radiographs), "--side", str(options.side)]
         started = time.monotonic()
         done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
         resident = json.loads(done.stdout)

@@ -22,15 +22,15 @@ class Measured:
     Args:
         name: what the set is.
         patients: patients in it.
-        radiographs: images in it, those without a drawn mask too.
+        radiographs: images in it, those without a manual mask too.
         refused: images of them whose segmented mask quality control refuses.
-        rows: rows of the index with a drawn mask (B,).
+        rows: rows of the index with a manual mask (B,).
         image_id: their names (B,).
-        iou: intersection over union of segmented and drawn lungs (B,), 1 = the same.
+        iou: intersection over union of segmented and annotated lungs (B,), 1 = the same.
         dice: Dice coefficient (B,).
         usable: whether quality control lets the segmented mask pass (B,).
-        cut: share of the drawn lungs outside the adaptive crop (B,); NaN where the mask is not usable.
-        drawn_refused: share of the drawn masks themselves that quality control would refuse.
+        cut: share of the annotated lungs outside the adaptive crop (B,); NaN where the mask is not usable.
+        drawn_refused: share of the manual masks themselves that quality control would refuse.
     """
 
     name: str
@@ -88,13 +88,13 @@ def measure(
     network: LungUNet,
     bounds: QualityBounds,
 ) -> Measured:
-    """Segment images and compare them with their drawn masks at the side of the images.
+    """Segment images and compare them with their manual masks at the side of the images.
 
     Args:
         name: what the set is.
         index: all images.
         radiographs: their squares (N, side, side).
-        masks: drawn masks of the same side.
+        masks: manual masks of the same side.
         rows: rows of the index that belong to the set.
         network: the segmenter.
         bounds: bounds of quality control.

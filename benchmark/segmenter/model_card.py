@@ -24,21 +24,21 @@ of one to five years of one hospital, squeezed to squares; adults, side views an
 
 - Images: Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for
   Classification, doi 10.17632/rscbjbr9sj, CC BY 4.0.
-- Drawn lungs: V7 Labs, COVID-19 X-ray dataset, CC BY 4.0.
+- Annotated lungs: V7 Labs, COVID-19 X-ray dataset, CC BY 4.0.
 - Weights and bounds: CC BY 4.0; name both sources above.
 
 ## Training
 
 `{command}`
 
-Random initial weights, {images} images of the official train folder with drawn lungs, {epochs} epochs, seed {seed}, all
-at {side} x {side} px, {minutes} minutes on {threads} CPU threads (PyTorch {torch}). One tenth of the train folder,
+Random initial weights, {images} images of the official train folder with annotated lungs, {epochs} epochs, seed {seed},
+all at {side} x {side} px, {minutes} minutes on {threads} CPU threads (PyTorch {torch}). One tenth of the train folder,
 whole patients and identical files together, was held out and used for nothing but the numbers below. Storing the
 kernels in half precision changed a share of {changed} of the pixels of held-out masks.
 
 ## Measured
 
-At 224 x 224 px against drawn lungs; masks after all steps that a user gets (two largest parts, holes filled).
+At 224 x 224 px against annotated lungs; masks after all steps that a user gets (two largest parts, holes filled).
 
 """
 
@@ -73,7 +73,7 @@ def _numbers(measured: Measured) -> dict[str, str]:
     cut = measured.cut[usable]
     return {
         "images (patients)": f"{measured.radiographs} ({measured.patients})",
-        "images with drawn lungs": str(len(measured.iou)),
+        "images with annotated lungs": str(len(measured.iou)),
         "IoU, median": _quantile(measured.iou, 0.5),
         "IoU, 5th percentile": _quantile(measured.iou, 0.05),
         "IoU, lowest": _quantile(measured.iou, 0.0),
@@ -83,10 +83,10 @@ def _numbers(measured: Measured) -> dict[str, str]:
         f"({100 * measured.refused / measured.radiographs:.1f} %)",
         "IoU of usable masks, 5th percentile": _quantile(measured.iou[usable], 0.05),
         f"masks with IoU under {POOR_IOU}, refused": f"{int((poor & ~usable).sum())} of {int(poor.sum())}",
-        "drawn masks that quality control would refuse": f"{100 * measured.drawn_refused:.1f} %",
-        "drawn lung outside the adaptive crop, median": _quantile(cut, 0.5),
-        "drawn lung outside the adaptive crop, 95th percentile": _quantile(cut, 0.95),
-        "drawn lung outside the adaptive crop, largest": _quantile(cut, 1.0),
+        "manual masks that quality control would refuse": f"{100 * measured.drawn_refused:.1f} %",
+        "annotated lung outside the adaptive crop, median": _quantile(cut, 0.5),
+        "annotated lung outside the adaptive crop, 95th percentile": _quantile(cut, 0.95),
+        "annotated lung outside the adaptive crop, largest": _quantile(cut, 1.0),
     }
 
 
@@ -98,7 +98,7 @@ def _caveats(trial: SegmenterTrial) -> list[str]:
     ]
     if trial.pairing_iou is not None:
         lines += [
-            "The drawn masks came without image names and were matched to images by their agreement with another",
+            "The manual masks came without image names and were matched to images by their agreement with another",
             f"segmenter; the lowest agreement kept was IoU {trial.pairing_iou:.2f}. Masks that agreed less are in",
             "neither set, so the lower ends above are somewhat too good, and a few masks may be of another image.",
         ]
@@ -111,7 +111,7 @@ def _bounds(trial: SegmenterTrial) -> list[str]:
         "",
         f"A usable mask has exactly two parts, and every measure lies between the {OUTER_SHARE:.1%} and "
         f"{1 - OUTER_SHARE:.1%} quantile of",
-        f"{trial.bounds.masks} drawn masks of the training images:",
+        f"{trial.bounds.masks} manual masks of the training images:",
         "",
         "| measure | from | to |",
         "| --- | ---: | ---: |",

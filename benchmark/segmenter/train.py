@@ -59,8 +59,8 @@ BLUE, ORANGE = (30, 144, 255), (255, 140, 0)  # outlines of drawn and of segment
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of images and drawn lung masks")
-    parser.add_argument("--lung-masks", default="lung_masks", help="folder of drawn masks, relative to DATA")
+    parser.add_argument("data", type=Path, help="folder of images and manual lung masks")
+    parser.add_argument("--lung-masks", default="lung_masks", help="folder of manual masks, relative to DATA")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split, the weights, order and augmentation")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
@@ -158,7 +158,7 @@ def train(
 
 
 def with_mask(rows: NDArray[np.int64], masks: LungMasks) -> NDArray[np.int64]:
-    """Return the rows that have a drawn mask."""
+    """Return the rows that have a manual mask."""
     return rows[np.isin(rows, np.fromiter(masks.row_of, dtype=np.int64))]
 
 

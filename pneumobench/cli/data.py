@@ -28,7 +28,7 @@ def audit(
         data: data folder, or a CSV table of images.
         plugin: a Python file that registers more layouts.
         source: layout of the folder, instead of the one recognised, e.g. rsna.
-        lung_masks: folder of drawn lung masks, relative to the data folder.
+        lung_masks: folder of manual lung masks, relative to the data folder.
         output: the report.
     """
     from pneumobench.datasets.audit import audit as audited

@@ -133,7 +133,7 @@ def audit_text(metadata: dict[str, Any]) -> str:
         lines += [
             f"{split}: {part['images']} images ({part['normal']} normal, {part['pneumonia']} pneumonia; {subtypes})",
             f"    patients: {part['patients_normal']} normal, {part['patients_pneumonia']} pneumonia; "
-            f"drawn lung masks: {part['with_drawn_lung_mask']}",
+            f"manual lung masks: {part['with_drawn_lung_mask']}",
         ]
     crossing = metadata["patients_in_train_and_test"]
     lines += [

@@ -1,4 +1,4 @@
-"""Where the lungs are: masks drawn by people or by the segmenter, or the fixed box. One tier a run, never mixed."""
+"""Where the lungs are: masks annotated by people or by the segmenter, or the fixed box. One tier a run, never mixed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fixed_lung_box(side_px: int) -> NDArray[np.bool_]:
 
 
 def read_drawn_mask(path: Path, side_px: int, crop_box: CropBox | None = None) -> NDArray[np.bool_]:
-    """Read a drawn mask image (lung = brighter than half of its brightest pixel) in the images' geometry.
+    """Read a manual mask image (lung = brighter than half of its brightest pixel) in the images' geometry.
 
     Args:
         path: the image; it shows the whole image.
@@ -122,12 +122,12 @@ def lung_masks(
         index: the images.
         side_px: side of the masks in pixels.
         cache_folder: where decoded masks are kept.
-        tier: `auto` = drawn masks where the index names some, else the box.
+        tier: `auto` = manual masks where the index names some, else the box.
         crop_boxes: what is cut out of each image; None = images are whole.
-        segmented: segmented lungs of the index, needed for tier `segmented`; stand in for drawn masks that are missing.
+        segmented: segmented lungs of the index, needed for tier `segmented`; stand in for missing manual masks.
 
     Raises:
-        DataError: a drawn mask cannot be read, or tier is `drawn` and the index names none.
+        DataError: a manual mask cannot be read, or tier is `drawn` and the index names none.
         SettingsError: the fixed box shall be the mask of images that are cropped.
     """
     named = np.flatnonzero((index.table["lung_mask"] != "").to_numpy())
@@ -138,7 +138,7 @@ def lung_masks(
         if crop_boxes is not None:
             raise SettingsError(
                 "data.crop cuts images, and the fixed lung box in a cut image says nothing of lungs: set "
-                "data.lung_mask_tier to segmented (or name drawn masks with data.lung_masks), or data.crop to none."
+                "data.lung_mask_tier to segmented (or name manual masks with data.lung_masks), or data.crop to none."
             )
         return LungMasks(kind="box", masks=np.zeros((0, side_px, side_px), dtype=np.uint8), row_of={}, box=box)
     if tier == "segmented":
@@ -146,7 +146,7 @@ def lung_masks(
         return _segmented_masks(segmented, side_px, cache_folder, crop_boxes, box)
     if len(named) == 0:
         raise DataError(
-            f"{index.root}: data.lung_mask_tier is drawn, and no image has a drawn lung mask. Name the folder of masks "
+            f"{index.root}: data.lung_mask_tier is drawn, and no image has a manual lung mask. Name their folder "
             "with data.lung_masks (or fill the column lung_mask of the table), or set the tier to segmented or box."
         )
     paths = [index.root / mask for mask in index.table["lung_mask"].iloc[named]]

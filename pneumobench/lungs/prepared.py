@@ -78,11 +78,11 @@ def prepare_images(
         data: side, crop and tier of the masks.
         cache_folder: where what is decoded and segmented is kept.
         with_masks: read the lung masks of the tier; False = images alone are needed.
-        lungs_of_all: segment the lungs of images without a drawn mask where others have one, as stand-ins.
+        lungs_of_all: segment the lungs of images without a manual mask where others have one, as stand-ins.
         tell: is told what takes long, and what came out.
 
     Raises:
-        DataError: a drawn mask cannot be read, none is there, or the weights of the segmenter are missing.
+        DataError: a manual mask cannot be read, none is there, or the weights of the segmenter are missing.
         SettingsError: the fixed box shall be the mask of images that are cropped.
         UnreadableImageError: an image cannot be decoded any more.
     """

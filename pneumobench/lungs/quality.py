@@ -15,8 +15,8 @@ from pneumobench.errors import DataError
 from pneumobench.files import write_json
 
 BOUNDS_NAME: Final = "lung_quality.json"
-OUTER_SHARE: Final = 0.001  # of drawn masks that lie outside a bound, on either side
-MASKS_NEEDED: Final = 20  # drawn masks with two lungs; fewer say little about what is plausible
+OUTER_SHARE: Final = 0.001  # of manual masks that lie outside a bound, on either side
+MASKS_NEEDED: Final = 20  # manual masks with two lungs; fewer say little about what is plausible
 # what a bound is about, as `measures_of` names it
 MEASURES: Final = {
     "area": "area of both lungs as a share of the image",
@@ -44,7 +44,7 @@ class QualityBounds:
 
     Args:
         bounds: (smallest, largest) by measure.
-        masks: drawn masks that they were taken from.
+        masks: manual masks that they were taken from.
     """
 
     bounds: dict[str, tuple[float, float]]
@@ -84,7 +84,7 @@ def measures_of(mask: NDArray[np.bool_]) -> dict[str, float] | None:
 
 
 def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
-    """Return the bounds between which all but the outermost 0.1 % at either end of drawn masks (N, H, W) lie.
+    """Return the bounds between which all but the outermost 0.1 % at either end of manual masks (N, H, W) lie.
 
     Raises:
         DataError: too few of the masks show two separate lungs.
@@ -92,8 +92,8 @@ def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
     measured = [values for values in map(measures_of, masks) if values is not None]
     if len(measured) < MASKS_NEEDED:
         raise DataError(
-            f"{len(measured)} of {len(masks)} drawn masks show two separate lungs; at least {MASKS_NEEDED} are needed "
-            "to say what is plausible. Give more images with drawn masks."
+            f"{len(measured)} of {len(masks)} manual masks show two separate lungs; at least {MASKS_NEEDED} are needed "
+            "to say what is plausible. Give more images with manual masks."
         )
     bounds = {}
     for name in MEASURES:

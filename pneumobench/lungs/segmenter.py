@@ -132,7 +132,7 @@ def load_network(folder: Path) -> LungUNet:
         network.load_state_dict(weights)  # half precision becomes float32
     except FileNotFoundError:
         raise DataError(
-            f"{path}: the weights of the lung segmenter are missing. Train them on images with drawn lung masks: "
+            f"{path}: the weights of the lung segmenter are missing. Train them on images with manual lung masks: "
             f"{TRAIN_COMMAND} (about a quarter of an hour on two CPU cores); or set data.lung_mask_tier to drawn "
             "or box and data.crop to none or fixed."
         ) from None

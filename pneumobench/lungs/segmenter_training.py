@@ -1,4 +1,4 @@
-"""Train the lung segmenter from scratch on images with drawn masks."""
+"""Train the lung segmenter from scratch on images with manual masks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DrawnImages:
 def train_segmenter(drawn: DrawnImages, *, epochs: int, seed: int, report: Report | None = None) -> LungUNet:
     """Return a segmenter trained from random weights, in eval mode.
 
-    Mean of binary cross-entropy and Dice loss at the side of the drawn masks; AdamW with one cycle of the learning
+    Mean of binary cross-entropy and Dice loss at the side of the manual masks; AdamW with one cycle of the learning
     rate; flips, small affine changes and gamma. Mixed precision (bfloat16) on the CPU; the seed decides all of it.
 
     Args:

@@ -215,7 +215,7 @@ def _attention(board: Leaderboard) -> str:
         rows.append(
             [
                 row.architecture,
-                mask_words(found.mask_tier),
+                mask_words(found.mask_tier, board.source),
                 f"{row.grid[0]} × {row.grid[1]}" if row.grid else NOTHING,
                 str(found.pneumonia.images),
                 number(found.pneumonia.lar),
@@ -234,7 +234,7 @@ def _ablation(board: Leaderboard) -> str:
     rows = [
         [
             row.architecture,
-            mask_words(row.ablation["none"].mask_tier),
+            mask_words(row.ablation["none"].mask_tier, board.source),
             str(row.ablation["none"].images),
             *[_with_interval(column, row) for column in ABLATION_SCORES],
         ]

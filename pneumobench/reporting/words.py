@@ -55,13 +55,14 @@ def weights_words(origin: str) -> str:
     return f"weights file {name}" if kind == "file" else origin
 
 
-def mask_words(tiers: str) -> str:
-    """Say where lung masks come from.
+def mask_words(tiers: str, source: str) -> str:
+    """Say where the lung masks of a data set come from; synthetic images come with theirs.
 
-    >>> mask_words("drawn"), mask_words("box and drawn")
-    ('manually annotated', 'box and manually annotated')
+    >>> mask_words("drawn", "kermany"), mask_words("box and drawn", "kermany"), mask_words("drawn", "phantoms")
+    ('manually annotated', 'box and manually annotated', 'exact')
     """
-    return tiers.replace("drawn", "manually annotated")
+    layout = LAYOUTS.find(source)
+    return tiers.replace("drawn", "exact" if layout is not None and layout.synthetic else "manually annotated")
 
 
 def marks(row: Row) -> str:

@@ -152,7 +152,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         index,
         suite.data,
         cache,
-        # another way of masking the lungs of images without a drawn mask would tell a control which they are
+        # another way of masking the lungs of images without a manual mask would tell a control which they are
         lungs_of_all=any(control.masks_lungs for control in controls),
         tell=lambda words: console.print(words, highlight=False),
     )

@@ -64,7 +64,7 @@ class DataSpec(Checked, group="data"):
         csv: the table, for `source: csv`, relative to the root.
         patient_rule: which images of `source: kermany` count as one child: equal `number` in the file names, whatever
             folder and subtype (cautious), or equal `folder_subtype_number` (likely; nobody published it).
-        lung_masks: folder of drawn lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
+        lung_masks: folder of manual lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
         lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
             fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
         crop: what a network sees of an image: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or

@@ -85,8 +85,8 @@ def test_a_documented_command_runs(
             assert main(words) == 3
             assert "DATA: no such data folder" in capsys.readouterr().err
         return
-    if "FILM" in words:  # any image will do: one of the phantoms that the run before has drawn
-        words[words.index("FILM")] = str(next(Path("runs/.cache").rglob("images/*.png")))
+    if "IMAGE" in words:  # any image will do: one of the phantoms that the run before has drawn
+        words[words.index("IMAGE")] = str(next(Path("runs/.cache").rglob("images/*.png")))
     if words[:2] == ["leaderboard", "leaderboard/kermany-cpu"]:  # test_published.py recomputes it
         assert Path(words[1]).is_dir()
         return

@@ -75,7 +75,7 @@ def test_a_narrowed_run_on_real_radiographs(tmp_path: Path) -> None:
 
 
 def test_controls_score_what_is_known_of_the_data(tmp_path: Path) -> None:
-    """Over all images with a drawn mask, those of the official test folder included, in five folds by patient."""
+    """Over all images with a manual mask, those of the official test folder included, in five folds by patient."""
     data = DataSpec(source="kermany", root=DATA, lung_masks="lung_masks")
     index, problems = read_radiographs(Suite(data=data), tmp_path)
     assert not problems

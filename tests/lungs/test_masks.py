@@ -102,7 +102,7 @@ def test_one_drawn_mask_makes_the_tier_drawn_and_leaves_out_images_without(tmp_p
     assert np.array_equal(left, half(20, 20))
     assert np.array_equal(right, ~half(20, 20)), "masks are found by the row of their image"
     with pytest.raises(KeyError):
-        masks.of_rows(np.array([0]))  # boxed and drawn masks never mix
+        masks.of_rows(np.array([0]))  # boxed and manual masks never mix
 
 
 def test_a_redrawn_mask_is_read_again(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_missing_bounds_are_an_error_and_never_a_guess(tmp_path: Path) -> None:
 
 
 def test_few_masks_give_no_bounds() -> None:
-    with pytest.raises(DataError, match="0 of 30 drawn masks show two separate lungs; at least 20"):
+    with pytest.raises(DataError, match="0 of 30 manual masks show two separate lungs; at least 20"):
         bounds_of(np.ones((30, 8, 8), dtype=bool))
 
 

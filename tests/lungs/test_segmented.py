@@ -106,7 +106,7 @@ def test_auto_is_drawn_and_box_is_box_where_masks_are_drawn(index: Index, cache:
 
 def test_the_tier_drawn_needs_drawn_masks(index: Index, cache: Path) -> None:
     bare = Index(root=index.root, table=index.table.assign(lung_mask=""))
-    with pytest.raises(DataError, match="lung_mask_tier is drawn, and no image has a drawn lung mask"):
+    with pytest.raises(DataError, match="lung_mask_tier is drawn, and no image has a manual lung mask"):
         lung_masks(bare, 32, cache, tier="drawn")
 
 

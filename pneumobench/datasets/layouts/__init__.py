@@ -50,7 +50,7 @@ class Layout:
             between them what other layouts have too. The surest layout is taken.
         made: makes the images below the cache folder and returns their folder; None = the user names the folder.
         reads_table: the data may be named by a CSV table of images in place of a folder.
-        takes_lung_masks: `data.lung_masks`, a folder of drawn masks, is understood.
+        takes_lung_masks: `data.lung_masks`, a folder of manual masks, is understood.
         takes_patient_rule: `data.patient_rule` is understood.
         patients_published: images of one patient can be told; False = each image counts as a patient of its own, which
             every page then says.

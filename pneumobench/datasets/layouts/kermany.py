@@ -28,7 +28,7 @@ def list_kermany(root: Path, lung_masks: str, *, patient_rule: PatientRule = "nu
 
     Args:
         root: data folder.
-        lung_masks: folder of drawn masks below the root; empty = none.
+        lung_masks: folder of manual masks below the root; empty = none.
         patient_rule: which images count as one child, see `pneumobench.datasets.patients.kermany_image`.
 
     Raises:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-NOT_TAKEN = shutil.ignore_patterns(".*", "runs", "site", "dist", "*.lock", "__pycache__")
+NOT_TAKEN = {"runs", "site", "dist", "uv.lock"}  # of the repository's own folder
 PYTEST = ("-q", "-x", "--no-header", "--tb=line", "--numprocesses=0", "-p", "no:cacheprovider")
 TESTS_FAILED = 1  # exit code of pytest; others say that nothing was tested
 
@@ -161,6 +161,13 @@ MUTANTS = (
 )
 
 
+def _beside_the_sources(folder: str, names: list[str]) -> set[str]:
+    left_out = {name for name in names if name == "__pycache__"}
+    if Path(folder) == REPOSITORY:
+        left_out |= {name for name in names if name.startswith(".") or name in NOT_TAKEN}
+    return left_out
+
+
 def failures(tests: Iterable[str], copy: Path) -> str:
     """Run tests in a copy of the repository; return what pytest said when one failed, nothing when all passed.
 
@@ -201,7 +208,7 @@ def main(words: list[str]) -> int:
     chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
     alive = 0
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(REPOSITORY, Path(folder) / "copy", ignore=NOT_TAKEN))
+        copy = Path(shutil.copytree(REPOSITORY, Path(folder) / "copy", ignore=_beside_the_sources))
         if said := failures(dict.fromkeys(test for mutant in chosen for test in mutant.tests), copy):
             raise SystemExit(f"the tests fail without any mutant; mend that first:\n{said}")
         for mutant in chosen:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 Radiographs = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
@@ -29,8 +30,9 @@ def only_lungs(radiographs: Radiographs, lungs: Masks) -> Radiographs:
 def lungs_blurred(radiographs: Radiographs, lungs: Masks) -> Radiographs:
     """Return images (B, H, W) whose lungs are blurred until only their overall brightness is left."""
     sigma = BLUR * radiographs.shape[-1]
-    blurred = [cv2.GaussianBlur(radiograph, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for radiograph in radiographs]
-    return np.where(lungs, np.stack(blurred), radiographs).astype(np.uint8)
+    down, across = (_blur(side_px, sigma) for side_px in radiographs.shape[1:])
+    blurred = down @ radiographs.astype(np.float32) @ across.T
+    return np.where(lungs, np.rint(blurred), radiographs).astype(np.uint8)
 
 
 def without_borders(radiographs: Radiographs, lungs: Masks) -> Radiographs:
@@ -39,6 +41,15 @@ def without_borders(radiographs: Radiographs, lungs: Masks) -> Radiographs:
     border = np.ones(lungs.shape, dtype=bool)
     border[:, edge:-edge, edge:-edge] = False
     return _filled(radiographs, border)
+
+
+@functools.cache
+def _blur(side_px: int, sigma_px: float) -> NDArray[np.float32]:
+    """Return the matrix (side, side) that blurs columns with a Gaussian, mirrored at the edges.
+
+    At these widths two matrix products are far quicker than a filter that walks over its whole neighbourhood.
+    """
+    return gaussian_filter1d(np.eye(side_px, dtype=np.float32), sigma_px, axis=0, mode="reflect")
 
 
 def _filled(radiographs: Radiographs, taken: Masks) -> Radiographs:

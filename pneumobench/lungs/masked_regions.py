@@ -49,7 +49,8 @@ def _blur(side_px: int, sigma_px: float) -> NDArray[np.float32]:
 
     At these widths two matrix products are far quicker than a filter that walks over its whole neighbourhood.
     """
-    return gaussian_filter1d(np.eye(side_px, dtype=np.float32), sigma_px, axis=0, mode="reflect")
+    matrix: NDArray[np.float32] = gaussian_filter1d(np.eye(side_px, dtype=np.float32), sigma_px, axis=0, mode="reflect")
+    return matrix
 
 
 def _filled(radiographs: Radiographs, taken: Masks) -> Radiographs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ def roc_curve(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats,
     Raises:
         ValueError: malformed arrays.
 
-    Source: Fawcett 2006, doi 10.1016/j.patrec.2005.10.010; computed by torchmetrics.
+    Source: Fawcett 2006, doi 10.1016/j.patrec.2005.10.010; computed by scikit-learn.
 
     >>> false_positive_rate, true_positive_rate, threshold = roc_curve([0.1, 0.4, 0.8], [0, 1, 1])
     >>> true_positive_rate.tolist()
@@ -96,22 +97,16 @@ def average_precision(probability: ArrayLike, has_pneumonia: ArrayLike) -> float
 
 
 def _counts_by_threshold(scores: Floats, labels: Booleans) -> tuple[Floats, Floats, Floats]:
-    """Return false and true positive counts (whole numbers) and thresholds, from high to low.
-
-    torchmetrics compares in float64 but divides and integrates in float32: an area may then be wrong by 1e-7
-    and even exceed 1. Its rates times the class size, rounded, are the exact counts up to 8 million images.
-    """
+    """Return false and true positive counts (whole numbers) and thresholds, from high to low."""
     # imported here: the table of metrics names this module, and is read where nothing is computed
-    import torch
-    from torchmetrics.functional.classification import binary_roc
+    from sklearn.exceptions import UndefinedMetricWarning
+    from sklearn.metrics import roc_curve as rates
 
-    false_rate, true_rate, threshold = binary_roc(
-        torch.from_numpy(scores), torch.from_numpy(labels.astype(np.int64)), validate_args=False
-    )
-    thresholds: Floats = threshold.numpy().astype(np.float64)
-    thresholds[0] = np.inf
-    false_positives: Floats = np.rint(false_rate.numpy().astype(np.float64) * np.sum(~labels))
-    true_positives: Floats = np.rint(true_rate.numpy().astype(np.float64) * np.sum(labels))
+    with warnings.catch_warnings():  # of a class without an image, whose rates are not numbers and its counts 0
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        false_rate, true_rate, thresholds = rates(labels, scores, drop_intermediate=False)
+    false_positives: Floats = np.rint(np.nan_to_num(false_rate) * np.sum(~labels))
+    true_positives: Floats = np.rint(np.nan_to_num(true_rate) * np.sum(labels))
     return false_positives, true_positives, thresholds
 
 

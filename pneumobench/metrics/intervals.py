@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,6 +25,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 # Numbers in one chunk of weights: 8 MB as int64, so that chunk and intermediates stay near the processor.
 CHUNK_VALUES = 1_000_000
+CHUNKS_KEPT = 32  # 2 MB each up to 65,535 patients: 2,000 resamples of 15,000 images
 
 # From weights (R, N) of R resamples to R values.
 WeightedStatistic: TypeAlias = Callable[[Integers], Floats]
@@ -232,17 +234,26 @@ def mean_interval(values: ArrayLike, groups: ArrayLike, *, resamples: int = RESA
 
 
 def _weight_chunks(image_group: Integers, resamples: int, seed: int) -> Iterator[Integers]:
-    patients = int(image_group.max()) + 1
-    bits = np.random.PCG64(np.random.SeedSequence(seed))
     chunk = max(1, CHUNK_VALUES // image_group.size)
+    group = image_group.tobytes()
     for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        # The upper 53 bits make a number in [0, 1), as in Generator.random.
-        uniform = (bits.random_raw((rows, patients)) >> np.uint64(11)) * 2.0**-53
-        drawn = (uniform * patients).astype(np.int64)
-        drawn += np.arange(rows)[:, None] * patients  # each row counts into its own stretch
-        times = np.bincount(drawn.ravel(), minlength=rows * patients).reshape(rows, patients)
-        yield times[:, image_group]
+        yield _weights(group, start, min(chunk, resamples - start), seed)
+
+
+@functools.lru_cache(maxsize=CHUNKS_KEPT)
+def _weights(image_group: bytes, start: int, rows: int, seed: int) -> Integers:
+    """Return the weights (rows, N) of some resamples; many statistics are asked for on the same images."""
+    group = np.frombuffer(image_group, np.int64)
+    patients = int(group.max()) + 1
+    bits = np.random.PCG64(np.random.SeedSequence(seed)).advance(start * patients)
+    # The upper 53 bits make a number in [0, 1), as in Generator.random.
+    uniform = (bits.random_raw((rows, patients)) >> np.uint64(11)) * 2.0**-53
+    drawn = (uniform * patients).astype(np.int64)
+    drawn += np.arange(rows)[:, None] * patients  # each row counts into its own stretch
+    times = np.bincount(drawn.ravel(), minlength=rows * patients).reshape(rows, patients)
+    weights: Integers = times.astype(np.min_scalar_type(patients))[:, group]
+    weights.flags.writeable = False
+    return weights
 
 
 def _resampled(statistic: WeightedStatistic, groups: ArrayLike, *, resamples: int, seed: int) -> Floats:

@@ -112,7 +112,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
             sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
         ],
         "identical_with_two_labels": [sorted(part["image_id"]) for _, part in identical if part["label"].nunique() > 1],
-        "near_duplicates": _near_duplicates(index),
+        "near_duplicates": near_duplicates(index),
         "patients_in_train_and_test": sorted(sides[sides > 1].index),
         "identical_in_train_and_test": int((content_sides > 1).sum()),
         "width_px": _spread(table["width"]),
@@ -125,7 +125,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
     return metadata if layout.audit_facts is None else {**metadata, **layout.audit_facts(table)}
 
 
-def _near_duplicates(index: Index) -> list[dict[str, Any]]:
+def near_duplicates(index: Index) -> list[dict[str, Any]]:
     """Return pairs that look alike: those across train and test first, then across patients, the likest first."""
     known = index.table.set_index("image_id")
     pairs: list[dict[str, Any]] = []

@@ -88,7 +88,8 @@ class Index:
         number = pd.factorize(self.table["patient"].where(named))[0] + 1
         patient = pd.Series([f"patient-{value:05d}" for value in number], index=self.table.index)
         table = self.table.assign(patient=patient.where(named, self.table["image_id"]))
-        return replace(self, table=table, identity=replace(self.identity, joined=()))
+        joined = tuple((f"{len(spellings)} spellings",) for spellings in self.identity.joined)
+        return replace(self, table=table, identity=replace(self.identity, joined=joined))
 
     def write(self, path: Path) -> None:
         """Write the CSV, whole or not at all."""

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.datasets.admission import refuse_unfit
-from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.audit import near_duplicates, read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
@@ -157,6 +157,10 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
+    if alike := sum(pair["across_patients"] for pair in near_duplicates(index)):
+        console.print(
+            f"warning: {alike} pairs of images of different patients look alike; audit.json lists them", style="yellow"
+        )
     prepared = prepare_images(
         index,
         suite.data,

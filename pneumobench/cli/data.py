@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
+from pneumobench.suite.spec import PatientRule
 
 if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
@@ -17,6 +19,7 @@ def audit(
     plugin: list[str],
     source: str | None = None,
     lung_masks: str = "",
+    patient_rule: PatientRule = "number",
     output: Path = Path("audit.json"),
 ) -> int:
     """Check radiographs before anything is trained.
@@ -29,10 +32,11 @@ def audit(
         plugin: a Python file that registers more layouts.
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of manual lung masks, relative to the data folder.
+        patient_rule: which images of Kermany et al. count as one child; `data.patient_rule` of a suite.
         output: the report.
     """
     from pneumobench.datasets.audit import audit as audited
-    from pneumobench.datasets.audit import audit_text, read_radiographs
+    from pneumobench.datasets.audit import audit_text, found_radiographs
     from pneumobench.datasets.cards import card_names, card_path, read_card
     from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
@@ -43,8 +47,9 @@ def audit(
     for file in plugin:
         load_plugin_file(Path(file))
     spec = recognised_data(data, source=source, lung_masks=lung_masks)
-    index, problems = read_radiographs(Suite(data=spec))
-    metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, source=spec.source)}
+    suite = Suite(data=dataclasses.replace(spec, patient_rule=patient_rule))
+    index, problems = found_radiographs(suite)
+    metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, suite=suite)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
     cards = [read_card(card_path(name)) for name in card_names()] if not LAYOUTS.get(spec.source).reads_table else []
     for card in cards:
@@ -65,7 +70,7 @@ def audit(
     write_json(output, metadata)
     print("\n".join(lines))
     print(f"report: {output}")
-    return UNUSABLE_DATA if problems else DONE
+    return UNUSABLE_DATA if problems or metadata["refusals"] else DONE
 
 
 def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[str]:

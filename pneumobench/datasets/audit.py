@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from pneumobench.datasets.index import Index, limit_images, problem_error, subset_images
+from pneumobench.datasets.admission import examples, refusals
+from pneumobench.datasets.fold_advice import most_folds
+from pneumobench.datasets.index import (
+    Index,
+    content_of,
+    limit_images,
+    problem_error,
+    subset_images,
+    unknown_patients,
+)
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.opening import SquareKind, opened_images
 from pneumobench.datasets.sources import list_radiographs
-from pneumobench.errors import DataError, LeakError
-from pneumobench.suite.spec import Suite
+from pneumobench.errors import DataError
+from pneumobench.suite.spec import DataSpec, Suite
+
+SHOWN_PAIRS: Final = 10
 
 
 def read_radiographs(
@@ -23,63 +34,51 @@ def read_radiographs(
 
     Args:
         suite: the data, and the seed of a subset.
-        cache_folder: where decoded images and their sizes are kept, and phantoms drawn; None = nothing is kept, and
-            every image is decoded.
+        cache_folder: where decoded images and what is measured are kept, and phantoms drawn; None = nothing is kept,
+            and every image is decoded.
         squares: squares that will be asked for, made while images are decoded; see `wanted_squares`.
 
     Raises:
-        DataError: the data are missing, or no image can be read.
-        LeakError: a patient or an image is on both sides of the data's own split.
+        DataError: the data are missing, or no image is listed or can be read.
+        SettingsError: the layout of the data is unknown, or does not understand another setting.
+    """
+    index, problems = found_radiographs(suite, cache_folder, squares=squares)
+    if index.table.empty:
+        raise problem_error(index.root, problems) if problems else DataError(f"{index.root}: no image is listed.")
+    return index, problems
+
+
+def found_radiographs(
+    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
+) -> tuple[Index, tuple[str, ...]]:
+    """Return what `read_radiographs` does, also where no image can be read: the index is empty then.
+
+    Raises:
+        DataError: the data are missing.
         SettingsError: the layout of the data is unknown, or does not understand another setting.
     """
     root, listing = list_radiographs(suite, cache_folder or Path())
-    if listing.rows.empty:
-        if listing.problems:
-            raise problem_error(root, listing.problems)
-        raise DataError(f"{root}: no image is listed.")
     with opened_images(root, listing, cache_folder=cache_folder, squares=squares) as opened:
-        if opened.index.table.empty:
-            raise problem_error(root, opened.problems)
-        index = _chosen_images(opened.index, suite)
+        index = opened.index
+        if not index.table.empty and suite.data.subset_images is not None:
+            index = subset_images(index, suite.data.subset_images, suite.seed)
+        if not index.table.empty and suite.data.limit_images is not None:
+            index = limit_images(index, suite.data.limit_images, suite.seed)
         if cache_folder is not None:
             opened.keep_squares(index, cache_folder)
     return index, opened.problems
 
 
-def _chosen_images(index: Index, suite: Suite) -> Index:
-    if not LAYOUTS.get(suite.data.source).split_may_cross:
-        _refuse_crossing(index)
-    if suite.data.subset_images is not None:
-        index = subset_images(index, suite.data.subset_images, suite.seed)
-    if suite.data.limit_images is not None:
-        index = limit_images(index, suite.data.limit_images, suite.seed)
-    return index
-
-
-def _refuse_crossing(index: Index) -> None:
-    """Refuse an own train/test split of the data that a patient or an image crosses.
-
-    Raises:
-        LeakError: naming the first patient or image content on both sides.
-    """
-    for column, what in (("patient", "patient"), ("sha256", "image content")):
-        sides = index.table.groupby(column)["split"].nunique()
-        if crossing := sorted(sides[sides > 1].index):
-            raise LeakError(
-                f"{what} {crossing[0]} is in train and in test of the data ({len(crossing)} such in all): give all "
-                "images of a patient the same split, and remove copies of an image."
-            )
-
-
-def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") -> dict[str, Any]:
-    """Return counts, patients, identical images and patients on both sides of an official split, JSON-ready.
+def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None = None) -> dict[str, Any]:
+    """Return counts, patients, copies of images and patients on both sides of an official split, JSON-ready.
 
     Args:
-        index: the readable images.
+        index: the readable images; may be empty.
         problems: one line for every image that cannot be used.
-        source: `data.source` of the suite, whose layout may add facts.
+        suite: what the images are for: the layout of its data may add facts, and what a run of it would refuse is told.
+            None = a table of images.
     """
-    table = index.table
+    table, suite = index.table, suite or Suite(data=DataSpec(source="csv"))
     splits: dict[str, Any] = {}
     for split, part in table.groupby("split"):
         splits[str(split)] = {
@@ -92,33 +91,68 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
             "groups": int(part["group"].nunique()),
             "with_drawn_lung_mask": int((part["lung_mask"] != "").sum()),
         }
-    identical = table[table["sha256"].duplicated(keep=False)].groupby("sha256")
+    picture = content_of(table)
+    identical = table[picture.duplicated(keep=False)].groupby(picture)
     sides = table.groupby("patient")["split"].nunique()
-    content_sides = table.groupby("sha256")["split"].nunique()
-    radiographs = table.groupby("patient").size()
+    content_sides = table.groupby(picture)["split"].nunique()
+    unknown = unknown_patients(table)
     metadata = {
         "images": len(table),
         "patients": int(table["patient"].nunique()),
+        "patients_unknown": int(unknown.sum()),
+        "patient_rule": suite.data.patient_rule,
+        "spellings_of_one_patient": [list(spellings) for spellings in index.identity.joined],
         "groups": int(table["group"].nunique()),
+        "folds_at_most": most_folds(table),
         "splits": splits,
-        "most_films_of_a_patient": int(radiographs.max()),
+        "most_films_of_a_patient": int(table.groupby("patient").size().max()) if len(table) else 0,
         "identical_image_groups": [sorted(part["image_id"]) for _, part in identical],
+        "identical_in_other_files": int((identical["sha256"].nunique() > 1).sum()),
         "identical_across_patients": [
             sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
         ],
         "identical_with_two_labels": [sorted(part["image_id"]) for _, part in identical if part["label"].nunique() > 1],
+        "near_duplicates": near_duplicates(index),
         "patients_in_train_and_test": sorted(sides[sides > 1].index),
         "identical_in_train_and_test": int((content_sides > 1).sum()),
         "width_px": _spread(table["width"]),
         "height_px": _spread(table["height"]),
         "left_out": list(index.notes),
+        "refusals": [str(refusal).removeprefix(f"{index.root}: ") for refusal in refusals(index, suite)],
         "problems": list(problems),
     }
-    layout = LAYOUTS.get(source)
+    layout = LAYOUTS.get(suite.data.source)
     return metadata if layout.audit_facts is None else {**metadata, **layout.audit_facts(table)}
 
 
+def near_duplicates(index: Index) -> list[dict[str, Any]]:
+    """Return pairs that look alike: those across train and test first, then across patients, the likest first."""
+    known = index.table.set_index("image_id")
+    pairs: list[dict[str, Any]] = []
+    for pair in index.identity.near:
+        if not all(image in known.index for image in pair.image_ids):
+            continue
+        both = known.loc[list(pair.image_ids)]
+        pairs.append(
+            {
+                "images": list(pair.image_ids),
+                "correlation": pair.correlation,
+                "mirrored": pair.mirrored,
+                "across_patients": bool(both["patient"].nunique() > 1),
+                "across_train_and_test": bool(both["split"].nunique() > 1),
+            }
+        )
+    pairs.sort(
+        key=lambda pair: (
+            not pair["across_train_and_test"], not pair["across_patients"], -pair["correlation"], pair["images"]
+        )
+    )  # fmt: skip
+    return pairs
+
+
 def _spread(values: pd.Series[int]) -> dict[str, int]:
+    if values.empty:
+        return {"smallest": 0, "median": 0, "largest": 0}
     return {"smallest": int(values.min()), "median": int(values.median()), "largest": int(values.max())}
 
 
@@ -126,7 +160,8 @@ def audit_text(metadata: dict[str, Any]) -> str:
     """Return the facts of `audit` as lines for a terminal."""
     lines = [
         f"{metadata['images']} images, {metadata['patients']} patients, {metadata['groups']} groups "
-        "(patient or content)"
+        "(patient or content)",
+        *_patient_lines(metadata),
     ]
     for split, part in metadata["splits"].items():
         subtypes = ", ".join(f"{size} {name}" for name, size in part["subtypes"].items())
@@ -136,21 +171,61 @@ def audit_text(metadata: dict[str, Any]) -> str:
             f"manual lung masks: {part['with_drawn_lung_mask']}",
         ]
     crossing = metadata["patients_in_train_and_test"]
+    near = metadata["near_duplicates"]
     lines += [
         f"most images of one patient: {metadata['most_films_of_a_patient']}",
-        f"byte-identical groups: {len(metadata['identical_image_groups'])}, across patients: "
-        f"{len(metadata['identical_across_patients'])}, with two labels: {len(metadata['identical_with_two_labels'])}, "
-        f"across train and test: {metadata['identical_in_train_and_test']}",
+        f"groups of identical images: {len(metadata['identical_image_groups'])} (of files that differ: "
+        f"{metadata['identical_in_other_files']}), across patients: {len(metadata['identical_across_patients'])}, with "
+        f"two labels: {len(metadata['identical_with_two_labels'])}, across train and test: "
+        f"{metadata['identical_in_train_and_test']}",
+        f"near duplicates: {len(near)} pairs, across patients: {sum(pair['across_patients'] for pair in near)}, across "
+        f"train and test: {sum(pair['across_train_and_test'] for pair in near)}",
+        *(
+            f"    {' = '.join(pair['images'])} (correlation {pair['correlation']:.3f}"
+            f"{', mirrored' if pair['mirrored'] else ''}{', two patients' if pair['across_patients'] else ''}"
+            f"{', train and test' if pair['across_train_and_test'] else ''})"
+            for pair in near[:SHOWN_PAIRS]
+        ),
+        *([f"    and {len(near) - SHOWN_PAIRS} more in the report"] if len(near) > SHOWN_PAIRS else []),
         f"patient names in both train and official test: {len(crossing)}"
         + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
         *(
             f"under patient rule {rule}: {counts['patients']} patients, {counts['groups']} groups"
             for rule, counts in metadata.get("patient_rules", {}).items()
         ),
+        f"most folds by patient with both classes in every part: {metadata['folds_at_most'] or 'none'}",
         f"width {metadata['width_px']['smallest']}-{metadata['width_px']['largest']} px, "
         f"height {metadata['height_px']['smallest']}-{metadata['height_px']['largest']} px",
         *metadata["left_out"],
         f"files that cannot be used: {len(metadata['problems'])}",
         *(f"    {problem}" for problem in metadata["problems"]),
+        *([f"a run refuses this set: {len(metadata['refusals'])} reasons"] if metadata["refusals"] else []),
+        *(f"    {refusal}" for refusal in metadata["refusals"]),
     ]
     return "\n".join(lines)
+
+
+def _patient_lines(metadata: dict[str, Any]) -> list[str]:
+    """Say what is not certain about who is who."""
+    unknown, joined = metadata["patients_unknown"], metadata["spellings_of_one_patient"]
+    names = metadata.get("file_names", {})
+    schemes = ", ".join(f"{count} {scheme}" for scheme, count in names.get("schemes", {}).items())
+    unexplained, contrary = names.get("unexplained", []), names.get("of_another_class", [])
+    return [
+        *([f"patients not known: {unknown} images, each counts as a patient of its own"] if unknown else []),
+        *(
+            [
+                f"patients spelled in several ways: {len(joined)} (e.g. "
+                f"{' = '.join(repr(spelling) for spelling in joined[0])}), taken for one each"
+            ]
+            if joined
+            else []
+        ),
+        *([f"naming schemes: {schemes}; names of copied files: {names['copies']}"] if schemes else []),
+        *([f"file names of no known scheme: {len(unexplained)} ({examples(unexplained)})"] if unexplained else []),
+        *(
+            [f"file names of another class than their folder: {len(contrary)} ({examples(contrary)})"]
+            if contrary
+            else []
+        ),
+    ]

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.datasets.index import Index
+from pneumobench.datasets.fold_advice import CLASS_NAMES, require_enough, working_settings
+from pneumobench.datasets.index import Index, content_of
 from pneumobench.errors import DataError, LeakError
 from pneumobench.files import canonical_json, sha256_of_text, write_json
 from pneumobench.suite.spec import FoldSpec
@@ -129,13 +130,35 @@ def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
             part without both classes.
         LeakError: never for these folds unless this function is broken; checked all the same.
     """
+    folds = _split_folds(index, spec, seed)
+    if (found := _one_class_part(index, folds)) is not None:
+        other = working_settings(spec, seed, index.table, lambda spec, seed: _works(index, spec, seed))
+        advice = f"{other} works; or add" if other else "add"
+        fold, part, images, missing = found
+        raise DataError(
+            f"{index.root}: the {PART_WORDS[part]} part of fold {fold} would have {images} images and none labelled "
+            f"{missing}; {advice} patients with {missing} images."
+        )
+    check_folds(index, folds)
+    return folds
+
+
+def _works(index: Index, spec: FoldSpec, seed: int) -> bool:
+    try:
+        return _one_class_part(index, _split_folds(index, spec, seed)) is None
+    except DataError:
+        return False
+
+
+def _split_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
     own_test = index.table["split"] == "test"
     inside = ~own_test | spec.merge_official_test
     held_out = index.table.loc[own_test & ~inside, "image_id"]
     table = index.table[inside].reset_index(drop=True)
     if spec.held_out_fraction > 0:
-        _require_groups(index, table, round(1 / spec.held_out_fraction), "equal parts, of which one is held out")
-        kept, aside = next(_split(table, round(1 / spec.held_out_fraction), seed, by_image=False))
+        parts = round(1 / spec.held_out_fraction)
+        require_enough(index.root, table, parts, "equal parts, one of them held out,", spec=spec, part="held_out")
+        kept, aside = next(_split(table, parts, seed, by_image=False))
         held_out, table = table["image_id"].iloc[aside], table.iloc[kept].reset_index(drop=True)
     test_fold: dict[str, int] = {}
     tune = []
@@ -144,12 +167,18 @@ def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
         tested = test if isinstance(test, list) else table["image_id"].iloc[test].tolist()
         test_fold |= dict.fromkeys(tested, fold)
         trained = table.iloc[train]
-        few = min(int(trained.loc[trained["label"] == label, "group"].nunique()) for label in (0, 1))
+        owner = "image_id" if by_image else "group"
+        few = min(int(trained.loc[trained["label"] == label, owner].nunique()) for label in (0, 1))
         parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
+        if trained[owner].nunique() < parts:
+            raise DataError(
+                f"{index.root}: one patient group has all training images of fold {fold}, so that none is left for a "
+                "validation part; add patients."
+            )
         _, chosen = next(_split(trained, parts, seed + fold + 1, by_image=by_image))
         tune.append(tuple(sorted(trained["image_id"].iloc[chosen].tolist())))
     never = dict.fromkeys(table["image_id"], NEVER)
-    folds = Folds(
+    return Folds(
         count=spec.count,
         seed=seed,
         index_hash=index.hash(),
@@ -159,8 +188,6 @@ def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
         official_test=() if spec.protocol == "official" else tuple(sorted(held_out)),
         protocol=spec.protocol,
     )
-    check_folds(index, folds)
-    return folds
 
 
 Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
@@ -169,46 +196,29 @@ Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
 def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rounds:
     """Yield, fold by fold, rows of the table that are not tested, and rows that are (or the names of such images)."""
     if spec.protocol == "official":
-        _require_groups(index, table, 1, "part with a validation part")
+        require_enough(index.root, table, 1, "training part", spec=spec, part="validation")
         tested = index.table.loc[index.table["split"] == "test", "image_id"].tolist()
         if not tested:
             raise DataError(f"{index.root}: no image is of the official test folder, which protocol official needs.")
         yield np.arange(len(table)), tested
     elif spec.protocol == "holdout":
         parts = round(1 / spec.test_fraction)
-        _require_groups(index, table, parts, "equal parts, of which one is tested,")
+        require_enough(index.root, table, parts, "equal parts, one of them tested,", spec=spec, part="test")
         yield next(_split(table, parts, seed, by_image=False))
     else:
-        _require_groups(index, table, spec.count, "folds")
+        require_enough(index.root, table, spec.count, "folds", spec=spec, part="folds")
         yield from _split(table, spec.count, seed, by_image=spec.protocol == "image_random")
-
-
-def _require_groups(index: Index, table: pd.DataFrame, parts: int, what: str) -> None:
-    for value, name in ((0, "NORMAL"), (1, "PNEUMONIA")):
-        groups = table.loc[table["label"] == value, "group"].nunique()
-        if groups == 0:
-            raise DataError(f"{index.root}: no training image is labelled {name}; both classes are needed.")
-        if groups <= parts:
-            raise DataError(
-                f"{index.root}: {groups} patient groups have {name} images, too few for {parts} {what} with a "
-                f"validation part each; at least {parts + 1} are needed. Lower folds.count or add patients."
-            )
 
 
 def _split(table: pd.DataFrame, parts: int, seed: int, *, by_image: bool) -> Any:
     """Yield (other rows, rows of one part) for each of so many equal parts of a table."""
-    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
-    group = np.arange(len(table)) if by_image else table["group"].to_numpy()
-    return _grouped_split(stratum, group, parts, seed)
-
-
-def _grouped_split(stratum: NDArray[Any], group: NDArray[Any], parts: int, seed: int) -> Any:
     from sklearn.model_selection import StratifiedGroupKFold
 
+    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
+    group = np.arange(len(table)) if by_image else table["group"].to_numpy()
     with warnings.catch_warnings():  # a rare subtype with fewer images than parts is no reason to stop
         warnings.filterwarnings("ignore", message="The least populated class")
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-        yield from splitter.split(np.zeros(len(group)), stratum, group)
+        yield from StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(group, stratum, group)
 
 
 def check_folds(index: Index, folds: Folds) -> None:
@@ -233,26 +243,38 @@ def check_folds(index: Index, folds: Folds) -> None:
                     "(folds.json): delete folds.json and start again to split by patient."
                 )
             part.iloc[rows] = name
-        for column, what in (("patient", "patient"), ("sha256", "image content"), ("group", "patient group")):
+        patient, content, group = table["patient"], content_of(table), table["group"]
+        for values, what in ((patient, "patient"), (content, "image content"), (group, "patient group")):
             # the official folders share patient numbers, and nobody published whether they are the same children
-            numbers_shared = folds.protocol == "official" and column != "sha256"
+            numbers_shared = folds.protocol == "official" and what != "image content"
             compared = ["train", "tune"] if numbers_shared else ["train", "tune", "test"]
             inside = part.isin([] if folds.protocol == "image_random" else compared)
-            sides = part[inside].groupby(table.loc[inside, column]).unique()
+            sides = part[inside].groupby(values[inside]).unique()
             for value, found in sides[sides.map(len) > 1].items():
-                example = table.loc[inside & (table[column] == value), "image_id"].iloc[0]
+                example = table.loc[inside & (values == value), "image_id"].iloc[0]
                 raise LeakError(
                     f"{what} {value} (e.g. {example}) is in {' and '.join(sorted(found))} of fold {fold} "
                     "(folds.json): delete folds.json and start again to split by patient."
                 )
-        parts: tuple[Part, ...] = ("train", "tune", "test")
-        for name in parts:
-            labels = table.loc[part == name, "label"]
-            if labels.nunique() < 2:
-                raise DataError(
-                    f"fold {fold}: the {PART_WORDS[name]} part has {len(labels)} images of one class only; "
-                    "lower folds.count, raise folds.tune_fraction, or add patients."
-                )
+    if (found := _one_class_part(index, folds)) is not None:
+        fold, one_class, images, missing = found
+        raise DataError(
+            f"fold {fold}: the {PART_WORDS[one_class]} part has {images} images and none labelled {missing} "
+            "(folds.json): delete folds.json to split anew."
+        )
+
+
+def _one_class_part(index: Index, folds: Folds) -> tuple[int, Part, int, str] | None:
+    """Return fold, part, number of images and missing class of the first part that has not both classes."""
+    parts: tuple[Part, ...] = ("train", "tune", "test")
+    for fold in range(folds.count):
+        positions = folds.positions(index, fold)
+        for part in parts:
+            labels = index.table["label"].iloc[positions[part]]
+            for label, name in enumerate(CLASS_NAMES):
+                if not (labels == label).any():
+                    return fold, part, len(labels), name
+    return None
 
 
 def fold_summary(index: Index, folds: Folds) -> list[dict[str, Any]]:

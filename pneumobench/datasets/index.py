@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,8 +18,37 @@ from pneumobench.files import sha256_of_text, write_text
 INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
 ]  # fmt: skip
-TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask"]  # 001 stays 001
+PICTURE: Final = "picture"  # column of an index: hash of the pixels, equal for all files that show the same picture
+TEXT_COLUMNS = ["image_id", "split", "subtype", "patient", "sha256", "lung_mask", PICTURE]  # 001 stays 001
 SHOWN_PROBLEMS = 20  # all of them are written to audit.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPair:
+    """Two images that look alike and are not the same picture, see `pneumobench.datasets.look_alikes`.
+
+    Args:
+        image_ids: the two images, sorted.
+        correlation: of their thumbnails, up to 1.
+        mirrored: one is the mirror image of the other.
+    """
+
+    image_ids: tuple[str, str]
+    correlation: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What was found about whose and which images they are, before any were left out.
+
+    Args:
+        joined: spellings of patient identifiers that were taken for one patient, one tuple a patient.
+        near: pairs of images that look alike.
+    """
+
+    joined: tuple[tuple[str, ...], ...] = ()
+    near: tuple[NearPair, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +57,16 @@ class Index:
 
     Args:
         root: folder that image_id and lung_mask are relative to.
-        table: one row an image with the columns INDEX_COLUMNS, sorted by image_id.
+        table: one row an image with the columns INDEX_COLUMNS and `picture`, which older indexes lack, sorted by
+            image_id. An image whose patient is not known has its own image_id there.
         notes: what the data set holds and this index leaves out on purpose, one line each.
+        identity: what was found about patients and copies of images when they were opened; not kept on disk.
     """
 
     root: Path
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    identity: Identity = field(default_factory=Identity)
 
     def to_csv(self) -> str:
         """Return the table as CSV text."""
@@ -42,6 +77,19 @@ class Index:
     def hash(self) -> str:
         """Return the SHA-256 of the CSV text: images by content, labels, patients and masks by name."""
         return sha256_of_text(self.to_csv())
+
+    def without_names(self) -> Index:
+        """Return the index with numbers for patients, in the order of the images: what a run keeps.
+
+        Nobody can compute a name from a number, with or without a secret; who has the data finds the patient by the
+        image. An image whose patient is not known stays its own.
+        """
+        named = ~unknown_patients(self.table)
+        number = pd.factorize(self.table["patient"].where(named))[0] + 1
+        patient = pd.Series([f"patient-{value:05d}" for value in number], index=self.table.index)
+        table = self.table.assign(patient=patient.where(named, self.table["image_id"]))
+        joined = tuple((f"{len(spellings)} spellings",) for spellings in self.identity.joined)
+        return replace(self, table=table, identity=replace(self.identity, joined=joined))
 
     def write(self, path: Path) -> None:
         """Write the CSV, whole or not at all."""
@@ -55,9 +103,54 @@ def read_index_table(path: Path) -> pd.DataFrame:
         DataError: a column is missing.
     """
     table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
-    if list(table.columns) != INDEX_COLUMNS:
+    if list(table.columns) not in (INDEX_COLUMNS, [*INDEX_COLUMNS, PICTURE]):
         raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
     return table
+
+
+def content_of(table: pd.DataFrame) -> pd.Series[str]:
+    """Return what an index knows an image's content by: the picture, or the bytes where an older one has no more."""
+    return table[PICTURE] if PICTURE in table else table["sha256"]
+
+
+def contents(table: pd.DataFrame) -> set[str]:
+    """Return the hashes that images are known by: of their bytes and, where the index has them, of their pixels."""
+    return {*table["sha256"], *content_of(table)}
+
+
+def unknown_patients(table: pd.DataFrame) -> pd.Series[bool]:
+    """Tell which images of an index are patients of their own because no other patient of theirs is known."""
+    return table["patient"] == table["image_id"]
+
+
+def refuse_listed_twice(table: Path, image_id: Sequence[str], label: Sequence[str], line: Sequence[int]) -> None:
+    """Refuse a table that names one file twice, however its path is written (`a.png`, `./a.png`, `b/../a.png`).
+
+    Args:
+        table: the table, for the message.
+        image_id: paths with slashes.
+        label: label of each image.
+        line: line of each image in the table.
+
+    Raises:
+        DataError: naming both lines, first those of two labels.
+    """
+    first: dict[str, int] = {}
+    twice: list[tuple[int, int]] = []
+    for row, image in enumerate(image_id):
+        earlier = first.setdefault(posixpath.normpath(image), row)
+        if earlier != row:
+            twice.append((earlier, row))
+    if not twice:
+        return
+    twice.sort(key=lambda rows: label[rows[0]] == label[rows[1]])
+    one, other = twice[0]
+    same = label[one] == label[other]
+    found = f"{label[one]} both times" if same else f"as {label[one]} and as {label[other]}"
+    raise DataError(
+        f"{table}: lines {line[one]} and {line[other]} list {image_id[other]} twice ({found}; {len(twice)} such in "
+        "all); keep one line for each image" + ("." if same else ", the one with the right label.")
+    )
 
 
 def limit_images(index: Index, limit: int, seed: int) -> Index:
@@ -105,10 +198,10 @@ def subset_images(index: Index, count: int, seed: int) -> Index:
 
 
 def problem_error(root: Path, problems: tuple[str, ...]) -> DataError:
-    """Return one error that lists the problems of a data set."""
+    """Return one error that lists the files of a data set that cannot be used."""
     shown = "\n".join(f"  {line}" for line in problems[:SHOWN_PROBLEMS])
     more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
     return DataError(
         f"{root}: {len(problems)} files cannot be used:\n{shown}{more}\n"
-        "Repair or remove them; `pneumobench audit` writes the whole list."
+        f"Repair or remove them; `pneumobench audit {root}` writes the whole list."
     )

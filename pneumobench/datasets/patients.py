@@ -4,42 +4,80 @@ from __future__ import annotations
 
 import re
 import typing
+import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pneumobench.datasets.index import content_of
 from pneumobench.suite.spec import PatientRule
 
-# person447_virus_921_1.jpeg exists besides person447_virus_921.jpeg
-_PNEUMONIA_NAME = re.compile(r"(?P<patient>person\d+)_(?P<subtype>bacteria|virus)_\d+(_\d+)?")
-_NORMAL_NAME = re.compile(r"(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?")
+# The published names, and what is sure to be one of them: copies (Kaggle, Mendeley v1) name a pneumonia
+# person447_virus_921.jpeg, also person447_virus_921_1.jpeg; Mendeley v2 and v3 name disease, patient and image
+_SCHEMES = {
+    "person": re.compile(r"(?P<patient>person\d+)_(?P<subtype>bacteria|virus)_\d+(_\d+)?", re.IGNORECASE),
+    "IM": re.compile(r"(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?", re.IGNORECASE),
+    "disease-patient-image": re.compile(r"(?P<subtype>bacteria|virus|normal)-(?P<patient>\d+)-\d+", re.IGNORECASE),
+}
+SCHEME_EXAMPLES: Final = "person12_virus_48, IM-0115-0001, NORMAL2-IM-0095-0001 or BACTERIA-1008087-0001"
+# what file managers, browsers and tools put before or behind a name when they copy the file
+_COPY_WORD = r"(copy|copies|kopie|copie|copia|cópia|kopia|копия|副本|コピー)"
+_COPIED = (
+    re.compile(rf"{_COPY_WORD}( \(?\d+\)?)? (of|von|de|di|av) (?P<name>.+)", re.IGNORECASE),
+    re.compile(
+        rf"(?P<name>.+?)[\s_.-]*\(?((another|\d+(st|nd|rd|th)) )?{_COPY_WORD}\)?([\s_]*\(?\d+\)?)?", re.IGNORECASE
+    ),
+    re.compile(r"(?P<name>.+?)\s*[(\[]\d+[)\]]"),
+    re.compile(r"(?P<name>.+)_(jpe?g|png)\.rf\.[0-9a-z]+", re.IGNORECASE),  # an export of Roboflow
+    re.compile(r"(?P<name>.+)\.(jpe?g|png|dcm|dicom)", re.IGNORECASE),
+)
+
+
+def _scheme_match(file_stem: str) -> tuple[str, re.Match[str], bool] | None:
+    """Return the scheme of a file name, its match, and whether the name is that of a copy."""
+    name, copied = unicodedata.normalize("NFKC", file_stem).strip(), False
+    while True:
+        for scheme, pattern in _SCHEMES.items():
+            if match := pattern.fullmatch(name):
+                return scheme, match, copied
+        shorter = next((found["name"] for pattern in _COPIED if (found := pattern.fullmatch(name))), None)
+        if shorter is None:
+            return None
+        name, copied = shorter.strip(), True
 
 
 def kermany_patient(file_stem: str) -> tuple[str, str] | None:
     """Return (number, subtype) of a Kermany file name without its suffix, or None for a foreign name.
 
+    Case does not count, and neither does what a copied file has beside its name: ` (1)`, ` - Copy`, a second suffix.
+
     >>> kermany_patient("person447_virus_921_1")
     ('person447', 'virus')
     >>> kermany_patient("NORMAL2-IM-0095-0001-0002")
     ('NORMAL2-IM-0095', 'normal')
+    >>> kermany_patient("BACTERIA-1008087-0001"), kermany_patient("IM-0115-0001 (1)"), kermany_patient("scan 7")
+    (('1008087', 'bacteria'), ('IM-0115', 'normal'), None)
     """
-    if match := _PNEUMONIA_NAME.fullmatch(file_stem):
-        return match["patient"], match["subtype"]
-    if match := _NORMAL_NAME.fullmatch(file_stem):
-        return match["patient"], "normal"
-    return None
+    if (found := _scheme_match(file_stem)) is None:
+        return None
+    scheme, match, _ = found
+    if scheme == "IM":
+        return match["patient"].upper(), "normal"
+    return match["patient"].lower(), match["subtype"].lower()
 
 
 def kermany_image(file_stem: str, split: str, rule: PatientRule) -> tuple[str, str]:
-    """Return (patient, subtype) of a Kermany image; a foreign name is its own patient of unknown subtype.
+    """Return (patient, subtype) of a Kermany image; a name of no published scheme has an empty patient: not known.
 
     Nobody published what a number of a file name counts. `number` is the cautious reading: `person12` is one child
     in every folder and of every subtype. `folder_subtype_number` is the likely one: numbers restart in each folder
-    and for each subtype.
+    and for each subtype. `image` reads no patient.
 
     Args:
         file_stem: file name without its suffix.
@@ -51,21 +89,51 @@ def kermany_image(file_stem: str, split: str, rule: PatientRule) -> tuple[str, s
     >>> kermany_image("person12_virus_48", "train", "folder_subtype_number")
     ('train/virus/person12', 'virus')
     """
-    number, subtype = kermany_patient(file_stem) or (file_stem, "unknown")
+    if (known := kermany_patient(file_stem)) is None:
+        return "", "unknown"
+    number, subtype = known
+    if rule == "image":
+        return "", subtype
     return (number if rule == "number" else f"{split}/{subtype}/{number}"), subtype
 
 
-def patient_rule_counts(
-    image_id: Sequence[str], split: Sequence[str], content_hash: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Return how many patients and groups (patient or content) images of Kermany et al. have under each rule."""
+def kermany_facts(table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the file names of Kermany et al. say, for the audit, JSON-ready.
+
+    Args:
+        table: of an index.
+
+    Returns:
+        `patient_rules`: patients and groups (patient or content) under each rule. `file_names`: images by naming
+        scheme, how many names are those of copied files, and which no scheme explains or say another class than the
+        folder.
+    """
+    image_id, content = table["image_id"].tolist(), content_of(table).tolist()
+    matches = {image: _scheme_match(PurePosixPath(image).stem) for image in image_id}
     counts: dict[str, dict[str, int]] = {}
     for rule in typing.get_args(PatientRule):
-        radiographs = zip(image_id, split, strict=True)
-        patient = [kermany_image(PurePosixPath(image).stem, side, rule)[0] for image, side in radiographs]
-        groups = len(set(group_images(patient, content_hash).tolist()))
-        counts[rule] = {"patients": len(set(patient)), "groups": groups}
-    return counts
+        read = [
+            kermany_image(PurePosixPath(image).stem, side, rule)[0] or image
+            for image, side in zip(image_id, table["split"], strict=True)
+        ]
+        groups = len(set(group_images(read, content).tolist()))
+        counts[rule] = {"patients": len(set(read)), "groups": groups}
+    schemes = [found[0] for found in matches.values() if found]
+    subtypes = {image: kermany_image(PurePosixPath(image).stem, "train", "image")[1] for image in image_id}
+    contrary = [
+        image
+        for image, label in zip(image_id, table["label"], strict=True)
+        if subtypes[image] != "unknown" and (subtypes[image] == "normal") != (label == 0)
+    ]
+    return {
+        "patient_rules": counts,
+        "file_names": {
+            "schemes": {scheme: schemes.count(scheme) for scheme in _SCHEMES if scheme in schemes},
+            "copies": sum(found[2] for found in matches.values() if found),
+            "unexplained": [image for image, found in matches.items() if found is None],
+            "of_another_class": contrary,
+        },
+    }
 
 
 def group_images(patient: Sequence[str], content_hash: Sequence[str]) -> NDArray[np.int64]:

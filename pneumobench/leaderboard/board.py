@@ -157,6 +157,7 @@ class Leaderboard:
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         official_patients_trained_on: patient names of the official test folder that networks were trained on too.
+        patients_unknown: images, of either set, whose patient is not known and that count as one each.
         held_out: whether the official figures are of a part that was held out by patient, not of the official folder.
         rows: networks, ensembles and controls, best first.
         ensembles: what each ensemble is made of.
@@ -189,6 +190,7 @@ class Leaderboard:
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
+    patients_unknown: int = 0
 
     @property
     def networks(self) -> tuple[Row, ...]:

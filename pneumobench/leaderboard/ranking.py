@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pneumobench.datasets.index import unknown_patients
 from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance
 from pneumobench.leaderboard.checks import ablation_scores, method_summaries
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
@@ -84,6 +85,7 @@ def rank_run(path: Path) -> Leaderboard:
             if not r.completed
         ),
         provenance=_provenance(run.records),
+        patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
     )
 
 

@@ -114,6 +114,19 @@ def write_run_metadata(
     write_json(folder.environment_json, {**environment, "command": command} if command else environment)
 
 
+def as_kept(folder: RunFolder, index: Index) -> Index:
+    """Return an index as the run of a folder keeps it: without names of patients.
+
+    A run of an earlier version that kept the names, and no pictures, goes on with them.
+    """
+    if folder.index_csv.is_file():
+        columns = read_index_table(folder.index_csv).columns
+        earlier = dataclasses.replace(index, table=index.table[columns])
+        if earlier.to_csv() == folder.index_csv.read_text(encoding="utf-8"):
+            return earlier
+    return index.without_names()
+
+
 def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     """Let a folder that already holds a run be gone on with only for the same settings and images.
 

@@ -160,6 +160,11 @@ def leak_notice(board: Leaderboard) -> str:
             "Patients are not published with these images: those of one patient may stand on both sides of a fold, and "
             "intervals take each image for a patient of its own."
         )
+    if board.patients_unknown:
+        return (
+            f"Of {board.patients_unknown:,} images the patient is not known: each counts as a patient of its own. "
+            "Images of one child may stand on both sides of a fold, and intervals may be too narrow."
+        )
     if board.protocol != "image_random":
         return ""
     return (
@@ -174,16 +179,30 @@ def patients_published(source: str) -> bool:
     return layout is None or layout.patients_published
 
 
-def patients_words(source: str, count: int, patient_rule: str = "number") -> str:
+def patients_known(board: Leaderboard) -> bool:
+    """Tell whether images of one patient can be told, so that a split is clean of patients on both sides."""
+    return patients_published(board.source) and not board.patients_unknown
+
+
+def patients_words(source: str, count: int, patient_rule: str = "number", *, unknown: int = 0) -> str:
     """Say how many patients there are, and what is counted where that is not certain.
+
+    Args:
+        source: layout of the data.
+        count: patients, an image whose patient is not known counted as one.
+        patient_rule: see DataSpec.
+        unknown: images whose patient is not known.
 
     >>> patients_words("kermany", 3103), patients_words("kermany", 4082, "folder_subtype_number")
     ('3,103 patients', '4,082 patients (counted by folder, subtype and number)')
     """
     if not patients_published(source):
         return "patients whose identity is not published: each image counts as one"
+    if patient_rule == "image":
+        return "patients whose identity is not known: each image counts as one"
     rule = " (counted by folder, subtype and number)" if patient_rule == "folder_subtype_number" else ""
-    return f"{count:,} patients{rule}"
+    of_unknown = f" ({unknown:,} images of unknown patients count as one each)" if unknown else ""
+    return f"{count:,} patients{rule}{of_unknown}"
 
 
 def data_words(board: Leaderboard) -> str:
@@ -192,6 +211,8 @@ def data_words(board: Leaderboard) -> str:
     side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = layout.images if (layout := LAYOUTS.find(board.source)) is not None else "images"
     split = protocol_words(board.protocol, board.folds)
+    if board.patients_unknown:
+        split = split.replace("by patient", "by image" if board.patient_rule == "image" else "by patient where known")
     patients, official = (
         patients_words(board.source, count, board.patient_rule) for count in (board.patients, board.official_patients)
     )
@@ -218,7 +239,7 @@ def tested_words(board: Leaderboard) -> str:
     """Say which network scores an image of the main table."""
     if board.protocol == "image_random":
         return "Every image is scored once, by the model of the fold that was not trained on it."
-    if not patients_published(board.source):
+    if not patients_known(board):
         return "Every image is scored by a model that was not trained on it."
     if board.protocol == "official":
         return (

@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pneumobench.architectures.registry import ARCHITECTURES
-from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.admission import refuse_unfit
+from pneumobench.datasets.audit import near_duplicates, read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
-from pneumobench.datasets.index import Index, problem_error
+from pneumobench.datasets.index import Index, problem_error, unknown_patients
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
-from pneumobench.records.run_state import refuse_other_run
-from pneumobench.reporting.words import protocol_words
+from pneumobench.records.run_state import as_kept, refuse_other_run
+from pneumobench.reporting.words import patients_words, protocol_words
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
@@ -135,19 +136,31 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     index, problems = read_radiographs(suite, cache, squares=wanted_squares(suite.data))
     if problems:
         raise problem_error(index.root, problems)
+    refuse_unfit(index, suite)
     if suite.task == "three_class":
         three_classes(index.table)  # refuses images without a class
+    index = as_kept(folder, index)
     refuse_other_run(folder, suite, index)
     folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
     check_folds(index, folds)
     if suite.task == "three_class":
         check_class_folds(index, folds)
     side_px = suite.data.image_side_px
+    patients = patients_words(
+        suite.data.source,
+        index.table["patient"].nunique(),
+        suite.data.patient_rule,
+        unknown=int(unknown_patients(index.table).sum()),
+    )
     console.print(
-        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
+        f"{suite.name}: {len(index.table)} radiographs of {patients} at {side_px} px, "
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
+    if alike := sum(pair["across_patients"] for pair in near_duplicates(index)):
+        console.print(
+            f"warning: {alike} pairs of images of different patients look alike; audit.json lists them", style="yellow"
+        )
     prepared = prepare_images(
         index,
         suite.data,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.index import Index, problem_error
+from pneumobench.datasets.index import Index, contents, problem_error
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text, write_json, write_text
@@ -87,7 +87,7 @@ def evaluate_networks(
     if index.table["label"].nunique() < 2:
         raise DataError(f"{data}: all images have one label; expected NORMAL and PNEUMONIA.")
     own, _ = folder.index_and_folds()
-    if shared := sorted(set(own.table["sha256"]) & set(index.table["sha256"])):
+    if shared := contents(own.table) & contents(index.table):
         raise SettingsError(
             f"{data}: {len(shared)} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
@@ -107,6 +107,7 @@ def evaluate_networks(
     models: dict[str, list[FoldModel]] = {}
     for job in jobs:
         models.setdefault(job.architecture, []).append(fold_model(job.fold, folder.predictions(job)))
+    index = index.without_names()
     group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
     output, scores, hashes = folder.external / name, [], {}
     for architecture_name, tables in parts.items():

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
+from pneumobench.datasets.index import unknown_patients
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.run_folder import RunFolder
@@ -210,7 +211,9 @@ class Run:
         cache = self.path.parent / ".cache"
         found = evaluate_networks(self.folder, self.suite, networks, data, name=name, cache=cache, console=self.console)
         table = found.index.table
-        what = f"{len(table):,} images of {patients_words(found.source, table['patient'].nunique())} "
+        unknown = int(unknown_patients(table).sum())
+        patients = patients_words(found.source, table["patient"].nunique(), unknown=unknown)
+        what = f"{len(table):,} images of {patients} "
         what += f"({int(table['label'].sum()):,} with pneumonia)."
         if found.three_classes:
             what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."

@@ -97,7 +97,7 @@ def run(
     with claim_folder(folder.path):
         bench = open_data(suite, folder, cache=output / ".cache", console=console)
         # all that can be wrong with data and settings was found by now
-        known = audit(bench.index, source=suite.data.source)
+        known = audit(bench.index, suite=suite)
         metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
         write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
         # fold by fold, so that half a run is a fair comparison already

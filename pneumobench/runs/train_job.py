@@ -23,6 +23,7 @@ from pneumobench.attributions.lung_attention_maps import (
 )
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import PART_WORDS, Part
+from pneumobench.datasets.index import unknown_patients
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
@@ -146,6 +147,7 @@ def _completed(
             "stopped_early": fitted.stopped_early,
             "train_images": len(images.positions["train"]),
             "tune_images": len(images.positions["tune"]),
+            "images_of_unknown_patients": int(unknown_patients(bench.index.table).sum()),
             "pixel_mean": architecture.pixel_mean,
             "pixel_std": architecture.pixel_std,
         },

@@ -31,7 +31,7 @@ DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 Protocol = Literal["patient", "holdout", "official", "image_random"]
 WandbMode = Literal["off", "offline", "online"]
-PatientRule = Literal["number", "folder_subtype_number"]
+PatientRule = Literal["number", "folder_subtype_number", "image"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,9 @@ class DataSpec(Checked, group="data"):
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
         csv: the table, for `source: csv`, relative to the root.
         patient_rule: which images of `source: kermany` count as one child: equal `number` in the file names, whatever
-            folder and subtype (cautious), or equal `folder_subtype_number` (likely; nobody published it).
+            folder and subtype (cautious), equal `folder_subtype_number` (likely; nobody published it), or only the same
+            `image`: patients are not known, each image counts as one, and every page says so. Names that no published
+            scheme explains need that to be written down.
         lung_masks: folder of manual lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
         lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
             fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.

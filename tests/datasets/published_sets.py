@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tests.radiographs.dicom_files import radiograph, ramp, written
 
 RSNA_KINDS = {"Normal": 0, "No Lung Opacity / Not Normal": 0, "Lung Opacity": 1}
 VINDR_DIAGNOSES = ("No finding", "Bronchitis", "Brocho-pneumonia", "Other disease", "Pneumonia", "Pleuro-pneumonia")
+
+
+def picture(seed: int) -> NDArray[np.uint16]:
+    """Return gray levels (20, 30) of 12 bits that rise from corner to corner and look like those of no other seed."""
+    return ramp(0, 3000) + np.random.default_rng(seed).integers(0, 1000, (20, 30), dtype=np.uint16)
 
 
 def write_rsna(root: Path, *, images_per_kind: int = 2) -> Path:
@@ -20,7 +28,7 @@ def write_rsna(root: Path, *, images_per_kind: int = 2) -> Path:
         labels += [f"{name},{box},{target}" for box in boxes]
         classes += [f"{name},{kind}" for _ in boxes]
         photometric = "MONOCHROME1" if number % 3 == 1 else "MONOCHROME2"
-        dataset = radiograph(ramp(number, 900 + number), stored_bits=12, PhotometricInterpretation=photometric)
+        dataset = radiograph(picture(number), stored_bits=12, PhotometricInterpretation=photometric)
         written(root / "stage_2_train_images", dataset, f"{name}.dcm")
     (root / "stage_2_train_labels.csv").write_text("\n".join(labels) + "\n")
     (root / "stage_2_detailed_class_info.csv").write_text("\n".join(classes) + "\n")
@@ -39,7 +47,7 @@ def write_vindr(root: Path, rows: dict[str, list[str]]) -> Path:
         header = ",".join(["image_id", "rad_ID", *VINDR_DIAGNOSES])
         (root / f"image_labels_{part}.csv").write_text("\n".join([header, *lines]) + "\n")
         for number, name in enumerate(sorted({line.split(",")[0] for line in lines})):
-            level = 500 if part == "train" else 700  # no image stands in both parts
-            dataset = radiograph(ramp(number, level + number), stored_bits=12)
+            # no image stands in both parts
+            dataset = radiograph(picture(number + (500 if part == "train" else 700)), stored_bits=12)
             written(root / part, dataset, f"{name}.dicom")
     return root

@@ -65,7 +65,10 @@ def test_the_text_says_what_to_be_careful_about(kermany: Path) -> None:
     text = audit_text(audit(*read_radiographs(kermany_suite(kermany), Path())))
     assert "13 images, 8 patients, 6 groups" in text
     assert "train: 9 images (5 normal, 4 pneumonia; 1 bacteria, 5 normal, 3 virus)" in text
-    assert "byte-identical groups: 2, across patients: 2, with two labels: 1, across train and test: 1" in text
+    words = (
+        "groups of identical images: 2 (of files that differ: 0), across patients: 2, with two labels: 1, across train"
+    )
+    assert f"{words} and test: 1" in text
     assert "in both train and official test: 1 (e.g. person1): read official test scores with care" in text
     assert "files that cannot be used: 1\n    train/NORMAL/Thumbs.db: not an image file of a known kind" in text
 
@@ -75,13 +78,16 @@ def test_both_patient_rules_are_counted_and_one_is_used(kermany: Path) -> None:
         # person1 in train (bacteria, virus) and test; the two byte-identical pairs join two groups each
         "number": {"patients": 8, "groups": 6},
         "folder_subtype_number": {"patients": 10, "groups": 8},
+        "image": {"patients": 13, "groups": 11},
     }
-    for rule in ("number", "folder_subtype_number"):
-        index, _ = read_radiographs(kermany_suite(kermany, patient_rule=rule), Path())
-        metadata = audit(index, source="kermany")
+    for rule in counts:
+        suite = kermany_suite(kermany, patient_rule=rule)
+        index, _ = read_radiographs(suite, Path())
+        metadata = audit(index, suite=suite)
         assert metadata["patient_rules"] == counts, "whichever rule is used"
         assert {"patients": metadata["patients"], "groups": metadata["groups"]} == counts[rule]
         assert metadata["patients_in_train_and_test"] == (["person1"] if rule == "number" else [])
+        assert metadata["patients_unknown"] == (13 if rule == "image" else 0)
         assert "under patient rule folder_subtype_number: 10 patients, 8 groups" in audit_text(metadata)
     assert "patient_rules" not in audit(index)
 

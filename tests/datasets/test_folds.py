@@ -187,7 +187,7 @@ def test_a_part_of_one_class_is_refused() -> None:
     folds = make_folds(index, FoldSpec(count=3, tune_fraction=0.2), seed=0)
     label = index.table.set_index("image_id")["label"]
     tune = (folds.tune[0], tuple(image for image in folds.tune[1] if label[image]), folds.tune[2])
-    with pytest.raises(DataError, match=r"fold 1: the validation part has \d+ images of one class only"):
+    with pytest.raises(DataError, match=r"fold 1: the validation part has \d+ images and none labelled NORMAL"):
         check_folds(index, dataclasses.replace(folds, tune=tune))
 
 

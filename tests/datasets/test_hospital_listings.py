@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pneumobench.cli.main import main
+from pneumobench.datasets.admission import refuse_unfit
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.folds import check_folds, make_folds
 from pneumobench.datasets.layouts.rsna import list_rsna
@@ -259,7 +260,7 @@ def test_an_image_in_both_official_parts_is_refused(vindr: Path, tmp_path: Path)
     shutil.copy(vindr / "train/a.dicom", vindr / "test/g.dicom")
     suite = Suite(data=DataSpec(source="vindr_pcxr", root=str(vindr)))
     with pytest.raises(LeakError, match="is in train and in test of the data"):
-        read_radiographs(suite, tmp_path)
+        refuse_unfit(read_radiographs(suite, tmp_path)[0], suite)
 
 
 def test_a_table_of_fewer_diseases_is_read(vindr: Path) -> None:

@@ -9,9 +9,11 @@ from pneumobench.datasets.index import (
     INDEX_COLUMNS,
     SHOWN_PROBLEMS,
     Index,
+    contents,
     limit_images,
     problem_error,
     read_index_table,
+    unknown_patients,
 )
 from pneumobench.datasets.layouts import Listing
 from pneumobench.datasets.layouts.csv import list_csv
@@ -93,12 +95,12 @@ def test_a_foreign_file_is_a_problem_and_a_hidden_one_is_not(tmp_path: Path) -> 
     assert len(listing.rows) == 10
 
 
-def test_a_foreign_name_is_its_own_patient_of_unknown_subtype(tmp_path: Path) -> None:
+def test_a_foreign_name_has_no_patient_and_unknown_subtype(tmp_path: Path) -> None:
     write_kermany(tmp_path)
     write_image(tmp_path / "train/PNEUMONIA/covid 7.PNG")
     rows = list_kermany(tmp_path, "").rows.set_index("image_id")
     foreign = rows.loc["train/PNEUMONIA/covid 7.PNG"]
-    assert (foreign["patient"], foreign["subtype"], foreign["label"]) == ("covid 7", "unknown", 1)
+    assert (foreign["patient"], foreign["subtype"], foreign["label"]) == ("", "unknown", 1)
 
 
 # tables
@@ -128,14 +130,22 @@ def test_a_full_table_is_taken_as_it_is_and_gaps_are_filled(tmp_path: Path) -> N
         "test,8,,,b.png,0\n"
         ",,normal,,c.png,0\n",
     ).rows
-    assert rows["patient"].tolist() == ["007", "8", "c.png"]
+    assert rows["patient"].tolist() == ["007", "8", ""]
     assert rows["subtype"].tolist() == ["virus", "unknown", "normal"]
     assert rows["split"].tolist() == ["train", "test", "train"]
     assert rows["lung_mask"].tolist() == ["masks/a.png", "", ""]
 
 
-def test_a_patient_called_na_stays_a_patient(tmp_path: Path) -> None:
-    assert listed(tmp_path, "image,label,patient\na.png,0,NA\nb.png,1,nan\n").rows["patient"].tolist() == ["NA", "nan"]
+def test_nobody_is_called_nan_and_spellings_of_a_number_are_one_patient(tmp_path: Path) -> None:
+    patients = ["NA", "nan", "12", "00012", "12.0", "", "P1"]
+    for number in range(len(patients)):
+        write_image(tmp_path / f"{number}.png", seed=number)
+    rows = "".join(f"{number}.png,{number % 2},{patient}\n" for number, patient in enumerate(patients))
+    index, _ = open_images(tmp_path, listed(tmp_path, f"image,label,patient\n{rows}"))
+    assert index.table["patient"].tolist() == ["0.png", "1.png", "00012", "00012", "00012", "5.png", "P1"]
+    assert index.table["group"].tolist() == [0, 1, 2, 2, 2, 3, 4]
+    assert unknown_patients(index.table).sum() == 3
+    assert index.identity.joined == (("00012", "12", "12.0"),)
 
 
 def test_an_unknown_label_is_a_problem_with_its_line(tmp_path: Path) -> None:
@@ -153,7 +163,17 @@ def test_an_unknown_label_is_a_problem_with_its_line(tmp_path: Path) -> None:
     [
         ("image,diagnosis\na.png,0\n", "column label is missing; found image, diagnosis"),
         ("file;class\na.png;0\n", "column image, label is missing; found file;class"),
-        ("image,label\na.png,0\nb.png,1\na.png,1\n", "1 images are listed twice, first a.png"),
+        (
+            "image,label\na.png,0\nb.png,1\na.png,1\n",
+            "lines 2 and 4 list a.png twice (as NORMAL and as PNEUMONIA; 1 such in all); keep one line for each image, "
+            "the one with the right label",
+        ),
+        ("image,label\na.png,0\nb.png,1\n./a.png,NORMAL\n", "lines 2 and 4 list ./a.png twice (NORMAL both times"),
+        ("image,label\nx/a.png,0\nx/y/../a.png,COVID\n", "lines 2 and 3 list x/y/../a.png twice (as NORMAL and as"),
+        (
+            "image,label\na.png,0\na.png,0\nb.png,1\nb.png,0\n",
+            "lines 4 and 5 list b.png twice (as PNEUMONIA and as NORMAL; 2 such in all)",
+        ),
         ("image,label,split\na.png,0,val\n", "split val is not known; expected train or test"),
         ("", "not a readable CSV table"),
     ],
@@ -180,7 +200,7 @@ def test_images_are_opened_hashed_measured_and_sorted(tmp_path: Path) -> None:
     index, problems = open_images(tmp_path, listed(tmp_path, "image,label\nb.png,1\na.png,0\ncopy.png,1\n"))
     table = index.table
     assert problems == ()
-    assert list(table.columns) == INDEX_COLUMNS
+    assert list(table.columns) == [*INDEX_COLUMNS, "picture"]
     assert table["image_id"].tolist() == ["a.png", "b.png", "copy.png"]
     assert table["label"].tolist() == [0, 1, 1]
     assert (table["width"].tolist(), table["height"].tolist()) == ([16, 9, 9], [12, 7, 7])
@@ -234,6 +254,24 @@ def test_an_index_survives_its_file(tmp_path: Path) -> None:
     again = Index(root=index.root, table=read_index_table(tmp_path / "index.csv"))
     assert again.table.equals(index.table)
     assert again.hash() == index.hash()
+
+
+def test_an_index_that_is_kept_has_numbers_in_place_of_names() -> None:
+    index = index_of([("Erika Muster", "1", 0), ("Max Muster", "2", 1), ("Erika Muster", "3", 0), ("x", "4", 1)])
+    index.table["patient"] = [*index.table["patient"][:3], "film-0003.png"]
+    kept = index.without_names()
+    assert kept.table["patient"].tolist() == ["patient-00001", "patient-00002", "patient-00001", "film-0003.png"]
+    assert "Muster" not in kept.to_csv()
+    assert kept.table["group"].tolist() == index.table["group"].tolist(), "the split is the same"
+    assert index.table["patient"].iloc[0] == "Erika Muster"
+
+
+def test_an_index_without_pictures_knows_images_by_their_bytes(tmp_path: Path) -> None:
+    index = index_of([("a", "1", 0), ("b", "2", 1)])
+    index.write(tmp_path / "older.csv")
+    assert list(read_index_table(tmp_path / "older.csv").columns) == INDEX_COLUMNS
+    assert contents(index.table) == {"1", "2"}
+    assert contents(index.table.assign(picture=["p", "q"])) == {"1", "2", "p", "q"}
 
 
 def test_the_index_hash_sees_content_label_and_patient() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pneumobench.datasets import opening, pixel_cache
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.opening import SIZES_NAME, SquareKind
+from pneumobench.datasets.opening import MEASURED_NAME, SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.formats import decode_gray, read_gray
@@ -101,7 +101,7 @@ def test_a_file_that_became_unreadable_is_a_problem(suite: Suite, tmp_path: Path
 def test_damaged_sizes_are_made_anew(text: str, suite: Suite, decoded: list[str], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     index, _ = read_radiographs(suite, cache)
-    (cache / SIZES_NAME).write_text(text)
+    (cache / MEASURED_NAME).write_text(text)
     decoded.clear()
     assert read_radiographs(suite, cache)[0].to_csv() == index.to_csv()
     assert len(decoded) == 5

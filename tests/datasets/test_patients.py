@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumobench.datasets.patients import group_images, kermany_image, kermany_patient, patient_rule_counts
+from pneumobench.datasets.patients import group_images, kermany_facts, kermany_image, kermany_patient
+from pneumobench.suite.spec import PatientRule
 
 RADIOGRAPHS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("12345678")), max_size=24)
 
@@ -18,7 +20,42 @@ RADIOGRAPHS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("1
         ("IM-0115-0001", ("IM-0115", "normal")),
         ("NORMAL2-IM-0095-0001", ("NORMAL2-IM-0095", "normal")),
         ("NORMAL2-IM-0095-0001-0002", ("NORMAL2-IM-0095", "normal")),
+        # Mendeley v2 and v3: disease, randomised patient number, image number of that patient
+        ("BACTERIA-1008087-0001", ("1008087", "bacteria")),
+        ("VIRUS-1008087-0003", ("1008087", "virus")),
+        ("NORMAL-28501-0001", ("28501", "normal")),
+        # case, and what copying leaves beside a name
+        ("PERSON12_Virus_7", ("person12", "virus")),
+        ("im-0115-0001", ("IM-0115", "normal")),
+        ("bacteria-1008087-0001", ("1008087", "bacteria")),
+        ("IM-0001-0001 (1)", ("IM-0001", "normal")),
+        ("IM-0001-0001(12)", ("IM-0001", "normal")),
+        ("IM-0001-0001 [2]", ("IM-0001", "normal")),
+        ("BACTERIA-1008087-0001 - Copy", ("1008087", "bacteria")),
+        ("person1_bacteria_2 - Copy (3)", ("person1", "bacteria")),
+        ("person1_bacteria_2 - Kopie", ("person1", "bacteria")),
+        ("person1_bacteria_2 - Copie (2)", ("person1", "bacteria")),
+        ("person1_bacteria_2 - 副本", ("person1", "bacteria")),
+        ("person1_bacteria_2 copy 2", ("person1", "bacteria")),
+        ("person1_bacteria_2 (copy)", ("person1", "bacteria")),
+        ("person1_bacteria_2 (another copy)", ("person1", "bacteria")),
+        ("person1_bacteria_2 (3rd copy)", ("person1", "bacteria")),
+        ("person1_bacteria_2_copy", ("person1", "bacteria")),
+        ("Copy of person1_bacteria_2", ("person1", "bacteria")),
+        ("Kopie von person1_bacteria_2", ("person1", "bacteria")),
+        ("person1_bacteria_2.jpeg", ("person1", "bacteria")),
+        ("person1_bacteria_2.jpeg - Copy (1)", ("person1", "bacteria")),
+        ("person1_bacteria_2_jpeg.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9", ("person1", "bacteria")),
+        ("  IM-0115-0001 ", ("IM-0115", "normal")),
         ("NORMAL-IM-0095-0001", None),
+        ("FUNGUS-1008087-0001", None),
+        ("BACTERIA-1008087", None),
+        ("BACTERIA-x1-0001", None),
+        ("person1_bacteria_2_flipped", None),
+        ("aug_0_1234", None),
+        ("00000001_000", None),
+        ("copy", None),
+        ("(1)", None),
         ("person1_fungus_2", None),
         ("person_virus_2", None),
         ("xperson1_virus_2", None),
@@ -45,7 +82,7 @@ def test_one_patient_number_is_one_patient_whatever_the_subtype() -> None:
         ("person12_virus_7", "test", ("test/virus/person12", "virus")),
         ("person447_virus_921_1", "train", ("train/virus/person447", "virus")),
         ("NORMAL2-IM-0095-0001", "test", ("test/normal/NORMAL2-IM-0095", "normal")),
-        ("covid 7", "train", ("train/unknown/covid 7", "unknown")),
+        ("VIRUS-12-0001", "train", ("train/virus/12", "virus")),
     ],
 )
 def test_a_number_may_restart_in_each_folder_and_subtype(stem: str, split: str, expected: tuple[str, str]) -> None:
@@ -54,19 +91,43 @@ def test_a_number_may_restart_in_each_folder_and_subtype(stem: str, split: str, 
     assert expected[0].endswith(f"/{number}")
 
 
-def test_both_rules_are_counted() -> None:
-    radiographs = [
-        ("train/PNEUMONIA/person1_bacteria_1.jpeg", "train", "a"),
-        ("train/PNEUMONIA/person1_bacteria_2.jpeg", "train", "b"),
-        ("train/PNEUMONIA/person1_virus_6.jpeg", "train", "c"),
-        ("test/PNEUMONIA/person1_virus_9.jpeg", "test", "d"),
-        ("train/NORMAL/IM-0001-0001.jpeg", "train", "e"),
-        ("train/NORMAL/NORMAL2-IM-0001-0001.jpeg", "train", "e"),
+@pytest.mark.parametrize("rule", ["number", "folder_subtype_number", "image"])
+def test_a_name_of_no_scheme_has_no_patient(rule: PatientRule) -> None:
+    assert kermany_image("covid 7", "train", rule) == ("", "unknown")
+
+
+def test_the_rule_image_reads_no_patient_but_the_subtype() -> None:
+    assert kermany_image("person12_virus_7", "train", "image") == ("", "virus")
+
+
+def test_one_number_of_the_second_scheme_is_one_child_whatever_the_disease() -> None:
+    assert (
+        kermany_image("BACTERIA-12-0001", "train", "number")[0] == kermany_image("VIRUS-12-0002", "test", "number")[0]
+    )
+
+
+def test_the_facts_count_both_rules_schemes_copies_and_contrary_names() -> None:
+    rows = [
+        ("train/PNEUMONIA/person1_bacteria_1.jpeg", "train", 1, "a"),
+        ("train/PNEUMONIA/person1_bacteria_2.jpeg", "train", 1, "b"),
+        ("train/PNEUMONIA/person1_virus_6.jpeg", "train", 1, "c"),
+        ("test/PNEUMONIA/person1_virus_9.jpeg", "test", 1, "d"),
+        ("train/NORMAL/IM-0001-0001.jpeg", "train", 0, "e"),
+        ("train/NORMAL/NORMAL2-IM-0001-0001.jpeg", "train", 0, "e"),
+        ("train/NORMAL/VIRUS-77-0001 (1).jpeg", "train", 0, "f"),
+        ("train/NORMAL/scan.jpeg", "train", 0, "g"),
     ]
-    image_id, split, content = zip(*radiographs, strict=True)
-    assert patient_rule_counts(image_id, split, content) == {
-        "number": {"patients": 3, "groups": 2},
-        "folder_subtype_number": {"patients": 5, "groups": 4},
+    facts = kermany_facts(pd.DataFrame(rows, columns=["image_id", "split", "label", "sha256"]))
+    assert facts["patient_rules"] == {
+        "number": {"patients": 5, "groups": 4},
+        "folder_subtype_number": {"patients": 7, "groups": 6},
+        "image": {"patients": 8, "groups": 7},
+    }
+    assert facts["file_names"] == {
+        "schemes": {"person": 4, "IM": 2, "disease-patient-image": 1},
+        "copies": 1,
+        "unexplained": ["train/NORMAL/scan.jpeg"],
+        "of_another_class": ["train/NORMAL/VIRUS-77-0001 (1).jpeg"],
     }
 
 

@@ -11,7 +11,7 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder, refuse_other_run, write_run_metadata
+from pneumobench.records.run_state import as_kept, claim_folder, refuse_other_run, write_run_metadata
 from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
 from pneumobench.suite.training import TrainingSpec
 
@@ -79,3 +79,26 @@ def test_a_folder_belongs_to_one_process_until_it_lets_go(tmp_path: Path) -> Non
         with claim_folder(tmp_path / "run"):
             assert "in use by another run (process " in pool.apply(_claim, (tmp_path / "run",))
         assert pool.apply(_claim, (tmp_path / "run",)) == "claimed"
+
+
+def test_a_run_keeps_no_name_and_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
+    run, named = RunFolder(tmp_path / "mine"), _index("aa", "bb", "cc")
+    named.table["picture"] = ["x", "y", "z"]
+    kept = as_kept(run, named)
+    write_run_metadata(run, SUITE, kept, _folds(kept), {}, "")
+    assert kept.table["patient"].tolist() == ["patient-00001", "patient-00002", "patient-00003"]
+    again = as_kept(run, named)
+    assert again.hash() == kept.hash()
+    refuse_other_run(run, SUITE, again)
+
+
+def test_an_earlier_run_that_kept_names_goes_on_with_them(tmp_path: Path) -> None:
+    run, named = RunFolder(tmp_path / "mine"), _index("aa", "bb")
+    write_run_metadata(run, SUITE, named, _folds(named), {}, "")
+    now = dataclasses.replace(named, table=named.table.assign(picture=["x", "y"]))
+    kept = as_kept(run, now)
+    assert kept.hash() == named.hash()
+    refuse_other_run(run, SUITE, kept)
+    other = dataclasses.replace(now, table=now.table.assign(patient=["p0", "p0"]))
+    with pytest.raises(SettingsError, match="labels, patients or masks differ"):
+        refuse_other_run(run, SUITE, as_kept(run, other))

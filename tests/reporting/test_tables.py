@@ -139,6 +139,17 @@ def test_what_counts_as_a_patient_is_said(board: Leaderboard) -> None:
     assert "120 images of 40 patients (78 with" in data_words(board)
     likely = dataclasses.replace(board, source="kermany", patient_rule="folder_subtype_number")
     assert "40 patients (counted by folder, subtype and number)" in data_words(likely)
+    by_image = dataclasses.replace(board, source="kermany", patient_rule="image", patients_unknown=120)
+    assert "5 folds by image; 120 images of patients whose identity is not known: each image counts as one" in (
+        data_words(by_image)
+    )
+    some = dataclasses.replace(board, patients_unknown=7)
+    assert "5 folds by patient where known" in data_words(some)
+    for uncertain in (by_image, some):
+        assert "the patient is not known: each counts as a patient of its own" in leak_notice(uncertain)
+        assert "never seen its patient" not in leaderboard_markdown(uncertain, command="x")
+        assert json.loads(leaderboard_json(uncertain))["patients_unknown"] in (7, 120)
+    assert "patients_unknown" not in leaderboard_json(board)
     unknown = dataclasses.replace(board, source="vindr_pcxr")
     assert "not published: each image counts as one" in data_words(unknown)
     assert "may stand on both sides" in leak_notice(unknown)

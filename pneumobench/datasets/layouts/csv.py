@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from pneumobench.datasets.index import refuse_listed_twice
 from pneumobench.datasets.layouts import LABELS, Listing, register_layout
 from pneumobench.errors import DataError, suggestion
 from pneumobench.suite.spec import DataSpec
@@ -17,7 +18,8 @@ CSV_COLUMNS: Final = ("image", "label", "patient", "subtype", "lung_mask", "spli
 def list_csv(root: Path, csv: str) -> Listing:
     """List a table `image,label[,patient,subtype,lung_mask,split]`; label NORMAL/PNEUMONIA or 0/1.
 
-    Without a patient column every image is its own patient. `split` is `train` (default) or `test`.
+    Patients are listed as they are written, see `pneumobench.datasets.identifiers`; without a patient column every
+    image is its own patient. `split` is `train` (default) or `test`.
 
     Raises:
         DataError: the table or a needed column is missing, or names an image twice.
@@ -36,8 +38,9 @@ def list_csv(root: Path, csv: str) -> Listing:
             f"{path}: unknown column {unknown[0]!r}; {suggestion(unknown[0], CSV_COLUMNS, count=1)} "
             f"Known: {', '.join(CSV_COLUMNS)}. Rename or remove it, so that no patient column is overlooked."
         )
-    if twice := table["image"][table["image"].duplicated()].tolist():
-        raise DataError(f"{path}: {len(twice)} images are listed twice, first {twice[0]}; keep one line each.")
+    words = table["label"].str.upper().map({name: ("NORMAL", "PNEUMONIA")[value] for name, value in LABELS.items()})
+    lines = range(2, len(table) + 2)
+    refuse_listed_twice(path, table["image"].tolist(), words.fillna(table["label"]).tolist(), lines)
     problems = []
     for line, (image, label) in enumerate(zip(table["image"], table["label"], strict=True), start=2):
         if label.upper() not in LABELS:
@@ -51,7 +54,7 @@ def list_csv(root: Path, csv: str) -> Listing:
             "split": column.get("split", pd.Series("train", index=table.index)).replace("", "train"),
             "label": label,
             "subtype": column.get("subtype", label.map({0: "normal", 1: "pneumonia"})).replace("", "unknown"),
-            "patient": column.get("patient", table["image"]).str.strip().where(lambda p: p != "", table["image"]),
+            "patient": column.get("patient", table["image"]),
             "lung_mask": column.get("lung_mask", pd.Series("", index=table.index)),
         }
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
 from pneumobench.datasets.layouts import LABELS, Listing, found_in, register_layout
-from pneumobench.datasets.patients import kermany_image, patient_rule_counts
+from pneumobench.datasets.patients import kermany_facts, kermany_image
 from pneumobench.errors import DataError
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 from pneumobench.suite.spec import DataSpec, PatientRule
@@ -68,10 +68,6 @@ def list_kermany(root: Path, lung_masks: str, *, patient_rule: PatientRule = "nu
     return Listing(rows=pd.DataFrame(rows), problems=tuple(problems))
 
 
-def _patient_rules(table: pd.DataFrame) -> dict[str, Any]:
-    return {"patient_rules": patient_rule_counts(*(table[name].tolist() for name in ("image_id", "split", "sha256")))}
-
-
 @register_layout(
     "kermany",
     tree=KERMANY_TREE,
@@ -79,7 +75,7 @@ def _patient_rules(table: pd.DataFrame) -> dict[str, Any]:
     takes_lung_masks=True,
     takes_patient_rule=True,
     split_may_cross=True,  # its numbers may or may not be the same children
-    audit_facts=_patient_rules,
+    audit_facts=kermany_facts,
 )
 def list_kermany_folder(root: Path, data: DataSpec) -> Listing:
     """List the folders as the settings of the data say."""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pneumobench.datasets.look_alikes import LookAlikes, look_alikes, thumbnail
+from pneumobench.phantoms.dataset import make_phantoms
+
+
+@pytest.fixture(scope="module")
+def radiographs(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]]:
+    """Synthetic radiographs of different children, 128 px."""
+    table = make_phantoms(tmp_path_factory.mktemp("ph"), patients=12, official_test_patients=0, side_px=128, seed=3)
+    found: dict[str, NDArray[np.uint8]] = {}
+    for line in table.read_text().splitlines()[1:]:
+        image, patient = line.split(",")[0], line.split(",")[2]
+        found.setdefault(
+            patient, np.asarray(cv2.imread(str(table.parent / image), cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+        )
+    return list(found.values())
+
+
+def found_among(radiographs: list[NDArray[np.uint8]]) -> LookAlikes:
+    return look_alikes([thumbnail(radiograph) for radiograph in radiographs])
+
+
+def jpeg(radiograph: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    coded = cv2.imencode(".jpg", radiograph, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+
+
+def test_different_children_are_not_alike(radiographs: list[NDArray[np.uint8]]) -> None:
+    found = found_among(radiographs)
+    assert len(found.same) == len(found.near) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda film: jpeg(film, 90),
+        lambda film: jpeg(film, 60),
+        lambda film: np.clip(film.astype(int) + 1, 0, 255).astype(np.uint8),
+        lambda film: cv2.resize(film, (256, 256), interpolation=cv2.INTER_CUBIC),
+        lambda film: cv2.resize(film, (64, 64), interpolation=cv2.INTER_AREA),
+    ],
+    ids=["jpeg 90", "jpeg 60", "one level", "enlarged", "halved"],
+)
+def test_the_same_picture_in_another_file(change: object, radiographs: list[NDArray[np.uint8]]) -> None:
+    assert callable(change)
+    found = found_among([*radiographs, change(radiographs[4])])
+    assert found.same.tolist() == [[4, len(radiographs)]]
+    assert len(found.near) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "mirrored"),
+    [
+        (lambda film: np.clip(film * 0.8 + 30, 0, 255).astype(np.uint8), False),
+        (lambda film: cv2.GaussianBlur(film, (9, 9), 3), False),
+        (lambda film: film[:, ::-1].copy(), True),
+        (lambda film: jpeg(np.ascontiguousarray(film[:, ::-1]), 80), True),
+    ],
+    ids=["brightened", "blurred", "mirrored", "mirrored jpeg"],
+)
+def test_a_changed_picture_looks_alike(change: object, mirrored: bool, radiographs: list[NDArray[np.uint8]]) -> None:
+    assert callable(change)
+    found = found_among([*radiographs, change(radiographs[4])])
+    both = [*found.same.tolist(), *found.near.tolist()]
+    assert both == [[4, len(radiographs)]]
+    if len(found.near):
+        assert found.mirrored.tolist() == [mirrored]
+        assert 0.99 <= found.correlation[0] <= 1
+
+
+def test_even_and_noisy_pictures_are_like_nothing() -> None:
+    noise = [np.random.default_rng(seed).integers(0, 256, (512, 512), dtype=np.uint8) for seed in range(4)]
+    even = [np.full((32, 32), level, dtype=np.uint8) for level in (0, 0, 100, 101)]
+    found = found_among([*noise, *even])
+    assert len(found.same) == len(found.near) == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_few_pictures(count: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+    assert found_among([picture] * count).same.tolist() == ([[0, 1]] if count == 2 else [])

@@ -32,7 +32,7 @@ def check_class_folds(index: Index, folds: Folds) -> None:
                 if not (classes[positions[part]] == number).any():
                     raise DataError(
                         f"fold {fold}: the {PART_WORDS[part]} part has no {name} image; task three_class needs all "
-                        "three classes in each. Lower folds.count, raise folds.tune_fraction, or add patients."
+                        f"three classes in each. Add patients with {name} images, or set task to binary."
                     )
 
 

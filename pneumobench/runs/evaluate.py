@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.index import Index, contents, problem_error
+from pneumobench.datasets.index import Index, content_of, contents, problem_error
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.files import sha256_of_text, write_json, write_text
@@ -87,9 +87,10 @@ def evaluate_networks(
     if index.table["label"].nunique() < 2:
         raise DataError(f"{data}: all images have one label; expected NORMAL and PNEUMONIA.")
     own, _ = folder.index_and_folds()
-    if shared := contents(own.table) & contents(index.table):
+    known = contents(own.table)
+    if shared := int((index.table["sha256"].isin(known) | content_of(index.table).isin(known)).sum()):
         raise SettingsError(
-            f"{data}: {len(shared)} of its images are images of the run itself, which networks may have learnt from; "
+            f"{data}: {shared} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
     radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs

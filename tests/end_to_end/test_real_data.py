@@ -33,7 +33,10 @@ def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytes
     assert "test: 624 images (234 normal, 390 pneumonia" in output
     assert "patients: 1211 normal, 1635 pneumonia" in output
     assert "patients: 225 normal, 202 pneumonia" in output
-    assert "byte-identical groups: 30, across patients: 1, with two labels: 0, across train and test: 0" in output
+    assert "groups of identical images: 30 (of files that differ: 0), across patients: 1, with two labels: 0" in output
+    assert "with two labels: 0, across train and test: 0" in output
+    assert "near duplicates: 0 pairs" in output
+    assert "naming schemes: 4265 person, 1575 IM; names of copied files: 0" in output
     assert "patient names in both train and official test: 170" in output
     # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
     assert "under patient rule number: 3103 patients, 3102 groups" in output

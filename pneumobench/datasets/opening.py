@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.datasets.layouts import Listing
+from pneumobench.datasets.links import link_problem
 from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path
 from pneumobench.errors import SettingsError, UnreadableImageError
@@ -103,8 +104,8 @@ def opened_images(
 
         def opened(row: int, image_id: str) -> tuple[str, int, int] | str:
             path = root / image_id
-            if not _is_below(path, resolved):
-                return f"{image_id}: leads out of the data folder; copy the file into it"
+            if problem := link_problem(root, image_id, real_root=resolved, follow_links=listing.follow_links):
+                return f"{image_id}: {problem}"
             try:
                 content = read_content(path)
                 content_hash = hashlib.sha256(content).hexdigest()
@@ -148,9 +149,11 @@ def _opened(
     problems = [*listing.problems, *(item for item in found if isinstance(item, str))]
     resolved = root.resolve()
     for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
-        if mask and not _is_below(root / mask, resolved):
-            problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
-        elif mask and not (root / mask).is_file():
+        if not mask:
+            continue
+        if problem := link_problem(root, mask, real_root=resolved, follow_links=listing.follow_links):
+            problems.append(f"{mask}: lung mask of {image_id} {problem}")
+        elif not (root / mask).is_file():
             problems.append(f"{mask}: lung mask of {image_id} is missing")
     good = np.array([not isinstance(item, str) for item in found], dtype=bool)
     table = listing.rows[good].copy()
@@ -162,14 +165,6 @@ def _opened(
     table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
     index = Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes)
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)
-
-
-def _is_below(path: Path, root: Path) -> bool:
-    """Tell whether a path stays below a resolved root after links are followed; a link loop does not."""
-    try:
-        return path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):
-        return False
 
 
 def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
-from pneumobench.suite.spec import PatientRule
 
 if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
@@ -16,23 +14,24 @@ if TYPE_CHECKING:
 def audit(
     data: Path,
     *,
+    overrides: list[str],
     plugin: list[str],
     source: str | None = None,
     lung_masks: str = "",
-    patient_rule: PatientRule = "number",
     output: Path = Path("audit.json"),
 ) -> int:
     """Check radiographs before anything is trained.
 
     Images, patients and classes are counted, and whatever is wrong is found. The layout is recognised by its files;
-    `pneumobench datasets NAME` shows it for a published data set.
+    `pneumobench datasets NAME` shows it for a published data set. Settings of the data are given as for a run, e.g.
+    `--data.columns.image "Image Index"`.
 
     Args:
-        data: data folder, or a CSV table of images.
+        data: data folder, or a table of images.
+        overrides: settings of the data.
         plugin: a Python file that registers more layouts.
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of manual lung masks, relative to the data folder.
-        patient_rule: which images of Kermany et al. count as one child; `data.patient_rule` of a suite.
         output: the report.
     """
     from pneumobench.datasets.audit import audit as audited
@@ -41,19 +40,22 @@ def audit(
     from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
     from pneumobench.files import write_json
+    from pneumobench.suite.reader import with_data_overrides
     from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.spec import Suite
 
     for file in plugin:
         load_plugin_file(Path(file))
-    spec = recognised_data(data, source=source, lung_masks=lung_masks)
-    suite = Suite(data=dataclasses.replace(spec, patient_rule=patient_rule))
+    spec = with_data_overrides(recognised_data(data, source=source, lung_masks=lung_masks), overrides)
+    suite = Suite(data=spec)
     index, problems = found_radiographs(suite)
     metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, suite=suite)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
     cards = [read_card(card_path(name)) for name in card_names()] if not LAYOUTS.get(spec.source).reads_table else []
     for card in cards:
-        if card.source == spec.source:
+        if card.source == spec.source and (absent := _absent_parts(card, metadata["splits"])):
+            lines.append(f"not compared with the card {card.name}: no official {' and '.join(absent)} part")
+        elif card.source == spec.source:
             differences = _published_differences(card, metadata["splits"])
             metadata["published"] = {"card": card.name, "differences": differences}
             unknown = [
@@ -71,6 +73,11 @@ def audit(
     print("\n".join(lines))
     print(f"report: {output}")
     return UNUSABLE_DATA if problems or metadata["refusals"] else DONE
+
+
+def _absent_parts(card: DatasetCard, splits: dict[str, Any]) -> list[str]:
+    """Return the official parts of a card that are not there: the data are another set of its form, or a part."""
+    return [part for part in card.counts if part in ("train", "test") and part not in splits]
 
 
 def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[str]:
@@ -98,9 +105,10 @@ def datasets(name: str | None = None) -> int:
 
     table = Table(title="Known data sets", caption="pneumobench datasets NAME prints the card of one")
     for column in ("name", "title", "images", "data.source", "licence", "download"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "data.source"))
     for card in (read_card(card_path(name)) for name in card_names()):
-        radiographs = f"{sum(counts.images for counts in card.counts.values()):,}"
+        known = [counts.images for counts in card.counts.values() if counts.images is not None]
+        radiographs = f"{sum(known):,}" if known else "not known"
         table.add_row(
             card.name, card.pretty_name, radiographs, card.source, card.license, "yes" if card.kaggle else "by hand"
         )

@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pneumobench.datasets.file_names import is_litter
 from pneumobench.errors import DataError, SettingsError
 
 CHUNK_BYTES = 1 << 20
 ENCRYPTED_FLAG = 0x1
-JUNK_FOLDERS = {"__MACOSX"}
-JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +194,7 @@ def _wanted(
     """Return the members worth keeping, and how many files of an operating system and second copies are not."""
     kept, junk, copies = {}, 0, 0
     for path, member in members.items():
-        if JUNK_FOLDERS & set(path.parts) or path.name in JUNK_FILES or path.name.startswith("._"):
+        if any(is_litter(part) for part in path.parts):
             junk += 1
         elif (original := members.get(_without_doubled_folder(path))) is not None and _equal(original, member):
             copies += 1

@@ -30,7 +30,7 @@ class ImageCounts:
         pneumonia: images of label 1.
     """
 
-    images: int
+    images: int | None
     normal: int | None
     pneumonia: int | None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pneumobench.datasets.archive import Unpacked, require_absent, require_space, staged_beside, unpack
 from pneumobench.datasets.cards import DatasetCard, count_differences
-from pneumobench.datasets.layouts import LABELS
-from pneumobench.datasets.layouts.kermany import kermany_base
+from pneumobench.datasets.layouts.kermany import class_folders, image_files, kermany_base
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 
@@ -106,12 +106,8 @@ def fetch_archive(handle: str, archive: Path) -> None:
 def images_by_class(root: Path) -> dict[str, dict[str, int]]:
     """Count the image files of every part of a folder in the layout of Kermany et al., the part val included."""
     base = kermany_base(root)
-    found: dict[str, dict[str, int]] = {}
-    for part in sorted(base.iterdir()) if base is not None else ():
-        classes = {name.lower(): part / name for name in LABELS if (part / name).is_dir()}
-        if classes:
-            found[part.name] = {
-                name: sum(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
-                for name, folder in classes.items()
-            }
-    return found
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for one in class_folders(base) if base is not None else ():
+        images = sum(file.suffix.lower() in IMAGE_SUFFIXES for file in image_files(one.folder))
+        found[one.part][one.finding.kind] += images
+    return {part: dict(counts) for part, counts in found.items()}

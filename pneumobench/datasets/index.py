@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import posixpath
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -121,36 +119,6 @@ def contents(table: pd.DataFrame) -> set[str]:
 def unknown_patients(table: pd.DataFrame) -> pd.Series[bool]:
     """Tell which images of an index are patients of their own because no other patient of theirs is known."""
     return table["patient"] == table["image_id"]
-
-
-def refuse_listed_twice(table: Path, image_id: Sequence[str], label: Sequence[str], line: Sequence[int]) -> None:
-    """Refuse a table that names one file twice, however its path is written (`a.png`, `./a.png`, `b/../a.png`).
-
-    Args:
-        table: the table, for the message.
-        image_id: paths with slashes.
-        label: label of each image.
-        line: line of each image in the table.
-
-    Raises:
-        DataError: naming both lines, first those of two labels.
-    """
-    first: dict[str, int] = {}
-    twice: list[tuple[int, int]] = []
-    for row, image in enumerate(image_id):
-        earlier = first.setdefault(posixpath.normpath(image), row)
-        if earlier != row:
-            twice.append((earlier, row))
-    if not twice:
-        return
-    twice.sort(key=lambda rows: label[rows[0]] == label[rows[1]])
-    one, other = twice[0]
-    same = label[one] == label[other]
-    found = f"{label[one]} both times" if same else f"as {label[one]} and as {label[other]}"
-    raise DataError(
-        f"{table}: lines {line[one]} and {line[other]} list {image_id[other]} twice ({found}; {len(twice)} such in "
-        "all); keep one line for each image" + ("." if same else ", the one with the right label.")
-    )
 
 
 def limit_images(index: Index, limit: int, seed: int) -> Index:

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
+from pneumobench.datasets.file_names import is_litter
 from pneumobench.datasets.layouts import found_in
+from pneumobench.datasets.tables import read_text_table
 from pneumobench.errors import DataError, suggestion
 
 DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom"})
 
 
 def read_label_table(root: Path, name: str, columns: Iterable[str], tree: str) -> pd.DataFrame:
-    """Read a label table as text, columns and values without the blanks around them.
+    """Read a label table of a published set as text; its index is the line of each row.
 
     Raises:
-        DataError: the file is missing, no CSV, empty, or lacks a column.
+        DataError: the file is missing, no table of text, empty, or lacks a column.
     """
     path = root / name
     if not path.is_file():
         raise DataError(f"{path}: no such table (found {found_in(root)}). Expected:\n{tree}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # more cells than headings
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{path}: not a readable CSV table: {error}; download it again.") from error
-    table.columns = table.columns.str.strip()
-    if twice := table.columns[table.columns.duplicated()].tolist():
+    text = read_text_table(path)
+    named = text.named()
+    headings = [text.headings[at] for at in named]
+    if twice := [heading for heading in headings if headings.count(heading) > 1]:
         raise DataError(f"{path}: column {twice[0]!r} stands twice; download it again.")
+    table = pd.DataFrame({text.headings[at]: text.column(at) for at in named})
     for column in columns:
         if column not in table.columns:
             hint = suggestion(column, table.columns, count=1)
             raise DataError(f"{path}: column {column!r} is missing; {hint or 'found ' + ', '.join(table.columns)}")
     for column in table.columns:
-        table[column] = table[column].str.strip().replace({"0.0": "0", "1.0": "1"})  # as spreadsheets write them back
+        table[column] = table[column].replace({"0.0": "0", "1.0": "1"})  # as spreadsheets write them back
     return table
 
 
@@ -49,7 +47,7 @@ def dicom_files(root: Path, folder: str, tree: str) -> tuple[dict[str, str], lis
         DataError: there is no such folder, or no DICOM file in it.
     """
     place = root / folder
-    files = sorted(f for f in place.glob("*") if not f.name.startswith(".")) if place.is_dir() else []
+    files = sorted(f for f in place.glob("*") if not is_litter(f.name)) if place.is_dir() else []
     radiographs: dict[str, str] = {}
     problems = []
     for file in files:

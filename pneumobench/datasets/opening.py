@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from pneumobench.datasets.identifiers import named_patients
 from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Identity, Index, NearPair
 from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing
+from pneumobench.datasets.links import link_problem
 from pneumobench.datasets.look_alikes import THUMBNAIL_SIDE_PX, look_alikes, thumbnail
 from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path
@@ -135,8 +136,8 @@ def opened_images(
 
         def opened(row: int, image_id: str) -> Found:
             path = root / image_id
-            if not _is_below(path, resolved):
-                return f"{image_id}: leads out of the data folder; copy the file into it"
+            if problem := link_problem(root, image_id, real_root=resolved, follow_links=listing.follow_links):
+                return f"{image_id}: {problem}"
             try:
                 content = read_content(path)
                 content_hash = hashlib.sha256(content).hexdigest()
@@ -179,9 +180,11 @@ def _opened(
     problems = [*listing.problems, *(item for item in found if isinstance(item, str))]
     resolved = root.resolve()
     for image_id, mask in zip(listing.rows["image_id"], listing.rows["lung_mask"], strict=True):
-        if mask and not _is_below(root / mask, resolved):
-            problems.append(f"{mask}: lung mask of {image_id} leads out of the data folder; copy the file into it")
-        elif mask and not (root / mask).is_file():
+        if not mask:
+            continue
+        if problem := link_problem(root, mask, real_root=resolved, follow_links=listing.follow_links):
+            problems.append(f"{mask}: lung mask of {image_id} {problem}")
+        elif not (root / mask).is_file():
             problems.append(f"{mask}: lung mask of {image_id} is missing")
     good = np.array([not isinstance(item, str) for item in found], dtype=bool)
     table = listing.rows[good].copy()
@@ -227,14 +230,6 @@ def _pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[li
         if cluster[one] != cluster[other]
     )
     return [picture[image.pixels] for image in measured], near
-
-
-def _is_below(path: Path, root: Path) -> bool:
-    """Tell whether a path stays below a resolved root after links are followed; a link loop does not."""
-    try:
-        return path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):
-        return False
 
 
 def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[str]:

@@ -14,7 +14,7 @@ from pneumobench.suite.checked import Checked, field_types, type_name
 from pneumobench.suite.rules import check_known_names
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite.shipped import suite_path
-from pneumobench.suite.spec import Suite
+from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.types import known_keys, typed_suite
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
@@ -51,16 +51,7 @@ def load_suite(
     """
     path = name_or_path if isinstance(name_or_path, Path) else suite_path(name_or_path)
     values, lines = read_strict_yaml(path, section)
-    for key, text in _pairs(overrides):
-        _check_key(key, f"option --{key}")
-        kind = known_keys().get(key)  # None below search.space
-        if key.removeprefix(SPACE_PREFIX).endswith(tuple(f".{name}" for name in RANGE_KEYS)):
-            raise SettingsError(f"option --{key}: give the whole range, e.g. {{low: 1, high: 2}}.")
-        if dataclasses.is_dataclass(kind):
-            first = dataclasses.fields(kind)[0].name
-            raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
-        _put(values, key, text if kind is str else _value(text, key))
-        lines[key] = f"option --{key}"
+    _put_overrides(values, lines, overrides)
     for key, value in _arguments(settings, ""):
         _check_key(key, "load_suite")
         _put(values, key, value)
@@ -73,6 +64,40 @@ def load_suite(
         check_known_names(suite, lines, origin)
     read_space(suite, lines, origin)
     return suite
+
+
+def with_data_overrides(data: DataSpec, overrides: Sequence[str]) -> DataSpec:
+    """Return the settings of the data with some of them changed by options of the command line.
+
+    Args:
+        data: the settings.
+        overrides: options and their values, such as `["--data.columns.image", "Image Index"]`.
+
+    Raises:
+        SettingsError: an option is unknown, is none of the data, or its value does not fit.
+    """
+    values: dict[str, Any] = {"data": dataclasses.asdict(data)}
+    lines: dict[str, str] = {}
+    _put_overrides(values, lines, overrides)
+    if others := [key for key in lines if not key.startswith("data.")]:
+        raise SettingsError(
+            f"option --{others[0]}: only settings of the data, --data.KEY VALUE, change how it is read."
+        )
+    return typed_suite(values, lines, "options").data
+
+
+def _put_overrides(values: dict[str, Any], lines: dict[str, str], overrides: Sequence[str]) -> None:
+    """Put the values of options among those of a file, and note where they come from."""
+    for key, text in _pairs(overrides):
+        _check_key(key, f"option --{key}")
+        kind = known_keys().get(key)  # None below search.space
+        if key.removeprefix(SPACE_PREFIX).endswith(tuple(f".{name}" for name in RANGE_KEYS)):
+            raise SettingsError(f"option --{key}: give the whole range, e.g. {{low: 1, high: 2}}.")
+        if dataclasses.is_dataclass(kind):
+            first = dataclasses.fields(kind)[0].name
+            raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
+        _put(values, key, text if kind is str else _value(text, key))
+        lines[key] = f"option --{key}"
 
 
 def _arguments(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import yaml
 
 from pneumobench.files import sha256_of_text
 from pneumobench.suite.checked import Checked, changed
+from pneumobench.suite.columns import ColumnSpec
 from pneumobench.suite.rules import (
     AT_LEAST_1,
     AT_LEAST_2,
@@ -56,12 +57,13 @@ class DataSpec(Checked, group="data"):
     """Where the radiographs are and how they become pixels.
 
     Args:
-        source: `phantoms` (synthetic), `kermany` (folders train/ and test/ with NORMAL/ and PNEUMONIA/), `rsna` (DICOM
-            images of the RSNA Pneumonia Detection Challenge, stage 2), `vindr_pcxr` (DICOM images of VinDr-PCXR),
-            `csv` (a table image,label[,patient,subtype,lung_mask,split]), or a layout that a plugin registers;
+        source: `phantoms` (synthetic), `kermany` (class folders NORMAL/ and PNEUMONIA/, in train/ and test/ or not),
+            `rsna`, `vindr_pcxr`, `nih`, `chexpert`, `covid_chestxray` (published sets), `csv` (a table
+            image,label[,patient,subtype,lung_mask,split,view]), or a layout that a plugin registers;
             `pneumobench datasets` describes them.
         root: data folder; relative image paths start here. Empty: the variable PNEUMOBENCH_DATA.
-        csv: the table, for `source: csv`, relative to the root.
+        csv: the table (.csv, .tsv or .txt), for `source: csv`, relative to the root.
+        follow_links: links in the data folder may lead out of it.
         patient_rule: which images of `source: kermany` count as one child: equal `number` in the file names, whatever
             folder and subtype (cautious), equal `folder_subtype_number` (likely; nobody published it), or only the same
             `image`: patients are not known, each image counts as one, and every page says so. Names that no published
@@ -79,12 +81,14 @@ class DataSpec(Checked, group="data"):
             drawn by the seed; null = all.
         subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
             labels and subtypes that the whole has; null = all.
+        columns: headings of the table, for `source: csv`.
         phantoms: size of the synthetic set.
     """
 
     source: str = "phantoms"
     root: str = ""
     csv: str = "index.csv"
+    follow_links: bool = False
     patient_rule: PatientRule = "number"
     lung_masks: str = ""
     lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
@@ -94,6 +98,7 @@ class DataSpec(Checked, group="data"):
     pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
     limit_images: Annotated[int | None, AT_LEAST_2] = None
     subset_images: Annotated[int | None, AT_LEAST_2] = None
+    columns: ColumnSpec = field(default_factory=ColumnSpec)
     phantoms: PhantomSpec = field(default_factory=PhantomSpec)
 
 

@@ -1,4 +1,4 @@
-"""Small made-up copies of published DICOM sets, in their layouts."""
+"""Small made-up copies of published sets, in their layouts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.datasets.tiny_sets import write_image
 from tests.radiographs.dicom_files import radiograph, ramp, written
 
 RSNA_KINDS = {"Normal": 0, "No Lung Opacity / Not Normal": 0, "Lung Opacity": 1}
@@ -50,4 +51,68 @@ def write_vindr(root: Path, rows: dict[str, list[str]]) -> Path:
             # no image stands in both parts
             dataset = radiograph(picture(number + (500 if part == "train" else 700)), stored_bits=12)
             written(root / part, dataset, f"{name}.dicom")
+    return root
+
+
+NIH_HEADINGS = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+)
+
+
+def write_nih(root: Path, findings: list[str], *, lists: bool = True) -> Path:
+    """Write one image a finding, two of each patient, in two folders of images; the last third is the official test."""
+    rows, parts = [NIH_HEADINGS], {"train_val_list.txt": "", "test_list.txt": ""}
+    for number, finding in enumerate(findings):
+        patient = number // 2
+        name = f"{patient:08d}_{number % 2:03d}.png"
+        rows.append(f"{name},{finding},{number % 2},{patient},58,M,PA,2682,2749,0.143,0.143,")
+        write_image(root / f"images_00{number % 2 + 1}/images/{name}", seed=number)
+        test = patient >= len(findings) // 3
+        parts["test_list.txt" if test else "train_val_list.txt"] += f"{name}\n"
+    (root / "Data_Entry_2017.csv").write_text("\n".join(rows) + "\n")
+    for name, text in parts.items() if lists else ():
+        (root / name).write_text(text)
+    return root
+
+
+CHEXPERT_HEADINGS = (
+    "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,"
+    "Edema,Consolidation,Pneumonia,Atelectasis,Pneumothorax,Pleural Effusion,Pleural Other,Fracture,Support Devices"
+)
+
+
+def write_chexpert(root: Path, rows: dict[str, list[tuple[str, str, str]]]) -> Path:
+    """Write the tables train.csv and valid.csv of rows (view, No Finding, Pneumonia), and an image for each row."""
+    for part, lines in rows.items():
+        text = [CHEXPERT_HEADINGS]
+        for number, (view, no_finding, pneumonia) in enumerate(lines):
+            path = (
+                f"{part}/patient{1 + (part == 'valid')}{number // 2:04d}/study1/view{number % 2 + 1}_{view.lower()}.jpg"
+            )
+            direction = "AP" if view == "Frontal" else ""
+            text.append(
+                f"CheXpert-v1.0-small/{path},Female,68,{view},{direction},{no_finding},,,,,,,{pneumonia},,,,,,1.0"
+            )
+            write_image(root / path, seed=100 * (part == "valid") + number)
+        (root / f"{part}.csv").write_text("\n".join(text) + "\n")
+    return root
+
+
+COVID_HEADINGS = (
+    "patientid,offset,sex,age,finding,RT_PCR_positive,survival,view,modality,date,location,folder,filename,doi,"
+    "clinical_notes,other_notes,"
+)
+
+
+def write_covid(root: Path, rows: list[tuple[str, str, str, str]]) -> Path:
+    """Write metadata.csv of rows (patient, finding, view, modality) with notes over two lines, and the images."""
+    text = [COVID_HEADINGS]
+    for number, (patient, finding, view, modality) in enumerate(rows):
+        name = f"{number}.png" if modality == "X-ray" else f"{number}.nii.gz"
+        folder = "images" if modality == "X-ray" else "volumes"
+        text.append(f'{patient},0,M,65,{finding},Y,Y,{view},{modality},2020,"Rome, Italy",{folder},{name},,"a\nb",,')
+        if modality == "X-ray":
+            write_image(root / folder / name, seed=number)
+    (root / "metadata.csv").write_text("\n".join(text) + "\n", encoding="cp1252")
     return root

@@ -61,7 +61,7 @@ def test_the_facts_of_a_set(kermany: Path) -> None:
 
 
 def test_the_text_says_what_to_be_careful_about(kermany: Path) -> None:
-    (kermany / "train/NORMAL/Thumbs.db").write_bytes(b"x")
+    (kermany / "train/NORMAL/notes.docx").write_bytes(b"x")
     text = audit_text(audit(*read_radiographs(kermany_suite(kermany), Path())))
     assert "13 images, 8 patients, 6 groups" in text
     assert "train: 9 images (5 normal, 4 pneumonia; 1 bacteria, 5 normal, 3 virus)" in text
@@ -70,7 +70,7 @@ def test_the_text_says_what_to_be_careful_about(kermany: Path) -> None:
     )
     assert f"{words} and test: 1" in text
     assert "in both train and official test: 1 (e.g. person1): read official test scores with care" in text
-    assert "files that cannot be used: 1\n    train/NORMAL/Thumbs.db: not an image file of a known kind" in text
+    assert "files that cannot be used: 1\n    train/NORMAL/notes.docx: not an image file of a known kind" in text
 
 
 def test_both_patient_rules_are_counted_and_one_is_used(kermany: Path) -> None:

@@ -247,7 +247,7 @@ def test_one_reader_is_one_vote(vindr: Path) -> None:
     ("old", "new", "words"),
     [
         ("Pneumonia,Pleuro", "Pneumonia, Pneumonia,Pleuro", "column 'Pneumonia' stands twice"),
-        (vindr_row("g", "No finding"), vindr_row("g", "No finding") + ",1", "not a readable CSV table"),
+        (vindr_row("g", "No finding"), vindr_row("g", "No finding") + ",1", "line 2: 9 cells, and 8 headings"),
     ],
 )
 def test_a_table_whose_cells_do_not_fit_its_headings_is_refused(old: str, new: str, words: str, vindr: Path) -> None:

@@ -138,7 +138,7 @@ def test_the_audit_counts_and_shows_them(foreign: Path, tmp_path: Path, capsys: 
     found = json.loads(report.read_text())
     assert found["file_names"]["unexplained"] == ["train/NORMAL/scan 7.jpeg", "train/PNEUMONIA/00000012_000.png"]
     assert found["patients_unknown"] == 2
-    assert main(["audit", str(foreign), "--patient-rule", "image", "--output", str(report)]) == 0
+    assert main(["audit", str(foreign), "--data.patient_rule", "image", "--output", str(report)]) == 0
     assert json.loads(report.read_text())["patients_unknown"] == 13
 
 

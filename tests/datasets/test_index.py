@@ -65,11 +65,11 @@ def test_a_missing_mask_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_train_folder_shows_what_is_there_and_the_tree(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    with pytest.raises(DataError, match=r"(?s)no train/ folder \(pictures\).*train/NORMAL/\*\.jpeg .*test/PNEUMONIA"):
+    with pytest.raises(DataError, match=r"(?s)no class folders \(pictures\).*train/NORMAL/\*\.jpeg .*VIRUS/"):
         list_kermany(tmp_path, "")
-    with pytest.raises(DataError, match=r"no train/ folder \(no such folder\)"):
+    with pytest.raises(DataError, match=r"no class folders \(no such folder\)"):
         list_kermany(tmp_path / "gone", "")
-    with pytest.raises(DataError, match=r"no train/ folder \(empty\)"):
+    with pytest.raises(DataError, match=r"no class folders \(empty\)"):
         list_kermany(tmp_path / "pictures", "")
 
 
@@ -85,13 +85,14 @@ def test_a_missing_or_empty_class_folder_is_named(folder: str, tmp_path: Path) -
         list_kermany(tmp_path, "")
 
 
-def test_a_foreign_file_is_a_problem_and_a_hidden_one_is_not(tmp_path: Path) -> None:
+def test_a_foreign_file_is_a_problem_and_litter_is_not(tmp_path: Path) -> None:
     write_kermany(tmp_path)
+    (tmp_path / "train/NORMAL/notes.docx").write_bytes(b"x")
     (tmp_path / "train/NORMAL/Thumbs.db").write_bytes(b"x")
     (tmp_path / "train/NORMAL/.DS_Store").write_bytes(b"x")
     (tmp_path / "train/NORMAL/._IM-0001-0001.jpeg").write_bytes(b"x")
     listing = list_kermany(tmp_path, "")
-    assert listing.problems == ("train/NORMAL/Thumbs.db: not an image file of a known kind",)
+    assert listing.problems == ("train/NORMAL/notes.docx: not an image file of a known kind",)
     assert len(listing.rows) == 10
 
 
@@ -149,10 +150,11 @@ def test_nobody_is_called_nan_and_spellings_of_a_number_are_one_patient(tmp_path
 
 
 def test_an_unknown_label_is_a_problem_with_its_line(tmp_path: Path) -> None:
-    listing = listed(tmp_path, "image,label\na.png,NORMAL\nb.png,COVID\nc.png\nd.png,1\n")
+    listing = listed(tmp_path, "image,label\na.png,NORMAL\nb.png,Pnuemonia\nc.png,7\nd.png,1\n")
     assert listing.problems == (
-        "index.csv line 3: label 'COVID' of b.png; expected NORMAL or PNEUMONIA, 0 or 1",
-        "index.csv line 4: label '' of c.png; expected NORMAL or PNEUMONIA, 0 or 1",
+        "index.csv line 3: label 'Pnuemonia' of b.png; expected pneumonia or normal, in any usual spelling; "
+        "did you mean pneumonia?",
+        "index.csv line 4: label '7' of c.png; expected pneumonia or normal, in any usual spelling",
     )
     assert listing.rows["image_id"].tolist() == ["a.png", "d.png"]
     assert listing.rows["label"].tolist() == [0, 1]
@@ -161,20 +163,11 @@ def test_an_unknown_label_is_a_problem_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image,diagnosis\na.png,0\n", "column label is missing; found image, diagnosis"),
-        ("file;class\na.png;0\n", "column image, label is missing; found file;class"),
-        (
-            "image,label\na.png,0\nb.png,1\na.png,1\n",
-            "lines 2 and 4 list a.png twice (as NORMAL and as PNEUMONIA; 1 such in all); keep one line for each image, "
-            "the one with the right label",
-        ),
-        ("image,label\na.png,0\nb.png,1\n./a.png,NORMAL\n", "lines 2 and 4 list ./a.png twice (NORMAL both times"),
-        ("image,label\nx/a.png,0\nx/y/../a.png,COVID\n", "lines 2 and 3 list x/y/../a.png twice (as NORMAL and as"),
-        (
-            "image,label\na.png,0\na.png,0\nb.png,1\nb.png,0\n",
-            "lines 4 and 5 list b.png twice (as PNEUMONIA and as NORMAL; 2 such in all)",
-        ),
-        ("image,label,split\na.png,0,val\n", "split val is not known; expected train or test"),
+        ("image,age\na.png,0\n", "column label is missing; found image, age"),
+        ("a;0\nb;1\n", "column image, label is missing; found a, 0"),
+        ("image,label\na.png,0\nb.png,1\n./a.png,1\n", "lines 2 and 4: a.png is listed twice, with label '0' and '1'"),
+        ("image,label,split\na.png,0,fold1\n", "line 2: split 'fold1' is not known; expected train, val or test"),
+        ("image,label\nx/a.png,0\nx/y/../a.png,1\n", "lines 2 and 3: x/a.png is listed twice, with label '0' and '1'"),
         ("", "not a readable CSV table"),
     ],
 )
@@ -182,11 +175,11 @@ def test_a_wrong_table_is_refused(text: str, words: str, tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         listed(tmp_path, text)
     assert words in str(caught.value)
-    assert str(tmp_path / "index.csv") in str(caught.value)
+    assert "index.csv" in str(caught.value)
 
 
 def test_a_missing_table_names_the_columns(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone.csv: no such table. Expected columns: image,label\["):
+    with pytest.raises(DataError, match=r"gone.csv: no such table \(found empty\). Expected columns: image,label\["):
         list_csv(tmp_path, "gone.csv")
 
 
@@ -218,12 +211,12 @@ def test_all_unusable_images_are_listed_at_once(tmp_path: Path) -> None:
     listing = listed(
         tmp_path,
         "image,label,lung_mask\ngood.jpeg,0,masks/gone.png\ncut.jpeg,1,\nzero.jpeg,0,\npage.jpeg,1,\ngone.jpeg,0,\n"
-        "good.png,COVID,\n",
+        "other.png,Nromal,\n",
     )
     index, problems = open_images(tmp_path, listing)
     assert index.table["image_id"].tolist() == ["good.jpeg"]
     expected = [
-        "label 'COVID' of good.png",
+        "label 'Nromal' of other.png",
         "cut.jpeg: truncated",
         "zero.jpeg: the file is empty",
         "page.jpeg: a web page",

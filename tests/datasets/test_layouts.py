@@ -54,7 +54,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_module_registers_the_layout_it_is_named_after() -> None:
     shipped = set(known_without_import(LAYOUT_GROUP, SHIPPED_LAYOUTS))
-    assert shipped == {"csv", "kermany", "phantoms", "rsna", "vindr_pcxr"}
+    assert shipped == {"chexpert", "covid_chestxray", "csv", "kermany", "nih", "phantoms", "rsna", "vindr_pcxr"}
     for name in shipped:
         assert f"{name}.py:" in LAYOUTS.get(name).origin
     synthetic = {name for name, layout in LAYOUTS.loaded().items() if layout.synthetic}

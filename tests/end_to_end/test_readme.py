@@ -16,6 +16,7 @@ from pneumobench.datasets.cards import card_names, card_path, read_card
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names, suite_path
+from tests.datasets.published_sets import write_nih
 from tests.documentation.pages import PAGES, README, bash_blocks, titled_files
 from tests.end_to_end.commands import REPOSITORY
 
@@ -65,12 +66,26 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return table
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an unpacked archive of NIH ChestX-ray14, with few images, a level above the set itself."""
+    folder = tmp_path_factory.mktemp("archive")
+    findings = ["Pneumonia", "Effusion|Pneumonia", "No Finding", "No Finding", "Mass", "No Finding"]
+    write_nih(folder / "nih", findings * 6)
+    return folder
+
+
 @pytest.mark.parametrize("command", documented_commands())
 def test_a_documented_command_runs(
-    command: str, checkout: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    checkout: Path,
+    own_data: Path,
+    published: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(checkout)
-    names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent)}
+    names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent), "NIH": str(published)}
     words = [names.get(word, word) for word in shlex.split(command)[1:]]
     if words[0] in PARSED_ONLY:
         options = command_parser(COMMANDS).parse_args(words)

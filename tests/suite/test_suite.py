@@ -97,7 +97,7 @@ def test_a_suite_is_found_by_path(write: Write) -> None:
         ("training:\n  gradient_clip_norm: big\n", ["gradient_clip_norm is 'big'", "a number or null"]),
         (
             "name: a\ndata:\n  source: dicom\n",
-            ["line 3: data.source: unknown data layout 'dicom'", "Known: csv"],
+            ["line 3: data.source: unknown data layout 'dicom'", "Known: chexpert"],
         ),
         (
             "controls:\n  names: [majority, thumbnial]\n",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import pandas as pd
 
+from pneumobench.datasets.file_names import is_litter, is_unusable
 from pneumobench.errors import DataError, SettingsError
+from pneumobench.suite.columns import ColumnSpec
 from pneumobench.suite.names import LAYOUT_GROUP, SHIPPED_LAYOUTS
 from pneumobench.suite.registry import Registry, origin_of
 from pneumobench.suite.spec import DataSpec
 
 LISTING_COLUMNS: Final = ("image_id", "split", "label", "subtype", "patient", "lung_mask")
-LABELS: Final = {"NORMAL": 0, "PNEUMONIA": 1, "0": 0, "1": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,15 @@ class Listing:
         rows: columns image_id (path relative to the root), split (`train` or `test`), label (1 = pneumonia), subtype,
             patient, lung_mask (path relative to the root; empty = none).
         problems: one line for everything that cannot be used.
-        notes: one line for everything that is left out on purpose, with its count.
+        notes: one line for everything that is left out on purpose, with its count, or read in another way than it is
+            written.
+        follow_links: links may lead out of the data folder.
     """
 
     rows: pd.DataFrame
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    follow_links: bool = False
 
 
 ListImages = Callable[[Path, DataSpec], Listing]
@@ -49,7 +53,8 @@ class Layout:
         recognised: how surely a folder is of this layout: 0 = it is not, 1 = it has files that no other layout has, and
             between them what other layouts have too. The surest layout is taken.
         made: makes the images below the cache folder and returns their folder; None = the user names the folder.
-        reads_table: the data may be named by a CSV table of images in place of a folder.
+        reads_table: the data may be named by a table of images in place of a folder; `data.csv` and `data.columns` are
+            understood.
         takes_lung_masks: `data.lung_masks`, a folder of manual masks, is understood.
         takes_patient_rule: `data.patient_rule` is understood.
         patients_published: images of one patient can be told; False = each image counts as a patient of its own, which
@@ -102,7 +107,7 @@ def register_layout(
         tree: see `Layout`, as for the others.
         recognised: how surely a folder is of this layout, 0 to 1.
         made: makes the images.
-        reads_table: a CSV table may be named.
+        reads_table: a table of images may be named.
         takes_lung_masks: `data.lung_masks` is understood.
         takes_patient_rule: `data.patient_rule` is understood.
         patients_published: images of one patient can be told.
@@ -150,9 +155,20 @@ def check_data_settings(data: DataSpec) -> Layout:
     """Return the layout that `data.source` names, after checking that it understands the other settings of the data.
 
     Raises:
-        SettingsError: the layout is unknown, or takes no folder of lung masks or no patient rule, and one is set.
+        SettingsError: the layout is unknown, takes no folder of lung masks, no patient rule or no columns, and one is
+            set, or a path is not one below the data folder.
     """
     layout = LAYOUTS.get(data.source)
+    for key, path in (("csv", data.csv), ("lung_masks", data.lung_masks)):
+        if is_unusable(path) or PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+            raise SettingsError(
+                f"data.{key} is {path!r}; expected a path relative to the data folder (data.root) and below it."
+            )
+    if data.columns != ColumnSpec() and not layout.reads_table:
+        raise SettingsError(
+            f"data.columns goes with source csv only, and data.source is {data.source}, whose columns are known: "
+            "leave it out."
+        )
     every = [LAYOUTS.get(name) for name in LAYOUTS.names()] if data.lung_masks or data.patient_rule != "number" else []
     if data.lung_masks and not layout.takes_lung_masks:
         others = ", ".join(other.name for other in every if other.takes_lung_masks)
@@ -192,7 +208,7 @@ def found_in(folder: Path) -> str:
     """Return the first few names in a folder, for an error that shows what was found there."""
     if not folder.is_dir():
         return "no such folder"
-    return ", ".join(sorted(item.name for item in folder.iterdir())[:6]) or "empty"
+    return ", ".join(sorted(item.name for item in folder.iterdir() if not is_litter(item.name))[:6]) or "empty"
 
 
 def require_folder(root: Path) -> Path:

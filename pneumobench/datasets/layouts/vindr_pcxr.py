@@ -72,7 +72,7 @@ def _vindr_verdicts(table: pd.DataFrame, name: str) -> dict[str, str]:
     strange = ~marked.isin(["0", "1"])
     for row in table.index[strange.any(axis=1)]:
         column = strange.columns[strange.loc[row]][0]
-        verdict[row] = f"{column!r} is {marked.loc[row, column]!r} in {name} line {row + 2}; expected 0 or 1"
+        verdict[row] = f"{column!r} is {marked.loc[row, column]!r} in {name} line {row}; expected 0 or 1"
     if VINDR_READER in table:
         again = table.duplicated(["image_id", VINDR_READER])  # one reader is one vote
         verdict = verdict.mask(table["image_id"].isin(table.loc[again, "image_id"]), f"a reader has two rows in {name}")

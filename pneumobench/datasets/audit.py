@@ -15,6 +15,8 @@ from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError, LeakError
 from pneumobench.suite.spec import Suite
 
+SHOWN_IMAGES = 3  # of a finding; all of them are written to audit.json
+
 
 def read_radiographs(
     suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
@@ -112,6 +114,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, source: str = "csv") 
         "width_px": _spread(table["width"]),
         "height_px": _spread(table["height"]),
         "left_out": list(index.notes),
+        "findings": index.images_by_finding(),
         "problems": list(problems),
     }
     layout = LAYOUTS.get(source)
@@ -150,6 +153,11 @@ def audit_text(metadata: dict[str, Any]) -> str:
         f"width {metadata['width_px']['smallest']}-{metadata['width_px']['largest']} px, "
         f"height {metadata['height_px']['smallest']}-{metadata['height_px']['largest']} px",
         *metadata["left_out"],
+        *(
+            f"{len(images)} image{'s' * (len(images) > 1)} to look at: {finding} "
+            f"({', '.join(images[:SHOWN_IMAGES])}{', ...' * (len(images) > SHOWN_IMAGES)})"
+            for finding, images in metadata["findings"].items()
+        ),
         f"files that cannot be used: {len(metadata['problems'])}",
         *(f"    {problem}" for problem in metadata["problems"]),
     ]

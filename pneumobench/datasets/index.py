@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,21 @@ class Index:
         root: folder that image_id and lung_mask are relative to.
         table: one row an image with the columns INDEX_COLUMNS, sorted by image_id.
         notes: what the data set holds and this index leaves out on purpose, one line each.
+        findings: by image_id, what is odd about images that can be read; of images that are not in the table too.
     """
 
     root: Path
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    findings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def images_by_finding(self) -> dict[str, list[str]]:
+        """Return the image_ids of the table about which the same thing is odd, most frequent first."""
+        images: dict[str, list[str]] = {}
+        for image_id in self.table["image_id"]:
+            for note in self.findings.get(image_id, ()):
+                images.setdefault(note, []).append(image_id)
+        return dict(sorted(images.items(), key=lambda item: (-len(item[1]), item[0])))
 
     def to_csv(self) -> str:
         """Return the table as CSV text."""

@@ -22,12 +22,14 @@ from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path
 from pneumobench.errors import SettingsError, UnreadableImageError
 from pneumobench.files import write_json
-from pneumobench.radiographs.formats import decode_gray, read_content
+from pneumobench.radiographs.formats import decode_radiograph, held_content
 from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square
+from pneumobench.radiographs.plausibility import implausible
 
-# width and height by content hash; raise the number when `read_gray` reads the same bytes as another image
-SIZES_NAME: Final = "image-sizes-1.json"
-Sizes = dict[str, tuple[int, int]]
+# what is known of an image by its content hash; raise the number when `read_gray` reads the same bytes as another image
+SIZES_NAME: Final = "image-sizes-2.json"
+Known = tuple[int, int, tuple[str, ...]]  # width, height, what is odd about it
+Found = tuple[str, Known]  # content hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,28 +103,29 @@ def opened_images(
         decoded: dict[str, int] = {}
         resolved = root.resolve()
 
-        def opened(row: int, image_id: str) -> tuple[str, int, int] | str:
+        def opened(row: int, image_id: str) -> Found | str:
             path = root / image_id
             if not _is_below(path, resolved):
                 return f"{image_id}: leads out of the data folder; copy the file into it"
             try:
-                content = read_content(path)
-                content_hash = hashlib.sha256(content).hexdigest()
-                if content_hash in known:
-                    return content_hash, *known[content_hash]
-                radiograph = decode_gray(path, content)
+                with held_content(path) as content:
+                    content_hash = hashlib.sha256(content).hexdigest()
+                    if content_hash in known:
+                        return content_hash, known[content_hash]
+                    radiograph = decode_radiograph(path, content)
+                notes = (*radiograph.notes, *implausible(path, radiograph.gray))
             except (UnreadableImageError, OSError) as error:
                 return str(error)
             for kind, places in kept.items():
-                places[row] = image_to_square(cropped(radiograph, kind.crop_box), kind.side_px)
+                places[row] = image_to_square(cropped(radiograph.gray, kind.crop_box), kind.side_px)
             decoded[content_hash] = row
-            height, width = radiograph.shape
-            return content_hash, width, height
+            height, width = radiograph.gray.shape
+            return content_hash, (width, height, notes)
 
         with ThreadPoolExecutor() as pool:
             found = list(pool.map(opened, range(count), listing.rows["image_id"] if count else ()))
         if cache_folder is not None and decoded:
-            new = {item[0]: item[1:] for item in found if not isinstance(item, str)}
+            new = dict(item for item in found if not isinstance(item, str))
             write_json(cache_folder / SIZES_NAME, {**_read_sizes(cache_folder), **new})
         yield _opened(root, listing, found, kept, decoded)
         kept.clear()
@@ -141,7 +144,7 @@ def open_images(root: Path, listing: Listing) -> tuple[Index, tuple[str, ...]]:
 def _opened(
     root: Path,
     listing: Listing,
-    found: Sequence[tuple[str, int, int] | str],
+    found: Sequence[Found | str],
     squares: dict[SquareKind, NDArray[np.uint8]],
     decoded: dict[str, int],
 ) -> OpenedImages:
@@ -155,12 +158,15 @@ def _opened(
     good = np.array([not isinstance(item, str) for item in found], dtype=bool)
     table = listing.rows[good].copy()
     metadata = [item for item in found if not isinstance(item, str)]
-    table["sha256"] = [fact[0] for fact in metadata]
-    table["width"] = [fact[1] for fact in metadata]
-    table["height"] = [fact[2] for fact in metadata]
+    table["sha256"] = [content_hash for content_hash, _ in metadata]
+    table["width"] = [known[0] for _, known in metadata]
+    table["height"] = [known[1] for _, known in metadata]
+    findings = {
+        image_id: notes for image_id, (_, (*_, notes)) in zip(table["image_id"], metadata, strict=True) if notes
+    }
     table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
     table["group"] = group_images(table["patient"].tolist(), table["sha256"].tolist())
-    index = Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes)
+    index = Index(root=root, table=table[INDEX_COLUMNS], notes=listing.notes, findings=findings)
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)
 
 
@@ -183,10 +189,13 @@ def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[
         ) from error
 
 
-def _read_sizes(cache_folder: Path) -> Sizes:
-    """Return the sizes of images that were decoded before; a damaged file is as good as none."""
+def _read_sizes(cache_folder: Path) -> dict[str, Known]:
+    """Return what is known of images that were decoded before; a damaged file is as good as none."""
     try:
         plain = json.loads((cache_folder / SIZES_NAME).read_text(encoding="utf-8"))
-        return {str(content): (int(width), int(height)) for content, (width, height) in plain.items()}
+        return {
+            str(content): (int(width), int(height), tuple(str(note) for note in notes))
+            for content, (width, height, notes) in plain.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

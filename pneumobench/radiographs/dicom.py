@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pneumobench.errors import UnreadableImageError
@@ -31,9 +30,9 @@ from pneumobench.radiographs.dicom_frames import (
 from pneumobench.radiographs.dicom_header import (
     AS_ONE_IMAGE,
     COPY_AGAIN,
-    OVERLAY_ROWS,
     PARSED_TAGS,
     header_notes,
+    parse_tags,
     pixel_layout,
 )
 from pneumobench.radiographs.gray_levels import code_counts
@@ -75,9 +74,10 @@ def read_dicom(path: Path, content: bytes) -> tuple[NDArray[np.uint8], tuple[str
         if syntax == DeflatedExplicitVRLittleEndian:  # it would be inflated whole, however large it becomes
             raise unreadable(path, "a deflated DICOM file, which is not read", UNCOMPRESS)
         try:
-            dataset = dcmread(io.BytesIO(content), specific_tags=[*map(Tag, PARSED_TAGS), *map(Tag, OVERLAY_ROWS)])
+            dataset = dcmread(io.BytesIO(content), specific_tags=list(PARSED_TAGS))
+            notes = parse_tags(dataset)
             layout = pixel_layout(path, dataset, syntax)
-            notes = [*layout.notes, *header_notes(dataset)]
+            notes += [*layout.notes, *header_notes(dataset)]
         except UnreadableImageError:
             raise
         except Exception:  # noqa: BLE001
@@ -92,7 +92,10 @@ def read_dicom(path: Path, content: bytes) -> tuple[NDArray[np.uint8], tuple[str
                 raise unreadable(path, "damaged: its decoder warns of its pixels", COPY_AGAIN)
             counts, levels = code_counts(codes), levels_of_codes(layout)
             notes += check_unused_bits(path, codes, counts, levels, layout)
-            found = gray_of_codes(levels, counts, dataset, layout)
+            try:
+                found = gray_of_codes(levels, counts, dataset, layout)
+            except Exception:  # noqa: BLE001
+                raise damaged_header from None
             if found is None:
                 raise unreadable(path, "its rescale tags or modality look-up table are damaged", AS_ONE_IMAGE)
             gray, said = found

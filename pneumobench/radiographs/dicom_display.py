@@ -14,6 +14,8 @@ from pneumobench.radiographs.gray_levels import levels_to_uint8, percentile_wind
 
 BEYOND_ALL_LEVELS: Final = 1e12  # a level below or above every window
 ALL_ENTRIES: Final = 2**16  # of a table whose descriptor says 0
+LEAST_CONTRAST: Final = 8  # gray levels of 256 that 98 % of the pixels have to spread over
+LEAST_INSIDE: Final = 0.02  # share of the pixels that a window has to show as neither black nor white
 SLOPE_ZERO: Final = "RescaleSlope is 0, which would make one level of all; slope and intercept are left out"
 ONE_OF_RESCALE: Final = "only one of RescaleSlope and RescaleIntercept is there; slope 1 or intercept 0 is taken"
 BOTH_MODALITIES: Final = "both a ModalityLUTSequence and a rescale are there; the table is used"
@@ -82,7 +84,7 @@ def _is_padding(
     try:
         # a level below zero may be written as if it were unsigned, and the reverse
         ends = [int(value) & (2**layout.bits_stored - 1) for value in (first, first if last is None else last)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.zeros(len(stored), dtype=bool), [UNKNOWN_PADDING]
     if layout.signed:
         ends = [end - 2**layout.bits_stored if end >= 2 ** (layout.bits_stored - 1) else end for end in ends]
@@ -128,16 +130,19 @@ def _windowed(
             gray = view(levels, dataset)
         except Exception:  # noqa: BLE001  # struct.error, ValueError, IndexError...: vendors fill these tags freely
             gray = None
-        if gray is not None and (_differ(gray, counts) or not _differ(levels, counts)):
+        if gray is not None and (
+            len(np.unique(levels[counts > 0])) <= LEAST_CONTRAST or _shows_something(gray, counts)
+        ):
             return gray, notes
         notes.append(UNUSABLE[tag])
     return None, notes
 
 
-def _differ(levels: NDArray[Any], counts: NDArray[np.int64]) -> bool:
-    """Tell whether something is left of an image: levels (K,) of 98 % of its pixels that are not one."""
-    low, high = percentiles_of(levels, counts) if counts.any() else (0.0, 0.0)
-    return low != high
+def _shows_something(gray: NDArray[np.uint8], counts: NDArray[np.int64]) -> bool:
+    """Tell whether something is left of an image: contrast, and pixels that are neither black nor white."""
+    low, high = percentiles_of(gray, counts)
+    inside = int(counts[(gray > 0) & (gray < 255)].sum())
+    return high - low >= LEAST_CONTRAST and inside >= LEAST_INSIDE * int(counts.sum())
 
 
 def _by_table(levels: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8] | None:
@@ -151,9 +156,10 @@ def _by_window(levels: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8] | No
     if not dataset.get("VOILUTFunction"):
         dataset.VOILUTFunction = "LINEAR"
     ends = [-BEYOND_ALL_LEVELS, BEYOND_ALL_LEVELS]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         *_, low, high = shown = apply_windowing(np.append(levels, ends), dataset)
-    return levels_to_uint8(shown[:-2], float(low), float(high)) if low != high else None
+        usable = low != high and np.isfinite(high - low) and np.isfinite(shown).all()
+    return levels_to_uint8(shown[:-2], float(low), float(high)) if usable else None
 
 
 def _table(item: Dataset, dataset: Dataset) -> tuple[int, NDArray[Any]]:

@@ -194,7 +194,7 @@ def _coded_size(frame: bytes, syntax: UID) -> tuple[int, int, int] | None:
 
     Source: ITU-T T.81, annex B; T.800, annex A.5.1.
     """
-    if syntax not in JPEG2000TransferSyntaxes and not syntax.name.startswith("High-Throughput JPEG 2000"):
+    if syntax not in JPEG2000TransferSyntaxes:
         header = jpeg_header(frame)
         return None if header is None else (header.width, header.height, header.components)
     start = frame.find(J2K_START)

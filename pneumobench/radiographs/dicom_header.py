@@ -8,26 +8,29 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from pneumobench.radiographs.refusals import check_pixel_count, unreadable
 
 OVERLAY_ROWS: Final = [(group << 16) | 0x0010 for group in range(0x6000, 0x6020, 2)]
-# the only tags that are parsed: patient, institution and device stay unread, so that no error can show them
-PARSED_TAGS: Final = [
-    # image pixel
+# The only tags that are parsed: patient, institution and device stay unread, so that no error can show them.
+# Without these the stored levels are unknown:
+LEVEL_TAGS: Final = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
-    "HighBit", "PixelRepresentation", "PixelAspectRatio", "PixelData", "FloatPixelData", "DoubleFloatPixelData",
-    "PixelPaddingValue", "PixelPaddingRangeLimit",
-    # modality and values of interest
+    "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData", "DoubleFloatPixelData",
     "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
-    "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
-    # presentation
+)  # fmt: skip
+# these say how levels are shown, and what; an image can be read without them
+VIEW_TAGS: Final = (
+    "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "PresentationLUTShape", "PresentationLUTSequence",
-    # what is shown; none of them names anybody
     "Modality", "PresentationIntentType", "BodyPartExamined", "ViewPosition", "PatientOrientation", "ImageLaterality",
-    "PixelSpacing", "ImagerPixelSpacing", "BurnedInAnnotation", "LossyImageCompression",
-]  # fmt: skip
+    "PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "BurnedInAnnotation", "LossyImageCompression",
+)  # fmt: skip
+PARSED_TAGS: Final = [*map(Tag, LEVEL_TAGS), *map(Tag, VIEW_TAGS), *map(Tag, OVERLAY_ROWS)]
+LEVELS: Final = frozenset(map(Tag, LEVEL_TAGS))
+NOT_PARSED: Final = "a tag that says how it is shown cannot be parsed; it is left out"
 GRAY_PHOTOMETRICS: Final = ("MONOCHROME1", "MONOCHROME2")
 RADIOGRAPHY: Final = ("CR", "DX", "DR", "RG", "RF", "OT", "SC")
 CHEST_WORDS: Final = ("CHEST", "THORA", "TORAX", "LUNG")
@@ -69,6 +72,24 @@ class PixelLayout:
     def frame_bytes(self) -> int:
         """Bytes of the decoded pixels."""
         return self.rows * self.columns * self.bits_allocated // 8
+
+
+def parse_tags(dataset: Dataset) -> list[str]:
+    """Parse every tag that was read, so that none fails later; take out those of the view that cannot be parsed.
+
+    Raises:
+        Exception: a tag without which the levels are unknown cannot be parsed.
+    """
+    notes = []
+    for tag in list(dataset.keys()):
+        try:
+            dataset[tag]
+        except Exception:
+            if tag in LEVELS:
+                raise
+            del dataset[tag]
+            notes = [NOT_PARSED]
+    return notes
 
 
 def pixel_layout(path: Path, dataset: Dataset, syntax: UID) -> PixelLayout:

@@ -13,8 +13,8 @@ COUNTED_AT_ONCE = 2**20  # pixels; counting takes 8 bytes for each of them
 
 def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Map `low` to 0 and `high` to 255 linearly, clipped and rounded; works for `low` > `high` too."""
-    scaled = (levels.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.asarray(np.rint(np.clip(scaled, 0.0, 255.0)), dtype=np.uint8)
+    share = (levels.astype(np.float64) - low) / (high - low)
+    return np.asarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0), dtype=np.uint8)
 
 
 def code_counts(codes: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.int64]:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from pneumobench.radiographs.gray_levels import code_counts
 from pneumobench.radiographs.refusals import unreadable
 
-MIN_SIDE_PX: Final = 8  # below it no lung is left
+MIN_SIDE_PX: Final = 4  # below it nothing is left
+SMALL_SIDE_PX: Final = 32  # below it no lung can be told from the other
 FLAT_LEVELS: Final = 8  # of 256: the levels of a radiograph spread over most of them
 FLAT_PERCENTILES: Final = (1.0, 99.0)
 # what a decoder writes where the data of a JPEG end, and nobody's border: neither nearly black nor nearly white
 FILLED_LEVELS: Final = (16, 239)
 FILLED_ROWS: Final = 0.05  # share of the height
+SMALL: Final = f"smaller than {SMALL_SIDE_PX} pixels a side"
 ONE_LEVEL: Final = f"nearly empty: 98 % of its pixels lie within {FLAT_LEVELS} gray levels of 256"
 FILLED: Final = "its last rows are one constant gray, as decoders fill what is missing"
 
@@ -37,7 +39,7 @@ def implausible(path: Path, radiograph: NDArray[np.uint8]) -> tuple[str, ...]:
     counts = code_counts(radiograph)
     if int((counts > 0).sum()) == 1:
         raise unreadable(path, "all of its pixels have one gray level", "export it again, or remove it")
-    notes = []
+    notes = [SMALL] if min(height, width) < SMALL_SIDE_PX else []
     low, high = np.searchsorted(np.cumsum(counts), np.array(FLAT_PERCENTILES) / 100.0 * radiograph.size)
     if high - low < FLAT_LEVELS:
         notes.append(ONE_LEVEL)

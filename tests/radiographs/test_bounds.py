@@ -80,7 +80,7 @@ def test_a_stream_of_another_size_than_the_header_is_refused(
 ) -> None:
     stream = io.BytesIO()
     options = {"format": "JPEG"} if syntax == JPEGBaseline8Bit else {"format": "JPEG2000", "no_jp2": True}
-    Image.new(mode, (side, side)).save(stream, **options)  # type: ignore[arg-type]
+    Image.new(mode, (side, side)).save(stream, **options)
     path = written(tmp_path, compressed(stream.getvalue(), side=64, bits=8, syntax=syntax))
     samples = len(mode)
     with pytest.raises(

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 
 from pneumobench.errors import UnreadableImageError
-from pneumobench.radiographs import dicom_display, dicom_frames, gray_levels
+from pneumobench.radiographs import dicom_display, dicom_frames, dicom_header, gray_levels
 from pneumobench.radiographs.formats import Radiograph, decode_radiograph, read_gray
 from tests.radiographs.dicom_files import CANARY, Levels, look_up_table, radiograph, ramp, written
 from tests.radiographs.test_dicom import seen_through
@@ -29,7 +29,8 @@ def assert_close(found: Levels, expected: Levels) -> None:
 
 
 def test_an_ordinary_file_has_no_notes(tmp_path: Path) -> None:
-    tags = {"Modality": "DX", "ViewPosition": "PA", "BodyPartExamined": "CHEST", "PatientOrientation": ["L", "F"],
+    tags: dict[str, Any] = {"Modality": "DX", "ViewPosition": "PA", "BodyPartExamined": "CHEST",
+            "PatientOrientation": ["L", "F"],
             "PresentationLUTShape": "IDENTITY", "PixelSpacing": [0.14, 0.14], "PixelAspectRatio": [1, 1],
             "BurnedInAnnotation": "NO", "LossyImageCompression": "00", "PresentationIntentType": "FOR PRESENTATION",
             "SmallestImagePixelValue": 0, "LargestImagePixelValue": 7, "RescaleType": "US"}  # fmt: skip
@@ -224,6 +225,11 @@ def test_an_empty_function_is_linear(tmp_path: Path) -> None:
         {"WindowCenter": 3100, "WindowWidth": 200},  # 1 % of the pixels are not black
         {"WindowCenter": 2000, "WindowWidth": 0},
         {"WindowCenter": 2000, "WindowWidth": -5},
+        {"WindowCenter": 2000, "WindowWidth": 2},  # black and white
+        {"WindowCenter": 2000, "WindowWidth": 1e6},  # one gray
+        {"WindowCenter": 2000, "WindowWidth": 1e6, "VOILUTFunction": "SIGMOID"},
+        {"WindowCenter": 2000, "WindowWidth": 1e308},
+        {"WindowCenter": -1e308, "WindowWidth": 1e308},
         {"WindowCenter": 2000},
         {"WindowCenter": 2000, "WindowWidth": 900, "VOILUTFunction": "UNHEARD"},
     ],
@@ -284,7 +290,7 @@ def test_a_packed_table_has_two_entries_a_word(tmp_path: Path) -> None:
     ],
 )
 def test_presentation_shape(tmp_path: Path, photometric: str, shape: str, dark: bool, note: str | None) -> None:
-    tags = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+    tags: dict[str, Any] = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
     image = opened(tmp_path, radiograph(ramp(0, 4095), stored_bits=12, **WINDOW, **tags))
     bright = seen_through(ramp(0, 4095), 2048, 4096)
     assert_close(image.gray, 255 - bright if dark else bright)
@@ -297,7 +303,11 @@ def test_padding_is_black_and_no_part_of_the_window(tmp_path: Path, photometric:
     levels = ramp(1000, 2000)
     padded = levels.copy()
     padded[:, :8], padded[:, 8] = 4095, 4090
-    tags = {"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4090, "PhotometricInterpretation": photometric}
+    tags: dict[str, Any] = {
+        "PixelPaddingValue": 4095,
+        "PixelPaddingRangeLimit": 4090,
+        "PhotometricInterpretation": photometric,
+    }
     image = opened(tmp_path, radiograph(padded, stored_bits=12, **window, **tags))
     assert image.notes == ()
     assert not image.gray[:, :9].any()
@@ -383,3 +393,20 @@ def jpeg_2000(levels: Levels) -> Dataset:
     dataset.PixelData = encapsulate([bytes(content)])
     dataset["PixelData"].is_undefined_length = True
     return dataset
+
+
+@pytest.mark.parametrize(
+    "tag", [b"\x28\x00\x50\x10DS", b"\x18\x00\x01\x51CS", b"\x28\x00\x53\x10DS", b"\x28\x00\x01\x01US"]
+)
+def test_a_tag_that_cannot_be_parsed(tmp_path: Path, tag: bytes) -> None:
+    """A window is left out, what the levels rest on is not."""
+    dataset = radiograph(ramp(0, 4095), stored_bits=12, ViewPosition="PA", RescaleSlope=1, RescaleIntercept=0, **WINDOW)
+    path = written(tmp_path, dataset)
+    content = path.read_bytes()
+    assert content.count(tag) == 1
+    path.write_bytes(content.replace(tag, tag[:4] + b"\x44\xb4"))
+    if tag[4:] == b"US" or tag[2:4] == b"\x53\x10":
+        with pytest.raises(UnreadableImageError, match="truncated or damaged"):
+            read_gray(path)
+    else:
+        assert dicom_header.NOT_PARSED in decode_radiograph(path, path.read_bytes()).notes

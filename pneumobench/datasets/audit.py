@@ -26,6 +26,8 @@ from pneumobench.suite.spec import DataSpec, Suite
 
 SHOWN_PAIRS: Final = 10
 
+SHOWN_IMAGES = 3  # of a finding; all of them are written to audit.json
+
 
 def read_radiographs(
     suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
@@ -119,6 +121,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
         "height_px": _spread(table["height"]),
         "left_out": list(index.notes),
         "refusals": [str(refusal).removeprefix(f"{index.root}: ") for refusal in refusals(index, suite)],
+        "findings": index.images_by_finding(),
         "problems": list(problems),
     }
     layout = LAYOUTS.get(suite.data.source)
@@ -197,6 +200,11 @@ def audit_text(metadata: dict[str, Any]) -> str:
         f"width {metadata['width_px']['smallest']}-{metadata['width_px']['largest']} px, "
         f"height {metadata['height_px']['smallest']}-{metadata['height_px']['largest']} px",
         *metadata["left_out"],
+        *(
+            f"{len(images)} image{'s' * (len(images) > 1)} to look at: {finding} "
+            f"({', '.join(images[:SHOWN_IMAGES])}{', ...' * (len(images) > SHOWN_IMAGES)})"
+            for finding, images in metadata["findings"].items()
+        ),
         f"files that cannot be used: {len(metadata['problems'])}",
         *(f"    {problem}" for problem in metadata["problems"]),
         *([f"a run refuses this set: {len(metadata['refusals'])} reasons"] if metadata["refusals"] else []),

@@ -59,12 +59,22 @@ class Index:
             image_id. An image whose patient is not known has its own image_id there.
         notes: what the data set holds and this index leaves out on purpose, one line each.
         identity: what was found about patients and copies of images when they were opened; not kept on disk.
+        findings: by image_id, what is odd about images that can be read; of images that are not in the table too.
     """
 
     root: Path
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
     identity: Identity = field(default_factory=Identity)
+    findings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def images_by_finding(self) -> dict[str, list[str]]:
+        """Return the image_ids of the table about which the same thing is odd, most frequent first."""
+        images: dict[str, list[str]] = {}
+        for image_id in self.table["image_id"]:
+            for note in self.findings.get(image_id, ()):
+                images.setdefault(note, []).append(image_id)
+        return dict(sorted(images.items(), key=lambda item: (-len(item[1]), item[0])))
 
     def to_csv(self) -> str:
         """Return the table as CSV text."""

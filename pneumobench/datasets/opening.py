@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,52 +10,21 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pneumobench.datasets.identifiers import named_patients
-from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Identity, Index, NearPair
+from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Identity, Index
 from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing
 from pneumobench.datasets.links import link_problem
-from pneumobench.datasets.look_alikes import THUMBNAIL_SIDE_PX, look_alikes, thumbnail
 from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path
 from pneumobench.errors import SettingsError, UnreadableImageError
-from pneumobench.files import write_text
-from pneumobench.radiographs.formats import decode_gray, read_content
+from pneumobench.radiographs.formats import decode_radiograph, held_content
 from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square
-
-# what was measured of images, by content hash; raise the number when `read_gray` reads the same bytes as another image
-MEASURED_NAME: Final = "measured-images-2.json"
-
-
-class Measured(NamedTuple):
-    """What decoding an image tells of it.
-
-    Args:
-        width: in pixels.
-        height: in pixels.
-        pixels: SHA-256 of size and gray levels, whatever file holds them.
-        thumbnail: 16 x 16 gray levels in hexadecimal, row by row.
-    """
-
-    width: int
-    height: int
-    pixels: str
-    thumbnail: str
-
-
-def _measured(radiograph: NDArray[np.uint8]) -> Measured:
-    height, width = radiograph.shape
-    pixels = hashlib.sha256(f"{width}x{height}".encode())
-    pixels.update(np.ascontiguousarray(radiograph).data)
-    return Measured(width, height, pixels.hexdigest(), thumbnail(radiograph).tobytes().hex())
-
+from pneumobench.radiographs.plausibility import implausible
 
 Found = tuple[str, Measured] | str  # content hash and what was measured, or what is wrong
 
@@ -122,7 +90,7 @@ def opened_images(
     """
     if listing.rows.empty:
         listing = replace(listing, rows=pd.DataFrame(columns=list(LISTING_COLUMNS)))
-    known = {} if cache_folder is None else _read_measured(cache_folder)
+    known = {} if cache_folder is None else read_measured(cache_folder)
     count = len(listing.rows)
     with _temporary_folder(cache_folder) if squares else nullcontext("") as folder:
         kept: dict[SquareKind, NDArray[np.uint8]] = {
@@ -139,23 +107,23 @@ def opened_images(
             if problem := link_problem(root, image_id, real_root=resolved, follow_links=listing.follow_links):
                 return f"{image_id}: {problem}"
             try:
-                content = read_content(path)
-                content_hash = hashlib.sha256(content).hexdigest()
-                if content_hash in known:
-                    return content_hash, known[content_hash]
-                radiograph = decode_gray(path, content)
+                with held_content(path) as content:
+                    content_hash = hashlib.sha256(content).hexdigest()
+                    if content_hash in known:
+                        return content_hash, known[content_hash]
+                    radiograph = decode_radiograph(path, content)
+                notes = (*radiograph.notes, *implausible(path, radiograph.gray))
             except (UnreadableImageError, OSError) as error:
                 return str(error).replace(str(path), image_id)  # no report names a folder of this machine
             for kind, places in kept.items():
-                places[row] = image_to_square(cropped(radiograph, kind.crop_box), kind.side_px)
+                places[row] = image_to_square(cropped(radiograph.gray, kind.crop_box), kind.side_px)
             decoded[content_hash] = row
-            return content_hash, _measured(radiograph)
+            return content_hash, measured(radiograph.gray, notes)
 
         with ThreadPoolExecutor() as pool:
             found = list(pool.map(opened, range(count), listing.rows["image_id"] if count else ()))
         if cache_folder is not None and decoded:
-            new = dict(item for item in found if not isinstance(item, str))
-            write_text(cache_folder / MEASURED_NAME, json.dumps({**_read_measured(cache_folder), **new}, indent=None))
+            keep_measured(cache_folder, dict(item for item in found if not isinstance(item, str)))
         yield _opened(root, listing, found, kept, decoded)
         kept.clear()
 
@@ -188,48 +156,25 @@ def _opened(
             problems.append(f"{mask}: lung mask of {image_id} is missing")
     good = np.array([not isinstance(item, str) for item in found], dtype=bool)
     table = listing.rows[good].copy()
-    measured = dict(item for item in found if not isinstance(item, str))
-    table["sha256"] = [item[0] for item in found if not isinstance(item, str)]
-    table["width"] = [measured[content].width for content in table["sha256"]]
-    table["height"] = [measured[content].height for content in table["sha256"]]
+    images = [item for item in found if not isinstance(item, str)]
+    image = dict(images)
+    table["sha256"] = [content for content, _ in images]
+    table["width"] = [one.width for _, one in images]
+    table["height"] = [one.height for _, one in images]
+    notes = {image_id: one.notes for image_id, (_, one) in zip(table["image_id"], images, strict=True) if one.notes}
     table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
     patients = named_patients(table["patient"].tolist(), table["image_id"].tolist())
     table["patient"] = patients.patient
-    table[PICTURE], near = _pictures(table["image_id"].tolist(), [measured[content] for content in table["sha256"]])
+    table[PICTURE], near = pictures(table["image_id"].tolist(), [image[content] for content in table["sha256"]])
     table["group"] = group_images(table["patient"].tolist(), table[PICTURE].tolist())
     index = Index(
         root=root,
         table=table[[*INDEX_COLUMNS, PICTURE]],
         notes=listing.notes,
+        findings=notes,
         identity=Identity(joined=patients.joined, near=near),
     )
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)
-
-
-def _pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[list[str], tuple[NearPair, ...]]:
-    """Return what picture each image shows, as the hash of the first that shows it, and pairs that look alike."""
-    first: dict[str, int] = {}  # row of the first image of these very pixels
-    for row, image in enumerate(measured):
-        first.setdefault(image.pixels, row)
-    rows = list(first.values())
-    thumbnails = [np.frombuffer(bytes.fromhex(measured[row].thumbnail), dtype=np.uint8) for row in rows]
-    found = look_alikes(thumbnails)
-    links = coo_array((np.ones(len(found.same)), (found.same[:, 0], found.same[:, 1])), shape=(len(rows), len(rows)))
-    cluster = connected_components(links, directed=False)[1] if rows else np.empty(0, dtype=np.int64)
-    shown: dict[int, str] = {}
-    for row, number in zip(rows, cluster, strict=True):
-        shown.setdefault(int(number), measured[row].pixels)
-    picture = {measured[row].pixels: shown[int(number)] for row, number in zip(rows, cluster, strict=True)}
-    near = tuple(
-        NearPair(
-            image_ids=(image_id[rows[one]], image_id[rows[other]]),
-            correlation=round(float(correlation), 4),
-            mirrored=bool(mirrored),
-        )
-        for (one, other), correlation, mirrored in zip(found.near, found.correlation, found.mirrored, strict=True)
-        if cluster[one] != cluster[other]
-    )
-    return [picture[image.pixels] for image in measured], near
 
 
 def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[str]:
@@ -241,18 +186,3 @@ def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[
         raise SettingsError(
             f"cannot write {cache_folder}: {error.strerror or error}. Choose a writable folder with --output."
         ) from error
-
-
-def _read_measured(cache_folder: Path) -> dict[str, Measured]:
-    """Return what was measured of images before; a damaged file is as good as none."""
-    try:
-        plain = json.loads((cache_folder / MEASURED_NAME).read_text(encoding="utf-8"))
-        return {str(content): _checked(*values) for content, values in plain.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _checked(width: int, height: int, pixels: str, thumbnail_hex: str) -> Measured:
-    if len(bytes.fromhex(thumbnail_hex)) != THUMBNAIL_SIDE_PX**2:
-        raise ValueError("not a thumbnail")
-    return Measured(int(width), int(height), str(pixels), thumbnail_hex)

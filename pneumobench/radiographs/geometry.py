@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Pixel = TypeVar("Pixel", bound=np.generic)
 # top, bottom, left, right as fractions of height and width: says the same of an image and of a mask of another size
 CropBox = tuple[float, float, float, float]
-GEOMETRY = "squeeze-area-1"  # part of every pixel cache key: change it when the pixels change
+GEOMETRY = "squeeze-area-2"  # part of every pixel cache key: change it when the pixels change
 
 
 def image_to_square(radiograph: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

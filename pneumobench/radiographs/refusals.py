@@ -8,6 +8,7 @@ from pneumobench.errors import UnreadableImageError
 
 # a 43 x 35 cm image at 0.1 mm has 15 M; below the size at which Pillow warns by itself
 MAX_PIXELS = 80_000_000
+COPY_AGAIN = "copy or download it again"
 
 
 def unreadable(path: Path, found: str, remedy: str) -> UnreadableImageError:

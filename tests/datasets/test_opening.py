@@ -14,7 +14,7 @@ from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.opening import MEASURED_NAME, SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.lungs.crop import FIXED_BOX
-from pneumobench.radiographs.formats import decode_gray, read_gray
+from pneumobench.radiographs.formats import Radiograph, decode_radiograph, read_gray
 from pneumobench.suite.spec import DataSpec, Suite
 from tests.datasets.tiny_sets import write_image
 
@@ -27,15 +27,15 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded, by whichever way."""
     names: list[str] = []
 
-    def counted_decode(path: Path, content: bytes) -> np.ndarray:
+    def counted_decode(path: Path, content: bytes) -> Radiograph:
         names.append(path.name)
-        return decode_gray(path, content)
+        return decode_radiograph(path, content)
 
     def counted_read(path: Path) -> np.ndarray:
         names.append(path.name)
         return read_gray(path)
 
-    monkeypatch.setattr(opening, "decode_gray", counted_decode)
+    monkeypatch.setattr(opening, "decode_radiograph", counted_decode)
     monkeypatch.setattr(pixel_cache, "read_gray", counted_read)
     return names
 

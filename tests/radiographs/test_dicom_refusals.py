@@ -71,7 +71,7 @@ COLOUR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfi
         ({"Rows": 60_000, "Columns": 60_000}, "the header declares 60000 x 60000 pixels, at most 80,000,000"),
         ({"PixelData": b"\0" * 700}, "truncated or wrong Rows and Columns: 700 bytes of pixels"),
         ({"PixelData": b""}, "a DICOM file without pixels; remove it from the data set"),
-        ({"BitsStored": 17}, "truncated or damaged: its pixels cannot be decoded"),
+        ({"BitsStored": 17}, "BitsStored 17 and HighBit 11 do not fit BitsAllocated 16"),
         ({"RescaleSlope": 1e300, "RescaleIntercept": 1e308}, "its rescale tags or modality look-up table are damaged"),
     ],
 )

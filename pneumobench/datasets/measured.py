@@ -1,0 +1,64 @@
+"""What decoding an image tells of it, kept by content hash, so that an image is decoded once and not at every start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumobench.datasets.look_alikes import THUMBNAIL_SIDE_PX, thumbnail
+from pneumobench.files import write_text
+
+# raise the number when `decode_radiograph` reads the same bytes as another image, or finds something else odd about it
+MEASURED_NAME: Final = "measured-images-3.json"
+
+
+class Measured(NamedTuple):
+    """What decoding an image tells of it.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        pixels: SHA-256 of size and gray levels, whatever file holds them.
+        thumbnail: 16 x 16 gray levels in hexadecimal, row by row.
+        notes: what is odd about an image that can be read.
+    """
+
+    width: int
+    height: int
+    pixels: str
+    thumbnail: str
+    notes: tuple[str, ...]
+
+
+def measured(gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Measured:
+    """Measure gray levels (height, width)."""
+    height, width = gray.shape
+    pixels = hashlib.sha256(f"{width}x{height}".encode())
+    pixels.update(np.ascontiguousarray(gray).data)
+    return Measured(width, height, pixels.hexdigest(), thumbnail(gray).tobytes().hex(), notes)
+
+
+def read_measured(cache_folder: Path) -> dict[str, Measured]:
+    """Return what was measured of images before, by content hash; a damaged file is as good as none."""
+    try:
+        plain = json.loads((cache_folder / MEASURED_NAME).read_text(encoding="utf-8"))
+        return {str(content): _checked(*values) for content, values in plain.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def keep_measured(cache_folder: Path, new: Mapping[str, Measured]) -> None:
+    """Add what was measured to what was before."""
+    write_text(cache_folder / MEASURED_NAME, json.dumps({**read_measured(cache_folder), **new}, indent=None))
+
+
+def _checked(width: int, height: int, pixels: str, thumbnail_hex: str, notes: list[str]) -> Measured:
+    if len(bytes.fromhex(thumbnail_hex)) != THUMBNAIL_SIDE_PX**2:
+        raise ValueError("not a thumbnail")
+    return Measured(int(width), int(height), str(pixels), thumbnail_hex, tuple(str(note) for note in notes))

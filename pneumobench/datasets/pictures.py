@@ -1,0 +1,39 @@
+"""Which image files show one picture: equal pixels, or so alike that no more than saving them again lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pneumobench.datasets.index import NearPair
+from pneumobench.datasets.look_alikes import look_alikes
+from pneumobench.datasets.measured import Measured
+
+
+def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[list[str], tuple[NearPair, ...]]:
+    """Return what picture each image shows, as the hash of the first that shows it, and pairs that look alike."""
+    first: dict[str, int] = {}  # row of the first image of these very pixels
+    for row, image in enumerate(measured):
+        first.setdefault(image.pixels, row)
+    rows = list(first.values())
+    thumbnails = [np.frombuffer(bytes.fromhex(measured[row].thumbnail), dtype=np.uint8) for row in rows]
+    found = look_alikes(thumbnails)
+    links = coo_array((np.ones(len(found.same)), (found.same[:, 0], found.same[:, 1])), shape=(len(rows), len(rows)))
+    cluster = connected_components(links, directed=False)[1] if rows else np.empty(0, dtype=np.int64)
+    shown: dict[int, str] = {}
+    for row, number in zip(rows, cluster, strict=True):
+        shown.setdefault(int(number), measured[row].pixels)
+    picture = {measured[row].pixels: shown[int(number)] for row, number in zip(rows, cluster, strict=True)}
+    near = tuple(
+        NearPair(
+            image_ids=(image_id[rows[one]], image_id[rows[other]]),
+            correlation=round(float(correlation), 4),
+            mirrored=bool(mirrored),
+        )
+        for (one, other), correlation, mirrored in zip(found.near, found.correlation, found.mirrored, strict=True)
+        if cluster[one] != cluster[other]
+    )
+    return [picture[image.pixels] for image in measured], near

@@ -19,7 +19,9 @@ from pneumobench.datasets.identifiers import named_patients
 from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Identity, Index
 from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing
 from pneumobench.datasets.links import link_problem
+from pneumobench.datasets.measured import Measured, keep_measured, measured, read_measured
 from pneumobench.datasets.patients import group_images
+from pneumobench.datasets.pictures import pictures
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path
 from pneumobench.errors import SettingsError, UnreadableImageError
 from pneumobench.radiographs.formats import decode_radiograph, held_content

@@ -11,7 +11,8 @@ import pytest
 
 from pneumobench.datasets import opening, pixel_cache
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.opening import MEASURED_NAME, SquareKind
+from pneumobench.datasets.measured import MEASURED_NAME
+from pneumobench.datasets.opening import SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.formats import Radiograph, decode_radiograph, read_gray

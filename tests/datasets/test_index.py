@@ -131,7 +131,7 @@ def test_a_full_table_is_taken_as_it_is_and_gaps_are_filled(tmp_path: Path) -> N
         "test,8,,,b.png,0\n"
         ",,normal,,c.png,0\n",
     ).rows
-    assert rows["patient"].tolist() == ["007", "8", ""]
+    assert rows["patient"].tolist() == ["007", "8", "c.png"]
     assert rows["subtype"].tolist() == ["virus", "unknown", "normal"]
     assert rows["split"].tolist() == ["train", "test", "train"]
     assert rows["lung_mask"].tolist() == ["masks/a.png", "", ""]

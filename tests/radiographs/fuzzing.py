@@ -252,7 +252,7 @@ def _opened(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
     rows = pd.DataFrame([(name, "train", 0, "unknown", name, "") for name in files], columns=list(LISTING_COLUMNS))
     index, problems = open_images(folder, Listing(rows=rows))
     read = set(index.table["image_id"])
-    refused = {name: line for name in files for line in problems if line.startswith(f"{folder / name}: ")}
+    refused = {name: line for name in files for line in problems if line.startswith(f"{name}: ")}
     if read | set(refused) != set(files) or read & set(refused) or len(problems) != len(refused):
         raise AssertionError("a file is neither read nor refused, or both")
     return refused

@@ -10,6 +10,7 @@ import pytest
 
 from pneumobench.cli.main import main
 from pneumobench.phantoms.dataset import make_phantoms
+from pneumobench.radiographs.formats import read_gray
 from pneumobench.records.run_folder import RunFolder
 from tests.datasets.published_sets import write_rsna
 
@@ -58,7 +59,7 @@ def test_images_of_the_run_are_no_external_data(
     own = next(Path("runs/.cache").rglob("images/*.png"))
     rows = pd.read_csv(others, dtype=str)
     # the pixels of an image of the run, in a file of other bytes
-    picture = cv2.imread(str(own), cv2.IMREAD_GRAYSCALE)
+    picture = read_gray(own)
     assert cv2.imwrite(str(others.parent / rows["image"][0]), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
     assert (others.parent / rows["image"][0]).read_bytes() != own.read_bytes()
     assert main(["evaluate", "runs/smoke", "--data", str(others)]) == 2

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -19,14 +17,14 @@ from numpy.typing import NDArray
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.datasets.layouts import Listing
 from pneumobench.datasets.patients import group_images
-from pneumobench.datasets.pixel_cache import cached_chunks, images_path
-from pneumobench.errors import SettingsError, UnreadableImageError
-from pneumobench.files import write_json
+from pneumobench.datasets.pixel_cache import cached_chunks, images_path, reserved_squares
+from pneumobench.errors import UnreadableImageError
+from pneumobench.files import read_sealed, remove_left_over, temporary_folder, write_sealed
 from pneumobench.radiographs.formats import decode_gray, read_content
 from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square
 
 # width and height by content hash; raise the number when `read_gray` reads the same bytes as another image
-SIZES_NAME: Final = "image-sizes-1.json"
+SIZES_NAME: Final = "image-sizes-2.json"
 Sizes = dict[str, tuple[int, int]]
 
 
@@ -91,11 +89,11 @@ def opened_images(
     """
     known = {} if cache_folder is None else _read_sizes(cache_folder)
     count = len(listing.rows)
-    with _temporary_folder(cache_folder) if squares else nullcontext("") as folder:
+    if cache_folder is not None:
+        remove_left_over(cache_folder)
+    with temporary_folder(cache_folder, "squares") if squares else nullcontext(Path()) as folder:
         kept: dict[SquareKind, NDArray[np.uint8]] = {
-            kind: np.lib.format.open_memmap(
-                Path(folder) / f"{number}.npy", mode="w+", dtype=np.uint8, shape=(count, kind.side_px, kind.side_px)
-            )
+            kind: reserved_squares(folder / f"{number}.npy", count, kind.side_px)
             for number, kind in enumerate(dict.fromkeys(squares) if count else ())
         }
         decoded: dict[str, int] = {}
@@ -123,7 +121,7 @@ def opened_images(
             found = list(pool.map(opened, range(count), listing.rows["image_id"] if count else ()))
         if cache_folder is not None and decoded:
             new = {item[0]: item[1:] for item in found if not isinstance(item, str)}
-            write_json(cache_folder / SIZES_NAME, {**_read_sizes(cache_folder), **new})
+            write_sealed(cache_folder / SIZES_NAME, {**_read_sizes(cache_folder), **new})
         yield _opened(root, listing, found, kept, decoded)
         kept.clear()
 
@@ -172,21 +170,7 @@ def _is_below(path: Path, root: Path) -> bool:
         return False
 
 
-def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[str]:
-    try:
-        if cache_folder is not None:
-            cache_folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".squares-", dir=cache_folder)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot write {cache_folder}: {error.strerror or error}. Choose a writable folder with --output."
-        ) from error
-
-
 def _read_sizes(cache_folder: Path) -> Sizes:
     """Return the sizes of images that were decoded before; a damaged file is as good as none."""
-    try:
-        plain = json.loads((cache_folder / SIZES_NAME).read_text(encoding="utf-8"))
-        return {str(content): (int(width), int(height)) for content, (width, height) in plain.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    plain = read_sealed(cache_folder / SIZES_NAME) or {}
+    return {str(content): (int(width), int(height)) for content, (width, height) in plain.items()}

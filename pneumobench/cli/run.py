@@ -31,6 +31,7 @@ def run(
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
     retry_failed: bool = False,
+    accept_changes: bool = False,
     wandb: WandbMode | None = None,
 ) -> int:
     """Run a suite: train, score, explain, rank.
@@ -50,6 +51,7 @@ def run(
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
         retry_failed: run jobs again that failed or diverged before.
+        accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         wandb: track with Weights & Biases.
     """
     from rich.console import Console
@@ -85,14 +87,16 @@ def run(
         from pneumobench.runs.run import run as run_suite
 
         done = run_suite(
-            loaded, output=output, folds=folds, retry_failed=retry_failed, command=command, console=console
-        )
+            loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
+            command=command, console=console,
+        )  # fmt: skip
         return shown(done, console)
     from pneumobench.runs.protocols import run_protocols
 
     compared = run_protocols(
-        loaded, protocols, output=output, retry_failed=retry_failed, command=command, console=console
-    )
+        loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+        command=command, console=console,
+    )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)
     console.print(f"table: {compared.page}", highlight=False, soft_wrap=True)
@@ -101,6 +105,8 @@ def run(
 
 def leaderboard(run: Path) -> int:
     """Compute the leaderboard of a run again from its records.
+
+    Every file is compared with manifest.json first, weights included.
 
     Args:
         run: folder of a run, e.g. runs/quickstart.
@@ -111,8 +117,10 @@ def leaderboard(run: Path) -> int:
     from pneumobench.reporting.terminal import print_leaderboard
 
     console = Console()
-    paths = write_leaderboard(run)
+    paths = write_leaderboard(run, check_weights=True)
     print_leaderboard(paths.board, console)
+    for note in paths.board.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
     return DONE
 

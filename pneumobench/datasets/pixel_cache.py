@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,15 @@ def crop_key(crop_boxes: Sequence[CropBox] | None) -> list[str]:
     return [] if crop_boxes is None else [f"crop {box}" for box in crop_boxes]
 
 
-def content_key(paths: Sequence[Path]) -> str:
-    """Return a key that changes with the content of any of the files."""
+def content_hash(paths: Sequence[Path]) -> str:
+    """Return a SHA-256 that changes with the content of any of the files, or their order."""
     with ThreadPoolExecutor() as pool:
-        return sha256_of_text("\n".join(pool.map(sha256_of_file, paths)))[:20]
+        return sha256_of_text("\n".join(pool.map(sha256_of_file, paths)))
+
+
+def content_key(paths: Sequence[Path]) -> str:
+    """Return the part of `content_hash` that names a cache file."""
+    return content_hash(paths)[:20]
 
 
 def cached_squares(
@@ -94,13 +99,15 @@ def cached_chunks(
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def reserved_squares(path: Path, count: int, side_px: int) -> NDArray[np.uint8]:
+def reserved_squares(path: Path, count: int, side_px: int) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Make a file of squares (count, side, side) uint8, for which there is room, and map it to be written.
 
     Raises:
         SettingsError: there is no room.
     """
-    squares = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, side_px, side_px))
+    squares: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=(count, side_px, side_px)
+    )
     reserve(path)  # before the first pixel
     return squares
 

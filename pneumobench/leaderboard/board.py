@@ -163,6 +163,7 @@ class Leaderboard:
         differences: every pair of complete networks.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
+        notes: what of the run's files could not be checked, and what is left out of this copy.
     """
 
     suite: str
@@ -189,6 +190,7 @@ class Leaderboard:
     differences: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
+    notes: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[Row, ...]:

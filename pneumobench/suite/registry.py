@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -169,6 +169,14 @@ def require_source(kind: str, name: str, source: str, origin: str) -> None:
     """
     if not source.strip():
         raise SettingsError(f"{origin}: {kind} {name!r} needs a source (DOI, arXiv number or address).")
+
+
+def loaded_files(names: Collection[str]) -> list[Path]:
+    """Return the plugin files that were loaded, and the files that registered what has one of these names, sorted."""
+    modules = (module for name, module in sys.modules.items() if name.startswith(PLUGIN_MODULE))
+    plugins = {Path(module.__file__) for module in modules if module.__file__ is not None}
+    items = (item for one in _registries.values() for name, item in one._items.items() if name in names)
+    return sorted(plugins | {Path(item.origin.rpartition(":")[0]) for item in items})
 
 
 def load_plugin_file(path: Path) -> None:

@@ -247,7 +247,7 @@ def _is_over(checkpoint: dict[str, Any], spec: TrainingSpec) -> bool:
     if len(_state_of(checkpoint, _EpochHistory)["rows"]) >= spec.epochs:
         return True
     stopping = _state_of(checkpoint, EarlyStopping) if spec.early_stopping_patience is not None else {}
-    return stopping.get("stopping_reason", NOT_STOPPED) != NOT_STOPPED
+    return bool(stopping.get("stopping_reason", NOT_STOPPED) != NOT_STOPPED)
 
 
 def _state_of(checkpoint: dict[str, Any], callback: type[Callback]) -> dict[str, Any]:

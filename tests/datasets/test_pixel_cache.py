@@ -107,7 +107,7 @@ def test_a_damaged_cache_is_found_said_and_made_again(
         content[128:] = bytes(len(content) - 128)
     elif damage == "one bit":
         content[-1] ^= 1
-    file.write_bytes({"cut": content[:-100], "empty": b""}.get(damage, content))
+    file.write_bytes(content[: {"cut": -100, "empty": 0}.get(damage)])
     if damage == "no hash":  # of a writer that was killed, or an older version
         digest.unlink()
     elif damage == "hash of another":

@@ -89,15 +89,15 @@ def copied(name: str, target: str) -> Callable[[Path], None]:
     return copy
 
 
-def appended(name: str, data: bytes) -> Callable[[Path], None]:
+def appended(name: str, data: bytes) -> Callable[[Path], object]:
     return lambda run: (run / name).write_bytes((run / name).read_bytes() + data) and None
 
 
-def emptied(name: str) -> Callable[[Path], None]:
+def emptied(name: str) -> Callable[[Path], object]:
     return lambda run: (run / name).write_bytes(b"") and None
 
 
-def predictions(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
+def predictions(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], object]:
     """Forge the predictions of a job, and renew their hash in its record."""
 
     def forge(run: Path) -> None:
@@ -137,7 +137,7 @@ def explanation_table(run: Path) -> None:
     with_json(EXPLANATION, lambda plain: plain["hashes"].__setitem__(ABLATION, sha256_of_file(run / RELIANCE)))(run)
 
 
-def resealed(change: Callable[[Path], None]) -> Callable[[Path], None]:
+def resealed(change: Callable[[Path], object]) -> Callable[[Path], None]:
     """Make a change and renew the manifest, as somebody does who knows it."""
 
     def change_and_seal(run: Path) -> None:
@@ -162,7 +162,7 @@ class Manipulation:
     """What somebody does, and the words that name it; no words = nothing that is shown comes from it."""
 
     name: str
-    change: Callable[[Path], None]
+    change: Callable[[Path], object]
     words: str | None
 
 

@@ -54,6 +54,7 @@ def suite(workers: int) -> Suite:
 def child(output: Path, workers: int, kind: str, number: int, counted: Path | None) -> None:
     """Run the suite; die at the n-th file or in the n-th window, or count the files."""
     os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # of loader processes, as in a run that was typed
     sys.stderr = io.StringIO()
     moves, windows = 0, 0
     replace = Path.replace

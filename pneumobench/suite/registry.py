@@ -182,12 +182,16 @@ def loaded_files(names: Collection[str]) -> list[Path]:
 def load_plugin_file(path: Path) -> None:
     """Run a Python file that registers architectures, attribution methods, data layouts or controls, once.
 
+    A file that is not there counts as loaded where one of its name was: runs keep plugins from elsewhere by name alone.
+
     Raises:
         SettingsError: the file is missing, or fails or exits while it is imported.
     """
     path = path.resolve()
     if not path.is_file():
-        raise SettingsError(f"plugin file {path} does not exist ({PLUGIN_KEY}).")
+        if path.name in (file.name for file in loaded_files(())):
+            return
+        raise SettingsError(f"plugin file {path} does not exist ({PLUGIN_KEY}); say where it lies with --plugin FILE.")
     module_name = f"{PLUGIN_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
     if module_name in sys.modules:
         return

@@ -30,7 +30,8 @@ DECIMALS: Final = 6  # of every fraction in the files: finer than any interval h
 
 def leaderboard_json(board: Leaderboard) -> str:
     """Return all that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
-    return canonical_json({"format": LEADERBOARD_FORMAT, **_plain(board)})
+    plain = {key: part for key, part in _plain(board).items() if key != "notes"}  # of this copy's files, not its scores
+    return canonical_json({"format": LEADERBOARD_FORMAT, **plain})
 
 
 def leaderboard_csv(board: Leaderboard) -> str:

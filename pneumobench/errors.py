@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -49,6 +50,11 @@ class RecordError(DataError):
 
 class DivergedError(PneumobenchError):
     """The training loss became infinite or not a number."""
+
+
+def warn(text: str) -> None:
+    """Print one line on stderr about something that was put right, or that a user should know."""
+    print(f"pneumobench: warning: {text}", file=sys.stderr)
 
 
 def nearest_names(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:

@@ -12,9 +12,13 @@ from pneumobench.errors import SettingsError
 from pneumobench.suite.spec import Protocol, WandbMode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from pneumobench.records.job_record import JobRecord
     from pneumobench.runs.finished import Run
+    from pneumobench.runs.nothing_left import FinishedRun
     from pneumobench.suite.spec import Suite
 
 
@@ -31,6 +35,7 @@ def run(
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
     retry_failed: bool = False,
+    accept_changes: bool = False,
     wandb: WandbMode | None = None,
 ) -> int:
     """Run a suite: train, score, explain, rank.
@@ -50,10 +55,12 @@ def run(
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
         retry_failed: run jobs again that failed or diverged before.
+        accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         wandb: track with Weights & Biases.
     """
     from rich.console import Console
 
+    from pneumobench.runs.nothing_left import finished_run
     from pneumobench.suite.reader import load_suite, public_overrides
     from pneumobench.suite.registry import load_plugin_file
 
@@ -80,19 +87,23 @@ def run(
         words += ["--plugin", Path(file).name]
     command = shlex.join([*words, *public_overrides(overrides)])
     console = Console()
+    if protocols is None and (done := finished_run(loaded, output, folds=folds, retry_failed=retry_failed)):
+        return _nothing_left(done, console)
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
     if protocols is None:
         from pneumobench.runs.run import run as run_suite
 
-        done = run_suite(
-            loaded, output=output, folds=folds, retry_failed=retry_failed, command=command, console=console
-        )
-        return shown(done, console)
+        made = run_suite(
+            loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
+            command=command, console=console,
+        )  # fmt: skip
+        return shown(made, console)
     from pneumobench.runs.protocols import run_protocols
 
     compared = run_protocols(
-        loaded, protocols, output=output, retry_failed=retry_failed, command=command, console=console
-    )
+        loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+        command=command, console=console,
+    )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)
     console.print(f"table: {compared.page}", highlight=False, soft_wrap=True)
@@ -101,6 +112,8 @@ def run(
 
 def leaderboard(run: Path) -> int:
     """Compute the leaderboard of a run again from its records.
+
+    Every file is compared with manifest.json first, weights included.
 
     Args:
         run: folder of a run, e.g. runs/quickstart.
@@ -111,10 +124,29 @@ def leaderboard(run: Path) -> int:
     from pneumobench.reporting.terminal import print_leaderboard
 
     console = Console()
-    paths = write_leaderboard(run)
+    paths = write_leaderboard(run, check_weights=True)
     print_leaderboard(paths.board, console)
+    for note in paths.board.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
     return DONE
+
+
+def _nothing_left(done: FinishedRun, console: Console) -> int:
+    """Say that a run is finished, and return the exit code."""
+    words = f"{len(done.records)} jobs, {len(done.records)} of them finished before; nothing is left to do"
+    console.print(words, highlight=False)
+    console.print(f"page: {done.page}", highlight=False, soft_wrap=True)
+    console.print(f"its table: pneumobench leaderboard {done.folder.path}", highlight=False, soft_wrap=True)
+    return _failed(done.records, console)
+
+
+def _failed(records: Sequence[JobRecord], console: Console) -> int:
+    """Print the jobs that failed, and return the exit code."""
+    failed = [record for record in records if not record.completed]
+    for record in failed:
+        console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
+    return CHECK_FAILED if failed else DONE
 
 
 def with_plugins(suite: Suite, plugins: list[str]) -> Suite:
@@ -127,9 +159,7 @@ def shown(run: Run, console: Console) -> int:
     """Print leaderboard, page and failed jobs of a run, and return the exit code."""
     console.print(run.leaderboard)
     console.print(f"page: {run.leaderboard.page}", highlight=False, soft_wrap=True)
-    for record in run.failed:
-        console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
-    return CHECK_FAILED if run.failed else DONE
+    return _failed(run.records, console)
 
 
 COMMANDS = (run, leaderboard)

@@ -19,6 +19,7 @@ def tune(
     architectures: tuple[str, ...] | None = None,
     plugin: list[str],
     storage: str | None = None,
+    accept_changes: bool = False,
 ) -> int:
     """Search for the best settings of one architecture, on validation parts alone.
 
@@ -35,6 +36,7 @@ def tune(
         architectures: the architecture, if the suite names several.
         plugin: a Python file that registers more.
         storage: database of the trials (default: sqlite:///RUNS/NAME-search/study.db).
+        accept_changes: go on though code, versions or files have changed since the search began; it is written down.
     """
     from rich.console import Console
 
@@ -56,7 +58,7 @@ def tune(
     from pneumobench.reporting.search import importance_words, trials_table
     from pneumobench.search.tune import tune as run_search
 
-    outcome = run_search(loaded, output=output, console=console, storage=storage)
+    outcome = run_search(loaded, output=output, console=console, storage=storage, accept_changes=accept_changes)
     keys, monitor = list(loaded.search.space), loaded.training.monitor
     console.print(trials_table(outcome.trials, keys, monitor=monitor, title=f"Search: {loaded.name}"))
     console.print(f"trials: {outcome.folder.trials_csv}", highlight=False, soft_wrap=True)

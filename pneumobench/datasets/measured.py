@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,8 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.datasets.look_alikes import THUMBNAIL_SIDE_PX, thumbnail
-from pneumobench.files import write_text
+from pneumobench.datasets.look_alikes import thumbnail
+from pneumobench.files import read_sealed, write_sealed
 
 # raise the number when `decode_radiograph` reads the same bytes as another image, or finds something else odd about it
 MEASURED_NAME: Final = "measured-images-3.json"
@@ -46,19 +45,10 @@ def measured(gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Measured:
 
 def read_measured(cache_folder: Path) -> dict[str, Measured]:
     """Return what was measured of images before, by content hash; a damaged file is as good as none."""
-    try:
-        plain = json.loads((cache_folder / MEASURED_NAME).read_text(encoding="utf-8"))
-        return {str(content): _checked(*values) for content, values in plain.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    plain = read_sealed(cache_folder / MEASURED_NAME) or {}
+    return {content: Measured(*values[:-1], tuple(values[-1])) for content, values in plain.items()}
 
 
 def keep_measured(cache_folder: Path, new: Mapping[str, Measured]) -> None:
     """Add what was measured to what was before."""
-    write_text(cache_folder / MEASURED_NAME, json.dumps({**read_measured(cache_folder), **new}, indent=None))
-
-
-def _checked(width: int, height: int, pixels: str, thumbnail_hex: str, notes: list[str]) -> Measured:
-    if len(bytes.fromhex(thumbnail_hex)) != THUMBNAIL_SIDE_PX**2:
-        raise ValueError("not a thumbnail")
-    return Measured(int(width), int(height), str(pixels), thumbnail_hex, tuple(str(note) for note in notes))
+    write_sealed(cache_folder / MEASURED_NAME, {**read_measured(cache_folder), **new})

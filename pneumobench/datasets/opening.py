@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -22,8 +21,9 @@ from pneumobench.datasets.links import link_problem
 from pneumobench.datasets.measured import Measured, keep_measured, measured, read_measured
 from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pictures import pictures
-from pneumobench.datasets.pixel_cache import cached_chunks, images_path
-from pneumobench.errors import SettingsError, UnreadableImageError
+from pneumobench.datasets.pixel_cache import cached_chunks, images_path, reserved_squares
+from pneumobench.errors import UnreadableImageError
+from pneumobench.files import remove_left_over, temporary_folder
 from pneumobench.radiographs.formats import decode_radiograph, held_content
 from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square
 from pneumobench.radiographs.plausibility import implausible
@@ -94,11 +94,11 @@ def opened_images(
         listing = replace(listing, rows=pd.DataFrame(columns=list(LISTING_COLUMNS)))
     known = {} if cache_folder is None else read_measured(cache_folder)
     count = len(listing.rows)
-    with _temporary_folder(cache_folder) if squares else nullcontext("") as folder:
+    if cache_folder is not None:
+        remove_left_over(cache_folder)
+    with temporary_folder(cache_folder, "squares") if squares else nullcontext(Path()) as folder:
         kept: dict[SquareKind, NDArray[np.uint8]] = {
-            kind: np.lib.format.open_memmap(
-                Path(folder) / f"{number}.npy", mode="w+", dtype=np.uint8, shape=(count, kind.side_px, kind.side_px)
-            )
+            kind: reserved_squares(folder / f"{number}.npy", count, kind.side_px)
             for number, kind in enumerate(dict.fromkeys(squares) if count else ())
         }
         decoded: dict[str, int] = {}
@@ -177,14 +177,3 @@ def _opened(
         identity=Identity(joined=patients.joined, near=near),
     )
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)
-
-
-def _temporary_folder(cache_folder: Path | None) -> tempfile.TemporaryDirectory[str]:
-    try:
-        if cache_folder is not None:
-            cache_folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".squares-", dir=cache_folder)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot write {cache_folder}: {error.strerror or error}. Choose a writable folder with --output."
-        ) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
-from pneumobench.files import sha256_of_file, sha256_of_text, written_whole
+from pneumobench.errors import warn
+from pneumobench.files import reserve, sha256_of_file, sha256_of_text, write_text, written_whole
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, image_to_square
 
@@ -51,10 +52,15 @@ def crop_key(crop_boxes: Sequence[CropBox] | None) -> list[str]:
     return [] if crop_boxes is None else [f"crop {box}" for box in crop_boxes]
 
 
-def content_key(paths: Sequence[Path]) -> str:
-    """Return a key that changes with the content of any of the files."""
+def content_hash(paths: Sequence[Path]) -> str:
+    """Return a SHA-256 that changes with the content of any of the files, or their order."""
     with ThreadPoolExecutor() as pool:
-        return sha256_of_text("\n".join(pool.map(sha256_of_file, paths)))[:20]
+        return sha256_of_text("\n".join(pool.map(sha256_of_file, paths)))
+
+
+def content_key(paths: Sequence[Path]) -> str:
+    """Return the part of `content_hash` that names a cache file."""
+    return content_hash(paths)[:20]
 
 
 def cached_squares(
@@ -72,15 +78,49 @@ def cached_squares(
 def cached_chunks(
     path: Path, count: int, side_px: int, read_chunk: Callable[[slice], Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    """Return (count, side, side) uint8 from the cache file; where it is missing it is made chunk by chunk."""
-    if not path.is_file():
+    """Return (count, side, side) uint8 from the cache file.
+
+    Where the file is missing, or its SHA-256 is not the one beside it, it is made chunk by chunk.
+
+    Raises:
+        SettingsError: the folder cannot be written, or has no room.
+    """
+    if not _is_whole(path):
         with written_whole(path) as temporary:
-            shape = (count, side_px, side_px)
-            squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            squares = reserved_squares(temporary, count, side_px)
             for start in range(0, count, DECODE_CHUNK):
                 chunk = slice(start, min(start + DECODE_CHUNK, count))
                 for row, square in enumerate(read_chunk(chunk), start=start):
                     squares[row] = square
             squares.flush()
             del squares
+            digest = sha256_of_file(temporary)
+        write_text(_digest_file(path), digest + "\n")
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def reserved_squares(path: Path, count: int, side_px: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Make a file of squares (count, side, side) uint8, for which there is room, and map it to be written.
+
+    Raises:
+        SettingsError: there is no room.
+    """
+    squares: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=(count, side_px, side_px)
+    )
+    reserve(path)  # before the first pixel
+    return squares
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a cache file is there as it was written; says so where it is not."""
+    if not path.is_file() or not _digest_file(path).is_file():
+        return False
+    whole = sha256_of_file(path) == _digest_file(path).read_text(encoding="utf-8", errors="replace").strip()
+    if not whole:
+        warn(f"{path}: decoded images are not as they were written (other SHA-256); they are made again.")
+    return whole
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")

@@ -164,6 +164,7 @@ class Leaderboard:
         differences: every pair of complete networks.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
+        notes: what of the run's files could not be checked, and what is left out of this copy.
     """
 
     suite: str
@@ -191,6 +192,7 @@ class Leaderboard:
     failures: tuple[FailedJob, ...]
     provenance: Provenance
     patients_unknown: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[Row, ...]:

@@ -32,14 +32,18 @@ from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.suite.names import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
 
 
-def rank_run(path: Path) -> Leaderboard:
+def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
     """Compute the leaderboard of a run folder; the same files give the same leaderboard, bit for bit.
+
+    Args:
+        path: the run.
+        check_weights: compare the SHA-256 of weights too.
 
     Raises:
         RecordError: the folder is not one whole run (see `gather`).
         LeakError: a patient is on two sides of a fold.
     """
-    run = gather(path)
+    run = gather(path, check_weights=check_weights)
     group = run.index["group"]
     of_jobs = [_job_entry(run, name) for name in run.architectures]
     networks = [entry for entry in of_jobs if entry.is_complete_network]
@@ -86,6 +90,7 @@ def rank_run(path: Path) -> Leaderboard:
         ),
         provenance=_provenance(run.records),
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
+        notes=run.notes,
     )
 
 
@@ -234,6 +239,16 @@ def _compared(networks: list[Entry], group: pd.Series[int]) -> tuple[tuple[AucDi
     return comparison.differences, frozenset(top_group(comparison))
 
 
+def _software(record: JobRecord) -> dict[str, str]:
+    """Return versions, SHA-256 of further inputs, and which changes since the run began were accepted."""
+    inputs = {f"SHA-256 of {key}": sha256 for key, sha256 in record.inputs.items()}
+    return {
+        **record.software,
+        **inputs,
+        **({"changed since the run began": record.accepted} if record.accepted else {}),
+    }
+
+
 def _provenance(records: tuple[JobRecord, ...]) -> Provenance:
     def values(tables: Iterable[dict[str, str] | dict[str, str | int | float]]) -> dict[str, tuple[str, ...]]:
         seen: dict[str, set[str]] = {}
@@ -244,7 +259,7 @@ def _provenance(records: tuple[JobRecord, ...]) -> Provenance:
 
     return Provenance(
         hashes={key: records[0].hashes[key] for key in ("suite", "index", "folds")},
-        software=values(record.software for record in records),
+        software=values(_software(record) for record in records),
         hardware=values(record.hardware for record in records),
         first_record=min(record.created for record in records),
         last_record=max(record.created for record in records),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_chunks, cached_images
-from pneumobench.files import sha256_of_file, sha256_of_text, write_json
+from pneumobench.files import read_sealed, sha256_of_file, sha256_of_text, write_sealed
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality, check_lungs, read_bounds
 from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, load_network, segment_lungs
 from pneumobench.radiographs.geometry import GEOMETRY
@@ -71,9 +70,8 @@ def segmented_lungs(index: Index, cache_folder: Path, weights_folder: Path | Non
         lambda chunk: segment_lungs(np.asarray(radiographs[chunk]), network).astype(np.uint8),
     )
     verdicts = cache_folder / f"segmented-{key}.json"
-    if not verdicts.is_file():
-        checked = [check_lungs(mask > 0, bounds) for mask in masks]
-        write_json(verdicts, [verdict.reason for verdict in checked])
-    reasons = json.loads(verdicts.read_text(encoding="utf-8"))
+    if (reasons := read_sealed(verdicts)) is None:
+        reasons = [check_lungs(mask > 0, bounds).reason for mask in masks]
+        write_sealed(verdicts, reasons)
     quality = tuple(LungQuality(usable=not reason, reason=reason) for reason in reasons)
     return SegmentedLungs(masks=masks, quality=quality, key=key, weights_sha256=weights_sha256)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.errors import SettingsError
-from pneumobench.files import sha256_of_file, write_json, write_text
+from pneumobench.files import sha256_of_file, write_json, write_text, written_whole
 from pneumobench.phantoms.anatomy import draw_child, draw_exposure
 from pneumobench.phantoms.radiograph import Subtype, draw_image
 
@@ -197,15 +196,5 @@ def _write_image(folder: Path, plan: _PlannedImage, *, side_px: int, seed: int) 
     for name, pixels in ((row["image"], radiograph), (row["lung_mask"], np.where(lung, 255, 0).astype(np.uint8))):
         encoded, png = cv2.imencode(".png", pixels)
         assert encoded
-        path = folder / name
-        # moved into place: nobody reads half an image; not synced: the hashes in the marker reveal a crash
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder / name, sync=False) as temporary:  # the hashes in the marker reveal a crash
             temporary.write_bytes(png.tobytes())
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise SettingsError(
-                f"cannot write {path}: {error.strerror or error}. Choose a writable folder with --output."
-            ) from error

@@ -12,13 +12,14 @@ import pandas as pd
 from scipy.special import expit
 
 from pneumobench.errors import RecordError
-from pneumobench.files import write_json
+from pneumobench.files import canonical_json, sha256_of_text, write_text
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.job_record import JobRecord
-from pneumobench.records.run_folder import RunFolder, read_table, write_table
+from pneumobench.records.manifest import EXPLANATION_FILE, seal
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.tables import read_table, write_table
 
 EXPLANATION_FORMAT: Final = 2
-EXPLANATION_FILE: Final = "explanation.json"
 ABLATION: Final = "reliance"
 NOT_MASKED: Final = "none"  # the image as it is
 ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *MASKED_REGIONS)))
@@ -85,7 +86,9 @@ def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dic
     for name, table in tables.items():
         columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
         hashes[name] = write_table(home / f"{name}.csv", table, columns)
-    write_json(home / EXPLANATION_FILE, dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
+    text = canonical_json(dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
+    seal(folder, [home / f"{name}.csv" for name in hashes], {home / EXPLANATION_FILE: sha256_of_text(text)})
+    write_text(home / EXPLANATION_FILE, text)
 
 
 def read_explanation_record(folder: RunFolder, job: JobRecord) -> ExplanationRecord | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from pneumobench.errors import RecordError, suggestion
-from pneumobench.files import write_json
+from pneumobench.files import canonical_json, write_text
 from pneumobench.suite.names import NAME_RULE, is_name
 
 RECORD_FORMAT: Final = 1
@@ -22,6 +22,12 @@ HASH_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 STATUSES: Final = ("completed", "failed", "diverged")
 HASH_KEYS: Final = ("suite", "index", "folds", "weights", "predictions", "attention")
 SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record of one leaderboard
+
+# keys of `inputs`; the first two stand before the name of a file or an architecture
+PLUGIN, WEIGHTS, LUNG_MASKS, SEGMENTER, ORIGINAL_SIZES = (
+    "plugin ", "initial weights ", "lung masks", "lung segmenter", "original sizes",
+)  # fmt: skip
+ADDED_LATER: Final = ("inputs", "accepted")  # keys that older records do not have
 
 CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that does not read lungs
 
@@ -62,6 +68,9 @@ class JobRecord:
     `hashes` are SHA-256 in hexadecimal: `suite`, `index` and `folds`
     (`Suite.training_hash()`, `Index.hash()`, `Folds.hash()`), `weights`, `predictions` and `attention`
     (bytes of the job's files; absent where the job did not come that far).
+    `inputs` are SHA-256 of further files that shaped the job: `plugin FILE`, `initial weights ARCHITECTURE`,
+    `lung masks`, `lung segmenter`, `original sizes`. `accepted` says in words what of code, versions and inputs had
+    changed since the run began; empty = nothing.
     `reason` is one line, and present exactly when the job did not complete.
     """
 
@@ -79,6 +88,8 @@ class JobRecord:
     explanation: JobExplanation | None = None
     reason: str | None = None
     plugin: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+    accepted: str = ""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     format: int = RECORD_FORMAT
 
@@ -97,14 +108,23 @@ def write_record(path: Path, record: JobRecord) -> None:
     """Write `record` as strict canonical JSON, whole or not at all.
 
     Raises:
-        RecordError: the record could not be read back: a bad name, a number that is not finite, ...
+        RecordError: the record could not be read back.
+    """
+    write_text(path, record_text(record, path))
+
+
+def record_text(record: JobRecord, path: Path) -> str:
+    """Return a record as strict canonical JSON.
+
+    Raises:
+        RecordError: the record could not be read back from `path`: a bad name, a number that is not finite, ...
     """
     plain = dataclasses.asdict(record)
     if record.explanation is not None:
         plain["explanation"]["grid"] = list(record.explanation.grid)
     _refuse_not_finite(plain, path, "record")
     _checked(plain, path)
-    write_json(path, plain)
+    return canonical_json(plain)
 
 
 def read_record(path: Path) -> JobRecord:
@@ -170,7 +190,7 @@ def _fields_of(kind: type[Any], plain: Any, path: Path, where: str) -> dict[str,
         if key not in known:
             _refuse(path, f"the unknown key {where}.{key}", suggestion(key, known) or f"one of {', '.join(known)}")
     for key in known:
-        if key not in plain:
+        if key not in plain and key not in ADDED_LATER:
             _refuse(path, f"no key {where}.{key}", "every field of a record (null where it has no value)")
     return plain
 
@@ -198,7 +218,7 @@ def _scalars(plain: Mapping[str, Any], key: str, kinds: tuple[type, ...], path: 
 
 def _checked(plain: Any, path: Path) -> JobRecord:
     """Turn plain JSON into a record, or raise RecordError with the first fault."""
-    plain = _fields_of(JobRecord, plain, path, "record")
+    plain = {"inputs": {}, "accepted": "", **_fields_of(JobRecord, plain, path, "record")}
     if plain["format"] != RECORD_FORMAT or isinstance(plain["format"], bool):
         _refuse(path, f"record.format = {plain['format']!r}", f"format {RECORD_FORMAT}")
     if plain["status"] not in STATUSES:
@@ -208,7 +228,7 @@ def _checked(plain: Any, path: Path) -> JobRecord:
             _refuse(path, f"record.{key} = {plain[key]!r}", f"a name: {NAME_RULE}")
     for key in ("fold", "seed"):
         _amount(plain, key, (int,), path, "record")
-    for key in ("weights_origin", "created"):
+    for key in ("weights_origin", "created", "accepted"):
         _typed(plain, key, (str,), path, "record")
     for key in ("reason", "plugin"):
         _typed(plain, key, (str, type(None)), path, "record")
@@ -242,6 +262,7 @@ def _checked(plain: Any, path: Path) -> JobRecord:
         **{
             **plain,
             "hashes": hashes,
+            "inputs": _scalars(plain, "inputs", (str,), path),
             "software": _scalars(plain, "software", (str,), path),
             "hardware": _scalars(plain, "hardware", (str, int, float), path),
             "training": _scalars(plain, "training", scalar_kinds, path),

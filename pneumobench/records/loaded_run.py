@@ -12,8 +12,10 @@ import pandas as pd
 from pneumobench.datasets.classes import three_classes
 from pneumobench.datasets.folds import Folds
 from pneumobench.errors import RecordError
+from pneumobench.records.belonging import refuse_foreign, require_same_logits
 from pneumobench.records.explanation_record import Explanations, read_explanations
 from pneumobench.records.job_record import SHARED_HASH_KEYS, JobRecord
+from pneumobench.records.manifest import check_manifest
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
@@ -34,6 +36,7 @@ class GatheredRun:
         predictions: one table for every completed job, by (architecture, fold).
         attention: the same for lung attention; empty tables where nothing was explained.
         explanations: what was asked of trained networks; absent where nothing was.
+        notes: what could not be checked, and what is left out on purpose.
     """
 
     folder: RunFolder
@@ -44,6 +47,7 @@ class GatheredRun:
     predictions: dict[tuple[str, int], pd.DataFrame]
     attention: dict[tuple[str, int], pd.DataFrame]
     explanations: dict[tuple[str, int], Explanations]
+    notes: tuple[str, ...] = ()
 
     @property
     def architectures(self) -> list[str]:
@@ -55,12 +59,16 @@ class GatheredRun:
         return [record for record in self.records if record.architecture == architecture]
 
 
-def gather(path: Path) -> GatheredRun:
+def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
     """Read a run folder and check that all of it is of one suite, one index and one split.
 
+    Args:
+        path: the run.
+        check_weights: compare the SHA-256 of weights too, which takes a second for every gigabyte.
+
     Raises:
-        RecordError: there is no record, records of several suites are mixed, a table was changed, or the
-            predictions of a job are not exactly the images of its fold.
+        RecordError: there is no record, a file is not that of the manifest, records of several suites are mixed, a
+            table was changed, or the predictions of a job are not exactly the images of its fold.
         LeakError: a patient is on two sides of a fold.
     """
     folder = RunFolder(path)
@@ -74,6 +82,7 @@ def gather(path: Path) -> GatheredRun:
             f"{path}: found no record of a job, expected ARCHITECTURE/fold-K/record.json. "
             "Run the suite first: `pneumobench run SUITE`."
         )
+    notes = check_manifest(folder, records, weights=check_weights)
     _refuse_mixture(path, records)
     for key, here in (("index", index.hash()), ("folds", folds.hash())):
         if records[0].hashes[key] != here:
@@ -81,6 +90,7 @@ def gather(path: Path) -> GatheredRun:
                 f"{path}: found records of {key} {records[0].hashes[key][:12]}, expected {here[:12]} "
                 f"({key} in this folder). Bring back the {key} file that the jobs were run with."
             )
+    refuse_foreign(folder, suite, folds, records)
     table = index.table.assign(image_id=index.table["image_id"].astype(str)).set_index("image_id")
     classes = None
     if suite.task == "three_class":
@@ -103,6 +113,7 @@ def gather(path: Path) -> GatheredRun:
                 explanations[key_of_job] = found
                 for part in (found.ablation, *found.methods.values()):
                     _require_known_images(folder, record, part, predictions[key_of_job])
+                require_same_logits(folder, record, found.ablation, predictions[key_of_job])
     return GatheredRun(
         folder=folder,
         suite=suite,
@@ -112,6 +123,7 @@ def gather(path: Path) -> GatheredRun:
         predictions=predictions,
         attention=attention,
         explanations=explanations,
+        notes=notes,
     )
 
 

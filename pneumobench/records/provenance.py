@@ -9,6 +9,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from pneumobench.files import sha256_of_file, sha256_of_text
+
 NAMED_PACKAGES = (
     "torch", "torchvision", "timm", "lightning", "torchmetrics", "captum", "albumentations", "numpy", "scikit-learn",
     "opencv-python-headless",
@@ -19,7 +21,8 @@ NAMED_PACKAGES = (
 def software_versions() -> dict[str, str]:
     """Return versions of pneumobench, Python and the packages that shape a result, with the git commit.
 
-    `commit` is `none` and `dirty` is `unknown` for an installed package without its repository.
+    `commit` is `none` and `dirty` is `unknown` for an installed package without its repository; `code` is the SHA-256
+    of the package's own files, repository or not.
     """
     versions = {"pneumobench": _version("pneumobench"), "python": platform.python_version()}
     versions |= {name: _version(name) for name in NAMED_PACKAGES}
@@ -30,7 +33,13 @@ def software_versions() -> dict[str, str]:
         if found:
             commit = found
             dirty = "yes" if _git(source, "status", "--porcelain", "--", "pneumobench", "benchmark") else "no"
-    return {**versions, "commit": commit, "dirty": dirty}
+    return {**versions, "commit": commit, "dirty": dirty, "code": _code_hash(Path(__file__).resolve().parents[1])}
+
+
+def _code_hash(package: Path) -> str:
+    """Return the SHA-256 of all Python files of a package, by name and content."""
+    files = sorted(package.rglob("*.py"))
+    return sha256_of_text("\n".join(f"{file.relative_to(package).as_posix()} {sha256_of_file(file)}" for file in files))
 
 
 def _version(package: str) -> str:

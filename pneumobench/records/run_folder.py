@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from pneumobench.datasets.folds import Folds, check_folds, read_folds
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import RecordError
-from pneumobench.files import sha256_of_file, write_text
 from pneumobench.records.job_record import JobRecord, read_record
+from pneumobench.records.tables import read_table, require, require_unique, write_table
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import CLASSES
 
@@ -32,7 +32,7 @@ ATTENTION_COLUMNS: Final = (
     "lar_adjusted",
 )
 SPLITS: Final = ("tune", "test", "official_test")
-FLOAT_FORMAT: Final = "%.9g"  # nine digits bring a float32 back exactly
+PROBABILITY_ERROR: Final = 1e-6  # logits and probabilities are written with nine digits
 FOLD_PREFIX: Final = "fold-"
 
 
@@ -70,6 +70,11 @@ class RunFolder:
     def environment_json(self) -> Path:
         """Versions and machine of the run."""
         return self.path / "environment.json"
+
+    @property
+    def manifest_json(self) -> Path:
+        """SHA-256 of every file of the run that a leaderboard rests on."""
+        return self.path / "manifest.json"
 
     @property
     def leaderboard(self) -> Path:
@@ -186,29 +191,28 @@ class RunFolder:
         path = self.predictions_path(record.architecture, record.fold)
         three = (*PREDICTION_COLUMNS, *CLASS_COLUMNS)
         table = read_table(path, PREDICTION_COLUMNS, record.hashes.get("predictions"), or_columns=three)
-        _require(path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}")
-        _require(path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)")
-        _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
-        _require(path, bool((table["seed"] == record.seed).all()), "rows of another seed", f"seed {record.seed}")
-        _require_unique(path, table["image_id"])
+        require(path, bool(table["split"].isin(SPLITS).all()), "another split", f"one of {', '.join(SPLITS)}")
+        require(path, bool(table["label"].isin((0, 1)).all()), "another label", "0 (normal) or 1 (pneumonia)")
+        require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
+        require(path, bool((table["seed"] == record.seed).all()), "rows of another seed", f"seed {record.seed}")
+        require_unique(path, table["image_id"])
         if "class_label" in table:
             right = table["class_label"].isin(range(len(CLASSES))) & (
                 (table["class_label"] > 0) == (table["label"] == 1)
             )
-            _require(
-                path, bool(right.all()), "a class that does not fit its label", "0 (normal), or 1 or 2 (pneumonia)"
-            )
+            require(path, bool(right.all()), "a class that does not fit its label", "0 (normal), or 1 or 2 (pneumonia)")
         shares = [(column, 0.0, 1.0) for column in CLASS_COLUMNS[1:] if column in table]
         for column, low, high in (("probability", 0.0, 1.0), ("logit", -np.inf, np.inf), *shares):
             values = pd.to_numeric(table[column], errors="coerce")
             right = np.isfinite(values) & values.between(low, high)
-            _require(
+            require(
                 path,
                 bool(right.all()),
                 f"a {column} that is not one",
                 "finite numbers, probability in [0, 1]",
             )
             table[column] = values.astype(np.float64)
+        _require_probabilities(path, table)
         return table
 
     def attention(self, record: JobRecord) -> pd.DataFrame:
@@ -221,16 +225,30 @@ class RunFolder:
             return pd.DataFrame(columns=list(ATTENTION_COLUMNS))
         path = self.attention_path(record.architecture, record.fold)
         table = read_table(path, ATTENTION_COLUMNS, record.hashes["attention"])
-        _require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
-        _require_unique(path, table["image_id"] + " " + table["method"])
+        require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
+        require_unique(path, table["image_id"] + " " + table["method"])
         for column, low in (("lung_area", 0.0), ("lar", 0.0), ("lar_adjusted", -np.inf)):
             given = table[column].astype(str) != ""
             values = pd.to_numeric(table[column].where(given), errors="coerce").astype(np.float64)
             # the lung mask's tolerance: float32 sums may pass 1 by a rounding error
             right = (~given) | (np.isfinite(values) & values.between(low, 1 + 1e-6))
-            _require(path, bool(right.all()), f"a {column} that is not one", "numbers up to 1, or an empty cell")
+            require(path, bool(right.all()), f"a {column} that is not one", "numbers up to 1, or an empty cell")
             table[column] = values
         return table
+
+
+def _require_probabilities(path: Path, table: pd.DataFrame) -> None:
+    """Refuse probabilities that are not the sigmoid of their logit, or the softmax that it stands for."""
+    probability = table["probability"].to_numpy()
+    wrong = np.abs(expit(table["logit"].to_numpy()) - probability) > PROBABILITY_ERROR
+    if "class_label" in table:
+        normal, *ill = (table[column].to_numpy() for column in CLASS_COLUMNS[1:])
+        wrong |= np.abs(sum(ill) - probability) > PROBABILITY_ERROR
+        wrong |= np.abs(normal + probability - 1) > PROBABILITY_ERROR
+    if wrong.any():
+        row = table.loc[wrong].iloc[0]
+        found = f"probability {row['probability']:.6g} beside logit {row['logit']:.6g} ({int(wrong.sum())} such rows)"
+        require(path, False, found, f"its sigmoid, {expit(row['logit']):.6g}, and classes that sum to 1")
 
 
 def write_predictions(path: Path, predictions: pd.DataFrame) -> str:
@@ -242,59 +260,3 @@ def write_predictions(path: Path, predictions: pd.DataFrame) -> str:
 def write_attention(path: Path, attention: pd.DataFrame) -> str:
     """Write a job's lung attention, whole or not at all, and return the SHA-256 for its record."""
     return write_table(path, attention, ATTENTION_COLUMNS)
-
-
-def write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> str:
-    """Write a table, whole or not at all, and return its SHA-256."""
-    assert set(table.columns) == set(columns), f"{path.name}: columns {sorted(table.columns)}"
-    buffer = io.StringIO()
-    table[list(columns)].to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    write_text(path, buffer.getvalue())
-    return sha256_of_file(path)
-
-
-def read_table(
-    path: Path, columns: tuple[str, ...], sha256: str | None, *, or_columns: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """Read a table after comparing its SHA-256 and its columns (or those); empty cells stay empty strings.
-
-    Raises:
-        RecordError: the file is missing or changed, or has other columns.
-    """
-    try:
-        found = sha256_of_file(path)
-    except OSError as error:
-        raise RecordError(
-            f"{path}: found no readable file ({error.strerror}), expected the table that the record beside "
-            "it names. Bring it back or delete the job's folder and run the suite again."
-        ) from error
-    if found != sha256:
-        raise RecordError(
-            f"{path}: found SHA-256 {found}, expected {sha256} (record.json beside it): the table was "
-            "changed after the job. Bring it back or delete the job's folder and run the suite again."
-        )
-    texts: dict[str, type[str]] = dict.fromkeys(("image_id", "split", "method", "mask_tier", "blanking"), str)
-    try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_filter=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise RecordError(f"{path}: found no table ({error}), expected the columns {', '.join(columns)}.") from error
-    _require(
-        path,
-        tuple(table.columns) in (columns, or_columns),
-        f"the columns {', '.join(map(str, table.columns))}",
-        f"exactly {', '.join(columns)}",
-    )
-    return table
-
-
-def _require(path: Path, right: bool, found: str, expected: str) -> None:
-    if not right:
-        raise RecordError(
-            f"{path}: found {found}, expected {expected}. Delete the job's folder and run the suite again."
-        )
-
-
-def _require_unique(path: Path, names: pd.Series[str]) -> None:
-    twice = names[names.duplicated()]
-    if len(twice):
-        _require(path, False, f"{twice.iloc[0]!r} twice ({len(twice)} repeated rows)", "every image once")

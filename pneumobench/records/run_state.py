@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +14,41 @@ from typing import Any, TextIO
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import SettingsError
-from pneumobench.files import write_json, write_text
+from pneumobench.files import cannot_write, remove_left_over, write_json, write_text
+from pneumobench.records.environment import read_environment
 from pneumobench.records.job_record import read_record
-from pneumobench.records.provenance import machine, software_versions
+from pneumobench.records.manifest import seal
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 
+_held: set[TextIO] = set()  # locks of this process
 
-def _lock_file(folder: Path, name: str) -> TextIO:
+
+def _let_go() -> None:
+    """Close the locks in a forked process: a loader process that outlives a killed run would hold them on."""
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
+def _lock_file(folder: Path, name: str) -> Iterator[TextIO]:
     """Open a file that stands for a folder, which is made if it is not there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return (folder / name).open("a+", encoding="utf-8")
+        lock = (folder / name).open("a+", encoding="utf-8")
     except OSError as error:
-        raise SettingsError(
-            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --output."
-        ) from error
+        raise cannot_write(folder, error) from error
+    _held.add(lock)
+    try:
+        yield lock
+    finally:
+        _held.discard(lock)
+        lock.close()
 
 
 @contextmanager
@@ -53,6 +70,7 @@ def claim_folder(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        remove_left_over(folder)
         yield
 
 
@@ -81,37 +99,66 @@ def is_claimed(folder: Path) -> bool:
 
 
 def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed: bool) -> list[tuple[str, int]]:
-    """Return the jobs (architecture, fold) without a record; with `retry_failed` records of failures are forgotten."""
-    for job in jobs:
-        path = folder.record_path(*job)
-        if retry_failed and path.is_file() and not read_record(path).completed:
-            path.unlink()
-    return [job for job in jobs if not folder.record_path(*job).is_file()]
+    """Return the jobs (architecture, fold) without a record; with `retry_failed` those too that did not complete."""
+
+    def is_done(path: Path) -> bool:
+        return path.is_file() and (not retry_failed or read_record(path).completed)
+
+    return [job for job in jobs if not is_done(folder.record_path(*job))]
 
 
 def write_run_metadata(
     folder: RunFolder, suite: Suite, index: Index, folds: Folds, audit: dict[str, Any], command: str
 ) -> None:
-    """Write suite.yaml, index.csv, folds.json, audit.json and environment.json.
+    """Write suite.yaml, index.csv, folds.json, audit.json, and the command into environment.json.
 
-    A start that names fewer architectures than an earlier one adds to it and takes nothing away.
+    A start that names fewer architectures or controls than an earlier one adds to it and takes nothing away.
     """
-    # where the data lie is this machine's business; the index says by content what they are
-    public = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
+    public = without_places(suite)
     if folder.suite_yaml.is_file():
-        earlier = load_suite(folder.suite_yaml, of_run=True).architectures
-        names = (*earlier.names, *(name for name in suite.architectures.names if name not in earlier.names))
-        public = dataclasses.replace(public, architectures=dataclasses.replace(suite.architectures, names=names))
+        earlier = load_suite(folder.suite_yaml, of_run=True)
+        parts = public.architectures
+        public = dataclasses.replace(
+            public,
+            architectures=dataclasses.replace(
+                parts,
+                names=_added(earlier.architectures.names, parts.names),
+                plugins=_added(earlier.architectures.plugins, parts.plugins),
+            ),
+            controls=dataclasses.replace(public.controls, names=_added(earlier.controls.names, public.controls.names)),
+        )
     write_text(folder.suite_yaml, public.to_yaml())
     index.write(folder.index_csv)
     if not folder.folds_json.is_file():
         folds.write(folder.folds_json)
     write_json(folder.audit_json, audit)
-    environment: dict[str, Any] = {"software": software_versions(), "machine": machine()}
-    if folder.environment_json.is_file():  # of several starts the least narrowed command makes the whole run
-        earlier_command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", "")
-        command = min(filter(None, (earlier_command, command)), key=len, default="")
-    write_json(folder.environment_json, {**environment, "command": command} if command else environment)
+    environment = read_environment(folder)
+    # of several starts the least narrowed command makes the whole run
+    command = min(filter(None, (environment.get("command", ""), command)), key=len, default="")
+    write_json(folder.environment_json, {**environment, **({"command": command} if command else {})})
+    seal(folder, (folder.suite_yaml, folder.index_csv, folder.folds_json, folder.audit_json, folder.environment_json))
+
+
+def _added(earlier: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*earlier, *now)))
+
+
+def without_places(suite: Suite) -> Suite:
+    """Return a suite as a run folder keeps it: where data, plugins and weights lie is this machine's business.
+
+    What they are is said by content: the data by index.csv, the others by the SHA-256 in environment.json.
+    """
+
+    def public(name: str) -> str:
+        path = Path(name).expanduser()
+        if path.is_absolute() and path.is_relative_to(Path.cwd()):
+            path = path.relative_to(Path.cwd())
+        return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+
+    parts = suite.architectures
+    weights = parts.weights if parts.weights in ("none", "imagenet") else Path(parts.weights).name
+    architectures = dataclasses.replace(parts, plugins=tuple(map(public, parts.plugins)), weights=weights)
+    return dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""), architectures=architectures)
 
 
 def as_kept(folder: RunFolder, index: Index) -> Index:
@@ -139,8 +186,7 @@ def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
         return
     earlier = load_suite(folder.suite_yaml, of_run=True)
     if earlier.training_hash() != suite.training_hash():
-        now_without_root = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""))
-        before, now = earlier.to_yaml().splitlines(), now_without_root.to_yaml().splitlines()
+        before, now = earlier.to_yaml().splitlines(), without_places(suite).to_yaml().splitlines()
         changed = [
             line for line in difflib.unified_diff(before, now, n=0, lineterm="") if line[:3] not in ("---", "+++")
         ]

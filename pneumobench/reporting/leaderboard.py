@@ -27,10 +27,14 @@ class LeaderboardPaths:
     board: Leaderboard
 
 
-def write_leaderboard(run_folder: Path) -> LeaderboardPaths:
+def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> LeaderboardPaths:
     """Compute the leaderboard of a run and write leaderboard/{index.html, leaderboard.csv, .json, README.md}.
 
     The same run folder gives the same bytes.
+
+    Args:
+        run_folder: the run.
+        check_weights: compare the SHA-256 of weights too.
 
     Raises:
         RecordError: the folder is not one whole run.
@@ -38,7 +42,7 @@ def write_leaderboard(run_folder: Path) -> LeaderboardPaths:
         SettingsError: the folder cannot be written.
     """
     folder = RunFolder(run_folder)
-    board = rank_run(run_folder)
+    board = rank_run(run_folder, check_weights=check_weights)
     command = _command(folder, board)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
     pictures = folder.gallery / "index.html"

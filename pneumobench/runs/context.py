@@ -23,11 +23,13 @@ from pneumobench.datasets.index import Index, problem_error, unknown_patients
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
-from pneumobench.records.job_record import JobRecord
+from pneumobench.records.environment import changed_inputs, read_environment
+from pneumobench.records.job_record import WEIGHTS, JobRecord
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
 from pneumobench.records.run_state import as_kept, refuse_other_run
 from pneumobench.reporting.words import patients_words, protocol_words
+from pneumobench.runs.inputs import inputs_of, lung_inputs
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
@@ -38,7 +40,11 @@ from pneumobench.training.predictions import class_probabilities, logit_of, prob
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all jobs of a run share."""
+    """What all jobs of a run share.
+
+    `inputs` are SHA-256 of further files, see `inputs_of`; `accepted` says in words what of code and inputs had changed
+    since the run began.
+    """
 
     suite: Suite
     folder: RunFolder
@@ -47,6 +53,8 @@ class Bench:
     radiographs: NDArray[np.uint8]
     masks: LungMasks
     lung_metadata: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    accepted: str = ""
 
     def fold_images(self, fold: int) -> FoldImages:
         """Return the images of a fold."""
@@ -94,6 +102,12 @@ class Bench:
             seed=self.suite.seed,
             weights_origin=weights_origin,
             plugin=registration.source if registration else None,
+            inputs={
+                key: sha256
+                for key, sha256 in self.inputs.items()
+                if not key.startswith(WEIGHTS) or key == f"{WEIGHTS}{name}"
+            },
+            accepted=self.accepted,
             hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
             software=software_versions(),
             hardware=hardware(self.suite.training, machine()),
@@ -127,7 +141,11 @@ def open_run(path: Path, data: str | None, console: Console) -> Bench:
         load_plugin_file(Path(plugin))
     if data is not None:
         suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
-    return open_data(suite, folder, cache=path.parent / ".cache", console=console)
+    bench = open_data(suite, folder, cache=path.parent / ".cache", console=console)
+    if changes := changed_inputs(read_environment(folder), lung_inputs(suite, bench.index)):
+        listed = "\n".join(f"  {line}" for line in changes)
+        raise SettingsError(f"{path} was made with other files:\n{listed}\nBring them back.")
+    return bench
 
 
 def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
@@ -178,4 +196,5 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         radiographs=prepared.radiographs,
         masks=prepared.masks,
         lung_metadata=prepared.metadata(),
+        inputs=inputs_of(suite, index),
     )

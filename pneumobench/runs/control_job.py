@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record, write_record
+from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record
+from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import write_predictions
 from pneumobench.runs.context import Bench
 from pneumobench.runs.train_job import SCORED_PARTS
@@ -48,6 +49,6 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
                 hashes={**record.hashes, "predictions": write_predictions(path, bench.prediction_rows(fold, rows))},
                 training={"train_images": len(positions["train"]), "features": features.shape[1], "sizes": sizes},
             )
-            write_record(bench.folder.record_path(name, fold), record)
+            finish_job(bench.folder, record)
             written.append(record)
     return written

@@ -23,7 +23,8 @@ from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.provenance import software_versions
-from pneumobench.records.run_folder import FLOAT_FORMAT, RunFolder
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.tables import FLOAT_FORMAT
 from pneumobench.runs.networks import trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import Suite

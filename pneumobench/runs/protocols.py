@@ -10,13 +10,18 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console, RenderableType
 
-from pneumobench.errors import SettingsError
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.datasets.folds import make_folds
+from pneumobench.datasets.index import problem_error
+from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.board import Leaderboard as Ranking
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect, protocol_effects
+from pneumobench.lungs.prepared import wanted_squares
 from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
 from pneumobench.runs.finished import Run
 from pneumobench.runs.results import Shown
 from pneumobench.runs.run import run
+from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.rules import SINGLE_TEST
 from pneumobench.suite.spec import Protocol, Suite
 
@@ -50,6 +55,7 @@ def run_protocols(
     *,
     output: str | Path = "runs",
     retry_failed: bool = False,
+    accept_changes: bool = False,
     command: str = "",
     console: Console | None = None,
 ) -> ProtocolComparison:
@@ -60,6 +66,7 @@ def run_protocols(
         protocols: see `FoldSpec`; `patient` among them, which the others are compared with.
         output: folder of runs.
         retry_failed: run jobs again that failed or diverged in an earlier start.
+        accept_changes: see `run`.
         command: command line that the tables name.
         console: where progress is shown; None = the terminal or notebook.
 
@@ -68,15 +75,40 @@ def run_protocols(
         DataError: radiographs are missing or unreadable, or a split leaks.
     """
     output = Path(output)
+    suites = suites_by_protocol(suite, protocols)
+    _require_splits(suites, output)
     runs = {
-        one.folds.protocol: run(one, output=output, retry_failed=retry_failed, command=command, console=console)
-        for one in suites_by_protocol(suite, protocols)
-    }
+        one.folds.protocol: run(
+            one, output=output, retry_failed=retry_failed, accept_changes=accept_changes, command=command,
+            console=console,
+        )
+        for one in suites
+    }  # fmt: skip
     boards: dict[str, Ranking] = {protocol: done.leaderboard.board for protocol, done in runs.items()}
     index, _ = list(runs.values())[-1].folder.index_and_folds()
     effects = protocol_effects(boards, index.table.set_index("image_id")["group"])
     page = write_protocol_table(output / f"{suite.name}-protocols", effects, boards[REFERENCE], command)
     return ProtocolComparison(runs=tuple(runs.values()), effects=tuple(effects), page=page)
+
+
+def _require_splits(suites: Sequence[Suite], output: Path) -> None:
+    """Split the images under every protocol before anything is trained.
+
+    Raises:
+        DataError: the data do not have what a protocol needs, such as an official test folder.
+        LeakError: a split leaks.
+    """
+    for plugin in suites[0].architectures.plugins:  # the layout of the data may be one of theirs
+        load_plugin_file(Path(plugin))
+    data = suites[0].data
+    index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data))
+    if problems:
+        raise problem_error(index.root, problems)
+    for one in suites:
+        try:
+            make_folds(index, one.folds, one.seed)
+        except DataError as error:
+            raise type(error)(f"--protocols {one.folds.protocol}: {error}") from None
 
 
 def suites_by_protocol(suite: Suite, protocols: Sequence[str]) -> list[Suite]:

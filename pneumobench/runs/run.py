@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pneumobench.attributions.methods import attribution_method
 from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
 from pneumobench.datasets.layouts import check_data_settings
+from pneumobench.records.environment import keep_environment
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
 from pneumobench.reporting.leaderboard import write_leaderboard
@@ -41,6 +43,7 @@ def run(
     output: str | Path = "runs",
     folds: Sequence[int] | None = None,
     retry_failed: bool = False,
+    accept_changes: bool = False,
     command: str = "",
     console: Console | None = None,
     tracker: Tracker | None = None,
@@ -54,6 +57,8 @@ def run(
         output: folder of runs; this one goes to output/NAME.
         folds: only these folds; None = all.
         retry_failed: run jobs again that failed or diverged in an earlier start.
+        accept_changes: go on though code, versions or further files have changed since the run began, and write into
+            the records what.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
         tracker: follows the jobs; None = as `logging.wandb` of the suite says.
@@ -63,7 +68,8 @@ def run(
         listed in `Run.failed`.
 
     Raises:
-        SettingsError: a name, device, method or fold is not known, or the folder holds another run.
+        SettingsError: a name, device, method or fold is not known, or the folder holds another run, or one that was
+            begun with other code, versions or files.
         DataError: radiographs are missing or unreadable, or a split leaks. Nothing is trained then.
 
     Example:
@@ -99,10 +105,14 @@ def run(
         # all that can be wrong with data and settings was found by now
         known = audit(bench.index, suite=suite)
         metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
-        write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
         # fold by fold, so that half a run is a fair comparison already
         jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
         todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)
+        accepted = keep_environment(folder, bench.inputs, unfinished=bool(todo), accept_changes=accept_changes)
+        bench = dataclasses.replace(bench, accepted=accepted)
+        write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
+        for job in todo:  # of a failure, which is forgotten
+            folder.record_path(*job).unlink(missing_ok=True)
         if controls := run_controls(bench, chosen_folds):
             fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
             console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)

@@ -28,7 +28,8 @@ from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.radiographs.augmentation import Augmentation
-from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
+from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord
+from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
@@ -69,7 +70,7 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
         )
     except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
         record = dataclasses.replace(record, status="failed", reason=reason_of(error, bench.suite.training.batch_size))
-    write_record(bench.folder.record_path(name, fold), record)
+    finish_job(bench.folder, record)
     if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
         remove_training_files(bench.folder.job_folder(name, fold))
     return record

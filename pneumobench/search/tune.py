@@ -17,9 +17,10 @@ from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names
 from pneumobench.errors import DivergedError, SettingsError
 from pneumobench.files import canonical_json, sha256_of_text, write_text
+from pneumobench.records.environment import keep_environment
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import claim_folder, waited_for
-from pneumobench.records.search_trials import SearchTrial, best_first, write_trials
+from pneumobench.records.search_trials import SearchFolder, SearchTrial, best_first, write_trials
 from pneumobench.reporting.search import SearchProgress
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.runs.train_job import reason_of
@@ -33,32 +34,6 @@ from pneumobench.training.cost import check_device
 from pneumobench.training.fit import TERMINATED, quiet_lightning
 
 WAIT_S: Final = 0.5  # between looks at trials of other processes
-
-
-@dataclass(frozen=True)
-class SearchFolder:
-    """The folder of one search, `runs/SUITE-search`: the only place that knows its layout."""
-
-    path: Path
-
-    @property
-    def database(self) -> Path:
-        """The study, unless another storage is named."""
-        return self.path / "study.db"
-
-    @property
-    def best_suite(self) -> Path:
-        """The suite with the winning values."""
-        return self.path / "best.yaml"
-
-    @property
-    def trials_csv(self) -> Path:
-        """One row a finished trial."""
-        return self.path / "trials.csv"
-
-    def trial(self, number: int) -> Path:
-        """The folder of one trial: a folder for each fold, with its curves."""
-        return self.path / "trials" / f"{number:04d}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +57,9 @@ class _BrokenOff(BaseException):
     """Ctrl-C, in a shape that Optuna lets through: the trial is not failed and is run again at the next start."""
 
 
-def tune(suite: Suite, *, output: Path, console: Console, storage: str | None = None) -> SearchOutcome:
+def tune(
+    suite: Suite, *, output: Path, console: Console, storage: str | None = None, accept_changes: bool = False
+) -> SearchOutcome:
     """Run trials until the suite's number is finished, over all starts and processes, and write the winner.
 
     Args:
@@ -90,6 +67,7 @@ def tune(suite: Suite, *, output: Path, console: Console, storage: str | None = 
         output: folder of runs; the search goes to output/SUITE-search.
         console: where progress is shown.
         storage: SQLAlchemy URL of Optuna's database; None = a file in the folder of the search.
+        accept_changes: go on though code, versions or further files have changed since the search began.
 
     Raises:
         SettingsError: the suite asks for what is not there, or the study holds another search.
@@ -104,6 +82,10 @@ def tune(suite: Suite, *, output: Path, console: Console, storage: str | None = 
     with waited_for(folder.path):  # a second process finds the data prepared and the study made
         bench = open_data(suite, RunFolder(folder.path), cache=output / ".cache", console=console)
         study = studies.open_study(url, folder.path.name, minimise=_minimises(suite), identity=_identity(bench, space))
+        keep_environment(
+            bench.folder, bench.inputs,
+            unfinished=len(study.trials) < suite.search.trials, accept_changes=accept_changes,
+        )  # fmt: skip
     search = _Search(bench, space, study, folder)
     try:
         search.run(console)

@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -171,15 +171,27 @@ def require_source(kind: str, name: str, source: str, origin: str) -> None:
         raise SettingsError(f"{origin}: {kind} {name!r} needs a source (DOI, arXiv number or address).")
 
 
+def loaded_files(names: Collection[str]) -> list[Path]:
+    """Return the plugin files that were loaded, and the files that registered what has one of these names, sorted."""
+    modules = (module for name, module in sys.modules.items() if name.startswith(PLUGIN_MODULE))
+    plugins = {Path(module.__file__) for module in modules if module.__file__ is not None}
+    items = (item for one in _registries.values() for name, item in one._items.items() if name in names)
+    return sorted(plugins | {Path(item.origin.rpartition(":")[0]) for item in items})
+
+
 def load_plugin_file(path: Path) -> None:
     """Run a Python file that registers architectures, attribution methods, data layouts or controls, once.
+
+    A file that is not there counts as loaded where one of its name was: runs keep plugins from elsewhere by name alone.
 
     Raises:
         SettingsError: the file is missing, or fails or exits while it is imported.
     """
     path = path.resolve()
     if not path.is_file():
-        raise SettingsError(f"plugin file {path} does not exist ({PLUGIN_KEY}).")
+        if path.name in (file.name for file in loaded_files(())):
+            return
+        raise SettingsError(f"plugin file {path} does not exist ({PLUGIN_KEY}); say where it lies with --plugin FILE.")
     module_name = f"{PLUGIN_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
     if module_name in sys.modules:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -285,10 +286,12 @@ class Suite(Checked):
         """Return the SHA-256 of what decides the job of a network.
 
         Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
-        index hash covers the images themselves), devices to log to, worker processes, and the search. Values that stand
-        at their default are left out too, so that a key added in a later version leaves the hash of older suites alone.
+        index hash covers the images themselves), the place of a folder of weights (their content is in the records),
+        devices to log to, worker processes, and the search. Values that stand at their default are left out too, so
+        that a key added in a later version leaves the hash of older suites alone.
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
+        plain["architectures"]["weights"] = Path(self.architectures.weights).name
         for settings in (plain, default):
             del settings["logging"], settings["controls"], settings["search"], settings["data"]["root"]
             del settings["training"]["loader_workers"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class SafeCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, or the previous one where the newest is damaged.
+        """Read a checkpoint to go on from, or the previous one where the newest is damaged.
 
         Raises:
             RecordError: neither is whole.
@@ -48,7 +49,7 @@ class SafeCheckpointIO(CheckpointIO):
         target = Path(path)
         for candidate in (target, _previous(target)):
             if is_whole(candidate):
-                return torch.load(candidate, map_location=map_location or "cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
+                return _loaded(candidate, map_location or "cpu")
         raise RecordError(f"{target}: the checkpoint and the one before it are damaged; delete the job's folder.")
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
@@ -71,11 +72,24 @@ def can_resume(path: Path) -> bool:
     return is_whole(path) or is_whole(_previous(path))
 
 
+def checkpoint_of_epoch(path: Path, epochs: Collection[int]) -> dict[str, Any] | None:
+    """Return the checkpoint, or its predecessor, if it is whole and of one of these epochs (from 0); else None."""
+    for candidate in (path, _previous(path)):
+        if is_whole(candidate) and (checkpoint := _loaded(candidate, "cpu"))["epoch"] in epochs:
+            return checkpoint
+    return None
+
+
 def remove_checkpoint(path: Path) -> None:
     """Delete a checkpoint with its hash and its predecessor; missing files are no fault."""
     for file in (path, _previous(path)):
         file.unlink(missing_ok=True)
         _digest_file(file).unlink(missing_ok=True)
+
+
+def _loaded(path: Path, map_location: Any) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+    return checkpoint
 
 
 def _previous(path: Path) -> Path:

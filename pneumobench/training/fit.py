@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,21 @@ import lightning
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures import Architecture
 from pneumobench.datasets.datamodule import FoldDataModule
+from pneumobench.errors import RecordError, warn
 from pneumobench.files import write_text, written_whole
 from pneumobench.suite.training import TrainingSpec
-from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint
+from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, checkpoint_of_epoch, remove_checkpoint
 from pneumobench.training.classifier import PneumoniaClassifier
 
 HISTORY = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE, BEST_FILE = "resume.ckpt", "best.ckpt"
+NOT_STOPPED = EarlyStoppingReason.NOT_STOPPED.value
 TERMINATED = 128 + signal.SIGTERM  # exit code of a process that was asked to end
 EpochReport = Callable[[int, dict[str, float]], None]
 
@@ -186,8 +190,8 @@ def fit(
     module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))
     module.train()  # Lightning keeps the mode it is given, and looking at a network leaves it in eval mode
     folder.mkdir(parents=True, exist_ok=True)
-    start = folder / RESUME_FILE if can_resume(folder / RESUME_FILE) else None
-    if start is None or not (folder / "weights.safetensors").is_file():  # else only scoring was interrupted
+    start = _checkpoint_to_go_on_from(folder, spec)
+    if start is None or not _is_over(SafeCheckpointIO().load_checkpoint(start), spec):
         _fit_or_stop(trainer, module, data, start)
     # with several devices the callbacks live in other processes; what they saw is in the last checkpoint
     seen = SafeCheckpointIO().load_checkpoint(folder / RESUME_FILE)["callbacks"][history.state_key]
@@ -195,7 +199,15 @@ def fit(
     module.fine_tuning.apply(
         len(values) - 1
     )  # whatever process trained: what was trained in the end is what is counted
-    weights = SafeCheckpointIO().load_checkpoint(folder / BEST_FILE)["state_dict"]
+    best_epoch = _best_epoch(values, spec)
+    found = checkpoint_of_epoch(folder / BEST_FILE, (best_epoch,))
+    if found is None:
+        remove_training_files(folder)
+        raise RecordError(
+            f"{folder / BEST_FILE}: the weights of epoch {best_epoch}, the best one, are damaged or missing. Start "
+            "again with --retry-failed: this fold is then trained from its first epoch."
+        )
+    weights = found["state_dict"]
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:
         save_file(
@@ -203,14 +215,51 @@ def fit(
             temporary,
         )
     write_text(folder / "history.csv", _history_csv(seen["rows"]))
-    best_value = min(values) if mode == "min" else max(values)
     return FitResult(
         epochs_run=len(values),
-        best_epoch=values.index(best_value),
-        best_value=best_value,
+        best_epoch=best_epoch,
+        best_value=values[best_epoch],
         seconds=seen["seconds"],
         stopped_early=len(values) < spec.epochs,
     )
+
+
+def _checkpoint_to_go_on_from(folder: Path, spec: TrainingSpec) -> Path | None:
+    """Return the checkpoint of the last whole epoch, if the best weights of those epochs are there as well.
+
+    Without them the fold is trained from its first epoch: weights of a lesser epoch would pass for the best.
+    """
+    resume = folder / RESUME_FILE
+    if not can_resume(resume):
+        return None
+    rows = _state_of(SafeCheckpointIO().load_checkpoint(resume), _EpochHistory)["rows"]
+    values = [row[spec.monitor] for row in rows]
+    # a kill between the two checkpoints of an epoch leaves the best of one that is trained again
+    if checkpoint_of_epoch(folder / BEST_FILE, (_best_epoch(values, spec), len(values))) is not None:
+        return resume
+    warn(f"{folder / BEST_FILE}: the best weights so far are damaged; this fold is trained from its first epoch again.")
+    remove_training_files(folder)
+    return None
+
+
+def _is_over(checkpoint: dict[str, Any], spec: TrainingSpec) -> bool:
+    """Tell whether a checkpoint is that of the last epoch; Lightning does not remember that it stopped early."""
+    if len(_state_of(checkpoint, _EpochHistory)["rows"]) >= spec.epochs:
+        return True
+    stopping = _state_of(checkpoint, EarlyStopping) if spec.early_stopping_patience is not None else {}
+    return bool(stopping.get("stopping_reason", NOT_STOPPED) != NOT_STOPPED)
+
+
+def _state_of(checkpoint: dict[str, Any], callback: type[Callback]) -> dict[str, Any]:
+    """Return what a callback kept in a checkpoint; its key may carry settings behind the name of the class."""
+    states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
+    return next((state for key, state in states.items() if key.startswith(callback.__qualname__)), {})
+
+
+def _best_epoch(values: Sequence[float], spec: TrainingSpec) -> int:
+    """Return the first epoch (from 0) with the best monitored value; one that is not a number is never the best."""
+    sign = 1.0 if spec.monitor == "tune_loss" else -1.0
+    return min(range(len(values)), key=lambda epoch: math.inf if math.isnan(values[epoch]) else sign * values[epoch])
 
 
 def _fit_or_stop(

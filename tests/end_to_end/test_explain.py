@@ -23,6 +23,7 @@ from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.job_record import JobRecord
+from pneumobench.records.manifest import seal
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import Bench, open_run
 from pneumobench.runs.explain_jobs import explain_jobs, explain_network
@@ -61,6 +62,7 @@ def _outdate(bench: Bench, methods: list[str]) -> None:
         table.assign(lar=0.5).to_csv(folder / f"{name}.csv", index=False)
         record["hashes"][name] = sha256_of_file(folder / f"{name}.csv")
     (folder / "explanation.json").write_text(json.dumps(record))
+    seal(bench.folder, folder.glob("*"))
 
 
 @pytest.mark.parametrize("maps", ["kept", "not kept"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logit
 
 from pneumobench.errors import DataError, RecordError
 from pneumobench.files import sha256_of_file
@@ -31,9 +32,9 @@ def test_records_are_sorted_by_architecture_and_fold(run: RunFolder) -> None:
 
 
 def test_float32_probabilities_come_back_exactly(run: RunFolder) -> None:
-    table = run.predictions(run.records()[0]).assign(logit=np.float32(1) / np.float32(3))
+    table = run.predictions(run.records()[0])
     probability = np.random.default_rng(0).random(len(table)).astype(np.float32)
-    record = _rewrite(run, table.assign(fold=0, probability=probability))
+    record = _rewrite(run, table.assign(fold=0, logit=logit(probability.astype(np.float64)), probability=probability))
     assert np.array_equal(run.predictions(record)["probability"].to_numpy(np.float32), probability)
 
 

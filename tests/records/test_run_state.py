@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +14,8 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import as_kept, claim_folder, refuse_other_run, write_run_metadata
+from pneumobench.records.run_state import as_kept, claim_folder, is_claimed, refuse_other_run, write_run_metadata
+from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
 from pneumobench.suite.training import TrainingSpec
 
@@ -102,3 +106,53 @@ def test_an_earlier_run_that_kept_names_goes_on_with_them(tmp_path: Path) -> Non
     other = dataclasses.replace(now, table=now.table.assign(patient=["p0", "p0"]))
     with pytest.raises(SettingsError, match="labels, patients or masks differ"):
         refuse_other_run(run, SUITE, as_kept(run, other))
+
+
+def _sleep_with_the_lock(path: Path) -> None:
+    with claim_folder(path):
+        loader = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+        loader.start()
+        (path / "loader").write_text(str(loader.pid))
+        signal.pause()
+
+
+def test_a_loader_process_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path: Path) -> None:
+    run = multiprocessing.get_context("spawn").Process(target=_sleep_with_the_lock, args=(tmp_path / "run",))
+    run.start()
+    while not (tmp_path / "run/loader").is_file() or not (tmp_path / "run/loader").read_text():
+        assert run.is_alive()
+        time.sleep(0.01)
+    loader = int((tmp_path / "run/loader").read_text())
+    assert is_claimed(tmp_path / "run")
+    run.kill()
+    run.join()
+    try:
+        os.kill(loader, 0)  # it lives
+        with claim_folder(tmp_path / "run"):
+            pass
+    finally:
+        os.kill(loader, signal.SIGKILL)
+
+
+def test_a_claim_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
+    left = tmp_path / "run/net/fold-0/.predictions.csv.x1.tmp.csv"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with claim_folder(tmp_path / "run"):
+        assert not left.exists()
+
+
+def test_where_plugins_and_weights_lie_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    architectures = ArchitectureSpec(
+        plugins=(str(tmp_path / "nets/a.py"), "/secret/place/b.py", "../up/c.py", "d.py"), weights="/secret/place/w"
+    )
+    suite, index = dataclasses.replace(SUITE, architectures=architectures), _index("aa", "bb")
+    run = RunFolder(tmp_path / "runs/mine")
+    write_run_metadata(run, suite, index, _folds(index), {}, "")
+    kept = load_suite(run.suite_yaml, of_run=True)
+    assert kept.architectures.plugins == ("nets/a.py", "b.py", "c.py", "d.py")
+    assert kept.architectures.weights == "w"
+    assert kept.training_hash() == suite.training_hash()
+    assert str(tmp_path) not in run.suite_yaml.read_text()
+    refuse_other_run(run, suite, index)

@@ -144,3 +144,15 @@ def test_a_plugin_file_may_bring_all_four_kinds(monkeypatch: pytest.MonkeyPatch,
     for one, name in zip(four, ("four_net", "four_method", "four_layout", "four_control"), strict=True):
         assert name in one.names()
         assert "four.py:" in one.loaded()[name].origin
+
+
+def test_a_plugin_that_a_run_names_without_its_place_is_the_loaded_one_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"only_by_name\.py does not exist .*--plugin FILE"):
+        load_plugin_file(Path("only_by_name.py"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/only_by_name.py").write_text("")
+    load_plugin_file(tmp_path / "elsewhere/only_by_name.py")
+    load_plugin_file(Path("only_by_name.py"))

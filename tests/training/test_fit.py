@@ -13,8 +13,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.errors import DivergedError
+from pneumobench.errors import DivergedError, RecordError
 from pneumobench.files import sha256_of_file
+from pneumobench.training import fit as training_of_a_fold
 from pneumobench.training.fit import fit, load_weights, memory_format, remove_training_files
 from pneumobench.training.predictions import logit_of, probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
@@ -175,3 +176,77 @@ def test_probabilities_are_sigmoids_in_float64() -> None:
     assert probability.dtype == np.float64
     assert probability[1] == 0.5
     assert 0 < probability[0] < 1e-17
+
+
+class _KilledError(Exception):
+    pass
+
+
+EARLY = {"epochs": 12, "early_stopping_patience": 1, "learning_rate": 0.5, "schedule": "constant", "warmup_epochs": 0.0}
+
+
+def _killed_before_the_weights(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Train to the last epoch's checkpoint and no further."""
+
+    def killed(*_: object) -> None:
+        raise _KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_of_a_fold, "save_file", killed)
+        with pytest.raises(_KilledError):
+            fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(**settings), folder=folder, seed=0)
+    assert (folder / "resume.ckpt").is_file()
+    assert not (folder / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("settings", [EARLY, {"epochs": 2}, {**EARLY, "ema_decay": 0.5}], ids=["early", "all", "ema"])
+def test_a_kill_between_the_last_checkpoint_and_the_weights_trains_no_epoch_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    whole = fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(**settings), folder=tmp_path / "a", seed=0)
+    _killed_before_the_weights(tmp_path / "b", monkeypatch, **settings)
+    trained: list[int] = []
+    again = fit(
+        tiny_architecture(), tiny_data(tiny_images()), tiny_spec(**settings), folder=tmp_path / "b", seed=0,
+        epoch_report=lambda epoch, _: trained.append(epoch),
+    )  # fmt: skip
+    assert trained == []
+    assert (again.epochs_run, again.best_epoch, again.stopped_early) == (
+        whole.epochs_run, whole.best_epoch, whole.stopped_early,
+    )  # fmt: skip
+    for name in ("weights.safetensors", "history.csv"):
+        assert sha256_of_file(tmp_path / "b" / name) == sha256_of_file(tmp_path / "a" / name), name
+
+
+@pytest.mark.parametrize("left", ["nothing", "the one before"])
+def test_damaged_best_weights_are_never_replaced_by_those_of_a_lesser_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
+    fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=4), folder=tmp_path / "a", seed=0)
+    _killed_before_the_weights(tmp_path / "b", monkeypatch, epochs=4)
+    best = tmp_path / "b/best.ckpt"
+    assert best.with_name("best.ckpt.previous").is_file(), "an older epoch stands ready"
+    best.write_bytes(best.read_bytes()[:-9])
+    if left == "nothing":
+        best.with_name("best.ckpt.previous").unlink()
+    trained: list[int] = []
+    fit(
+        tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=4), folder=tmp_path / "b", seed=0,
+        epoch_report=lambda epoch, _: trained.append(epoch),
+    )  # fmt: skip
+    assert trained == [0, 1, 2, 3], "trained anew, and honestly"
+    assert "best.ckpt: the best weights so far are damaged" in capsys.readouterr().err
+    assert sha256_of_file(tmp_path / "b/weights.safetensors") == sha256_of_file(tmp_path / "a/weights.safetensors")
+
+
+def test_best_weights_that_are_lost_at_the_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_of_a_fold, "_fit_or_stop", _trained_and_lost)
+    with pytest.raises(RecordError, match=r"best\.ckpt: the weights of epoch \d.* --retry-failed"):
+        fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=1), folder=tmp_path, seed=0)
+    assert list(tmp_path.iterdir()) == [], "the next start trains from the first epoch"
+
+
+def _trained_and_lost(trainer: Any, module: Any, data: Any, start: Path | None) -> None:
+    trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    folder = Path(trainer.default_root_dir)
+    (folder / "best.ckpt").write_bytes(b"")

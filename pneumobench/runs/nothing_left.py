@@ -1,0 +1,104 @@
+"""Is there anything left to do in a run? Asked before PyTorch is loaded, which takes longer than the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumobench.datasets.audit import read_radiographs
+from pneumobench.errors import PneumobenchError
+from pneumobench.records.environment import changed_inputs, read_environment
+from pneumobench.records.explanation_record import read_explanation_record
+from pneumobench.records.job_record import JobRecord
+from pneumobench.records.manifest import check_manifest
+from pneumobench.records.provenance import software_versions
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.run_state import is_claimed, jobs_to_run, refuse_other_run
+from pneumobench.runs.folds_asked import folds_of
+from pneumobench.runs.inputs import inputs_of
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.registry import load_plugin_file
+from pneumobench.suite.spec import Suite
+from pneumobench.training.controls import control_record_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run in which every job, explanation and table asked for is there, made by this code on these images.
+
+    Args:
+        folder: the run.
+        records: of the jobs asked for.
+        page: its leaderboard.
+    """
+
+    folder: RunFolder
+    records: tuple[JobRecord, ...]
+    page: Path
+
+
+def finished_run(
+    suite: Suite, output: Path, *, folds: Sequence[int] | None = None, retry_failed: bool = False
+) -> FinishedRun | None:
+    """Return a run if nothing is left to do, else None: whatever is not as it should be is for `run` to say.
+
+    Data are read and compared as at every start; nothing is written but the cache.
+
+    Args:
+        suite: what was run; its plugins are loaded.
+        output: folder of runs.
+        folds: only these folds; None = all.
+        retry_failed: whether jobs that failed shall be run again.
+    """
+    folder = RunFolder(output / suite.name)
+    page = folder.leaderboard / "index.html"
+    if not (folder.suite_yaml.is_file() and page.is_file() and folder.manifest_json.is_file()):
+        return None
+    try:
+        for plugin in suite.architectures.plugins:
+            load_plugin_file(Path(plugin))
+        jobs = [(name, fold) for fold in folds_of(suite, folds) for name in suite.architectures.names]
+        if suite.logging.wandb != "off" or is_claimed(folder.path) or not _same_asked(folder, suite):
+            return None
+        controls = [
+            (control_record_name(name), fold) for name in suite.controls.names for fold in folds_of(suite, folds)
+        ]
+        if jobs_to_run(folder, jobs, retry_failed=retry_failed) or jobs_to_run(folder, controls, retry_failed=False):
+            return None
+        records = {(record.architecture, record.fold): record for record in folder.records()}
+        if not all(_is_explained(folder, records[job], suite) for job in jobs):
+            return None
+        environment = read_environment(folder)
+        if environment.get("software") != software_versions() or page.stat().st_mtime < _newest(folder):
+            return None
+        check_manifest(folder, list(records.values()), weights=False)
+        index, problems = read_radiographs(suite, output / ".cache")
+        refuse_other_run(folder, suite, index)
+        if problems or changed_inputs(environment, inputs_of(suite, index)):
+            return None
+    except PneumobenchError:
+        return None
+    return FinishedRun(folder=folder, records=tuple(records[job] for job in jobs), page=page)
+
+
+def _same_asked(folder: RunFolder, suite: Suite) -> bool:
+    """Tell whether the run was asked all that a suite asks beside the training of its networks."""
+    earlier = load_suite(folder.suite_yaml, of_run=True)
+    return earlier.explanation == suite.explanation and (
+        earlier.controls.original_sizes == suite.controls.original_sizes
+    )
+
+
+def _is_explained(folder: RunFolder, record: JobRecord, suite: Suite) -> bool:
+    """Tell whether a job has its explanations; the same code has the same definitions of methods."""
+    if not record.completed:
+        return True
+    asked = read_explanation_record(folder, record)
+    methods = suite.explanation.methods if suite.explanation.checked_images_per_fold else ()
+    return asked is not None and asked.software == software_versions() and set(methods) <= asked.methods.keys()
+
+
+def _newest(folder: RunFolder) -> float:
+    """Return when a file that the leaderboard is computed from was last written, in seconds."""
+    return max(path.stat().st_mtime for path in (folder.manifest_json, folder.suite_yaml, folder.environment_json))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index, read_index_table
@@ -21,6 +21,8 @@ from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
+
+LOCKS: Final = (".lock", ".turn")
 
 
 def _lock_file(folder: Path, name: str) -> TextIO:
@@ -53,7 +55,22 @@ def claim_folder(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        with _no_empty_folder(folder):
+            yield
+
+
+@contextmanager
+def _no_empty_folder(folder: Path) -> Iterator[None]:
+    """Take a folder away again that an error leaves with nothing in it but our own locks."""
+    try:
         yield
+    except BaseException:
+        left = list(folder.iterdir()) if folder.is_dir() else []
+        if left and all(path.name in LOCKS for path in left):
+            for path in left:
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -63,7 +80,7 @@ def waited_for(folder: Path) -> Iterator[None]:
     Raises:
         SettingsError: the folder cannot be written.
     """
-    with _lock_file(folder, ".turn") as lock:
+    with _lock_file(folder, ".turn") as lock, _no_empty_folder(folder):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

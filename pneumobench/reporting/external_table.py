@@ -27,11 +27,16 @@ HEADINGS: Final = (
 IN_TERMINAL: Final = {
     "Architecture": "architecture",
     "AUC": "AUC",
+    "single networks": "single",
     "own data": "own data",
     "drop [95 %]": "drop [95 %]",
     "Recall": "Recall",
     "Specificity": "Spec.",
 }  # what fits in 80 characters
+MEANING_IN_TERMINAL: Final = (
+    "AUC, recall and specificity: mean probability of the networks asked. single: mean of their own AUC; drop: own "
+    "data minus single."
+)
 MEANING: Final = (
     "AUC and decisions are those of the mean probability of the networks asked; none of them was trained on these "
     "images. `single networks`: mean of their own AUC. `own data`: AUC out of fold on the run's own images, where each "
@@ -56,7 +61,12 @@ def _cells(score: ExternalScore) -> dict[str, str]:
 def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     """Return the table for a terminal."""
     table = Table(
-        title=f"External data: {escape(name)}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"External data: {escape(name)}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=escape(MEANING_IN_TERMINAL),
+        caption_justify="left",
     )
     for heading, short in IN_TERMINAL.items():
         first = heading == HEADINGS[0]

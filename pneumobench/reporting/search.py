@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pneumobench.records.search_trials import SearchTrial, best_first, written_value
 from pneumobench.reporting.progress import duration
+from pneumobench.texts import counted
 
 SHOWN_TRIALS = 10
 
@@ -74,7 +75,7 @@ class SearchProgress:
             result = f"{self.monitor} {trial.value:.4f}"
             result += " (best)" if best is not None and best.number == trial.number else ""
         elif trial.state == "pruned":
-            result = f"pruned after epoch {trial.epochs}"
+            result = f"pruned: {trial.reason}"
         else:
             result = f"{trial.state}: {trial.reason}"
         left = (time.monotonic() - self.started) / self.done_here * (self.trials - finished)
@@ -86,11 +87,11 @@ class SearchProgress:
 def trials_table(trials: Sequence[SearchTrial], settings: Sequence[str], *, monitor: str, title: str) -> Table:
     """Return the best trials as a table, with how many were pruned and failed."""
     states = [trial.state for trial in trials]
-    failed = states.count("failed") + states.count("diverged")
+    completed, failed = states.count("completed"), states.count("failed") + states.count("diverged")
     table = Table(
         title=escape(title),
         caption=escape(
-            f"{states.count('completed')} trials completed, {states.count('pruned')} pruned, {failed} failed. "
+            f"{counted(completed, 'trial')} completed, {states.count('pruned')} pruned, {failed} failed. "
             "Chosen on validation parts; no test image was scored."
         ),
         caption_justify="left",

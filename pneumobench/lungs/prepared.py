@@ -22,6 +22,7 @@ from pneumobench.lungs.crop import FIXED_BOX, ImageCrop, image_crop
 from pneumobench.lungs.masks import LungMasks, MaskTier, lung_masks
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
 from pneumobench.suite.spec import DataSpec
+from pneumobench.texts import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,8 @@ def prepare_images(
         )
     if segmented is not None:
         tell(
-            f"segmented lungs: {len(segmented.usable_rows())} images usable, {len(index.table)} in all"
-            + (f"; {crop.by_fixed} images get the fixed crop instead" if crop.by_fixed else "")
+            f"segmented lungs: {counted(len(segmented.usable_rows()), 'image')} usable, {len(index.table)} in all"
+            + (f"; {counted(crop.by_fixed, 'image')} with the fixed crop instead" if crop.by_fixed else "")
         )
     radiographs = cached_images(index, data.image_side_px, cache_folder, crop.boxes)
     return PreparedImages(radiographs=radiographs, masks=masks, crop=crop, segmented=segmented)

@@ -19,6 +19,7 @@ from pneumobench.files import write_json, write_text
 from pneumobench.records.job_record import read_record
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.commands import joined_command
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 
@@ -125,9 +126,9 @@ def write_run_metadata(
         folds.write(folder.folds_json)
     write_json(folder.audit_json, audit)
     environment: dict[str, Any] = {"software": software_versions(), "machine": machine()}
-    if folder.environment_json.is_file():  # of several starts the least narrowed command makes the whole run
+    if folder.environment_json.is_file():
         earlier_command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", "")
-        command = min(filter(None, (earlier_command, command)), key=len, default="")
+        command = joined_command(earlier_command, command)
     write_json(folder.environment_json, {**environment, "command": command} if command else environment)
 
 

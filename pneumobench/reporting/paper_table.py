@@ -14,6 +14,7 @@ from rich.table import Table
 from pneumobench.files import write_text
 from pneumobench.leaderboard.reproduction import Reproduction
 from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.reporting.console import Name
 from pneumobench.texts import counted, markdown_text
 
 HEADINGS: Final = ("System", "Metric", "Printed", "Reproduced [95 %]", "Printed numbers")
@@ -62,9 +63,9 @@ def paper_table(result: PaperResult) -> Table:
     """Return the table of a paper for a terminal."""
     table = Table(title=escape(result.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, heading in enumerate(HEADINGS):
-        table.add_column(escape(heading), justify="right" if place in (2, 3) else "left", overflow="fold")
-    for row in _rows(result):
-        table.add_row(*map(escape, row))
+        table.add_column(escape(heading), justify="right" if place in (2, 3) else "left")
+    for system, *row in _rows(result):
+        table.add_row(Name(system), *map(escape, row))
     return table
 
 

@@ -30,6 +30,7 @@ from pneumobench.reporting.words import protocol_words
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import hardware
 from pneumobench.training.predictions import class_probabilities, logit_of, probability_of
@@ -144,7 +145,8 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         check_class_folds(index, folds)
     side_px = suite.data.image_side_px
     console.print(
-        f"{suite.name}: {len(index.table)} radiographs of {index.table['patient'].nunique()} patients at {side_px} px, "
+        f"{suite.name}: {counted(len(index.table), 'radiograph')} of "
+        f"{counted(index.table['patient'].nunique(), 'patient')} at {side_px} px, "
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )

@@ -28,6 +28,7 @@ from pneumobench.runs.one_radiograph import explain_radiograph
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
@@ -210,7 +211,7 @@ class Run:
         cache = self.path.parent / ".cache"
         found = evaluate_networks(self.folder, self.suite, networks, data, name=name, cache=cache, console=self.console)
         table = found.index.table
-        what = f"{len(table):,} images of {patients_words(found.source, table['patient'].nunique())} "
+        what = f"{counted(len(table), 'image')} of {patients_words(found.source, table['patient'].nunique())} "
         what += f"({int(table['label'].sum()):,} with pneumonia)."
         if found.three_classes:
             what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."

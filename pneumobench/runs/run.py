@@ -30,6 +30,7 @@ from pneumobench.runs.train_job import run_job
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
@@ -106,7 +107,7 @@ def run(
         if controls := run_controls(bench, chosen_folds):
             fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
             console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
-        console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
+        console.print(f"{counted(len(jobs), 'job')}, {len(jobs) - len(todo)} of them finished before", highlight=False)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             for name, fold in todo:
                 progress.job_started(name, fold)

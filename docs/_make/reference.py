@@ -43,7 +43,7 @@ def _options(command: argparse.ArgumentParser) -> list[str]:
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
             continue
         shown = action.metavar if isinstance(action.metavar, str) else ""
-        names = ", ".join(action.option_strings) or shown or action.dest
+        names = "`, `".join(action.option_strings) or shown or action.dest
         if action.option_strings and action.nargs != 0:
             names += f" {shown or _choices(action) or action.dest.upper()}"
         help_text = (action.help or "").replace("%%", "%")

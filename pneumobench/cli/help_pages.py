@@ -27,7 +27,6 @@ def help_(word: str | None = None) -> int:
                 print(f"{key.name:<{width}}  {key.expected}")
         print("`pneumobench help KEY` says what a key means, `pneumobench --help` lists the commands.")
         return DONE
-    word = word.removeprefix("--")
     commands = parsers_of(command_parser(COMMANDS))
     if word not in keys and word not in commands:
         near = meant_keys(word, keys)[:1] if "." in word else []

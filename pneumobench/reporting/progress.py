@@ -102,10 +102,9 @@ class RunProgress:
     def epoch_done(self, epoch: int, losses: dict[str, float]) -> None:
         """Count an epoch and show its tune AUC."""
         self.epochs_done = self.jobs_done * self.epochs + epoch + 1
-        text = f"{self.label}  tune AUC {losses['tune_auc']:.3f}"
-        self.log.say(
-            f"{self.label} epoch {epoch + 1}/{self.epochs}: tune AUC {losses['tune_auc']:.3f}{self.time_left()}"
-        )
+        found = f"tune AUC {losses['tune_auc']:.3f}"
+        text = f"{self.label}  {found}"
+        self.log.say(f"{self.label} epoch {epoch + 1}/{self.epochs}: {found}{self.time_left()}")
         self.bar.update(
             self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
         )

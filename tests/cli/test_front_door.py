@@ -42,7 +42,7 @@ def test_every_key_is_printed_below_its_meaning_and_what_it_takes(capsys: pytest
     ("word", "said"),
     [
         ("training.ema_decay", ["exponential moving average", "a number or null, 0 < x < 1", "default: null"]),
-        ("--training.epochs", ["1 to 100,000", "default: 20", "--training.epochs 20"]),
+        ("training.epochs", ["1 to 100,000", "default: 20", "--training.epochs 20"]),
         ("training.fine_tuning", ["training.fine_tuning.layer_decay"]),
         ("seed", ["0 to 2,147,483,647"]),
         ("run", ["usage: pneumobench run", "--retry-failed"]),
@@ -86,9 +86,9 @@ def test_bash_completes(typed: str, completed: str, tmp_path: Path, capsys: pyte
     assert cli.main(["completion", "bash"]) == 0
     script = tmp_path / "completion.sh"
     script.write_text(capsys.readouterr().out)
-    words = " ".join(["pneumobench", *typed.split()])
-    count = len(typed.split())
-    line = f"source {script}; COMP_WORDS=({words}); COMP_CWORD={count}; _shtab_pneumobench; printf '%s\\n' ${{COMPREPLY[@]}}"
+    words, last = " ".join(["pneumobench", *typed.split()]), len(typed.split())
+    asked = f"COMP_WORDS=({words}); COMP_CWORD={last}; _shtab_pneumobench; printf '%s\\n' ${{COMPREPLY[@]}}"
+    line = f"source {script}; {asked}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=30)
     assert completed in done.stdout.split()
 

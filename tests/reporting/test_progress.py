@@ -8,7 +8,6 @@ import io
 import pytest
 from rich.console import Console
 
-from pneumobench.reporting import progress
 from pneumobench.reporting.progress import RunProgress, is_live
 from pneumobench.reporting.search import SearchProgress
 
@@ -30,7 +29,7 @@ def test_a_log_has_a_line_a_minute_and_at_most_one_an_epoch(
     epoch_s: float, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     file = io.StringIO()
     shown = RunProgress(Console(file=file, width=40), jobs=1, epochs=12)
     shown.job_started("resnet18", 3)
@@ -44,7 +43,7 @@ def test_a_log_has_a_line_a_minute_and_at_most_one_an_epoch(
 
 def test_a_search_tells_of_long_trials_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     file = io.StringIO()
     shown = SearchProgress(Console(file=file), trials=2, monitor="tune_auc")
     shown.trial_started(1, 0)

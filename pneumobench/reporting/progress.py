@@ -54,7 +54,9 @@ class LogLines:
 
 
 class RunProgress:
-    """Shows which job is trained and how long the rest will take, judged by the epochs done so far.
+    """Shows which job is trained and how long the rest will take, judged by what is done so far.
+
+    The time of an epoch holds its share of the scoring and explaining of its job, once one job is done.
 
     Args:
         console: where to write.
@@ -108,6 +110,12 @@ class RunProgress:
         self.bar.update(
             self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
         )
+
+    def explaining(self) -> None:
+        """Show that the job is trained and its network explained."""
+        text = f"{self.label}  explaining"
+        self.log.say(text)
+        self.bar.update(self.task, description=text)
 
     def job_done(self, record: JobRecord) -> None:
         """Write the job's line."""

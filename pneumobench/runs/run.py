@@ -108,11 +108,15 @@ def run(
             fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
             console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
         console.print(f"{counted(len(jobs), 'job')}, {len(jobs) - len(todo)} of them finished before", highlight=False)
+        asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             for name, fold in todo:
                 progress.job_started(name, fold)
-                progress.job_done(run_job(bench, name, fold, tracker, progress.epoch_done))
-        explain_jobs(bench, jobs, suite.explanation.methods, suite.explanation.checked_images_per_fold, console)
+                record = run_job(bench, name, fold, tracker, progress.epoch_done)
+                progress.explaining()  # at once, so that the time left knows what it takes
+                explain_jobs(bench, [(name, fold)], *asked, console, told=False)
+                progress.job_done(record)
+        explain_jobs(bench, jobs, *asked, console)  # of earlier starts
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
     data = suite.data.root or None

@@ -57,13 +57,13 @@ def warn(text: str) -> None:
     print(f"pneumobench: warning: {text}", file=sys.stderr)
 
 
-def nearest_names(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return up to `count` known names that look most like `name`, best first.
+def nearest_names(name: str, known: Iterable[str], *, count: int = 3, cutoff: float = 0.4) -> list[str]:
+    """Return up to `count` known names that look most like `name`, best first; `cutoff` in [0, 1], 1 = equal.
 
     >>> nearest_names("resnet19", ["resnet18", "vit_base", "resnet50"], count=1)
     ['resnet18']
     """
-    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.4)
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
 
 
 def suggestion(name: str, known: Iterable[str], *, count: int = 3) -> str:

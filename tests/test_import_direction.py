@@ -14,7 +14,7 @@ PACKAGE = Path(pneumobench.__file__).parent
 # from left to right: a module imports from its own room and from rooms to its left; rooms side by side do not know
 # each other
 ORDER = (
-    ("errors",),
+    ("errors", "texts"),
     ("files",),
     ("metrics",),
     ("claims", "suite", "phantoms"),

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import typing
 from collections.abc import Iterator, Mapping, Sequence
-
-import docstring_parser
 
 import pneumobench
 from pneumobench import metrics
@@ -15,8 +11,7 @@ from pneumobench.cli.main import COMMANDS
 from pneumobench.cli.options import command_parser
 from pneumobench.metrics.table import METRICS
 from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION
-from pneumobench.suite.checked import type_name
-from pneumobench.suite.spec import Suite
+from pneumobench.suite.described import described_keys
 
 FURTHER_COLUMNS = {"Lung attention": LUNG_ATTENTION, "Region ablation": ABLATION_SCORES, "Cost": COST}
 
@@ -29,7 +24,7 @@ def commands_page() -> str:
     for name, command, summary in commands(parser):
         lines += [f"## {name}", "", _sentence(command.description or summary), ""]
         lines += _code(command.format_usage().removeprefix("usage: "))
-        lines += ["", *_options(command), ""]
+        lines += ["", *_options(command), "", *_code((command.epilog or "").removeprefix("examples:\n")), ""]
     return "\n".join(lines)
 
 
@@ -48,7 +43,7 @@ def _options(command: argparse.ArgumentParser) -> list[str]:
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
             continue
         shown = action.metavar if isinstance(action.metavar, str) else ""
-        names = ", ".join(action.option_strings) or shown or action.dest
+        names = "`, `".join(action.option_strings) or shown or action.dest
         if action.option_strings and action.nargs != 0:
             names += f" {shown or _choices(action) or action.dest.upper()}"
         help_text = (action.help or "").replace("%%", "%")
@@ -63,42 +58,20 @@ def _choices(action: argparse.Action) -> str:
 
 def suite_page(introduction: str) -> str:
     """Return a table for each group of keys of a suite: key, what may stand there, default, meaning."""
-    lines = [introduction.rstrip(), "", "## The suite itself", "", *_keys(Suite, ""), ""]
-    lines += [line for name, kind in _groups(Suite, "") for line in _group_section(name, kind)]
+    lines = [introduction.rstrip(), "", "## The suite itself", "", *_keys(""), ""]
+    for key in described_keys().values():
+        if key.keys:
+            lines += [f"## {key.name}", "", key.meaning, "", *_keys(f"{key.name}."), ""]
     return "\n".join(lines)
 
 
-def _groups(kind: type, prefix: str) -> Iterator[tuple[str, type]]:
-    for name, of in typing.get_type_hints(kind).items():
-        if isinstance(of, type) and dataclasses.is_dataclass(of):
-            yield prefix + name, of
-            yield from _groups(of, f"{prefix}{name}.")
-
-
-def _group_section(name: str, kind: type) -> list[str]:
-    parsed = docstring_parser.parse(kind.__doc__ or "")
-    about = " ".join((parsed.description or "").split())
-    return [f"## {name}", "", about, "", *_keys(kind, f"{name}."), ""]
-
-
-def _keys(kind: type, prefix: str) -> list[str]:
-    meanings = {entry.arg_name: entry.description or "" for entry in docstring_parser.parse(kind.__doc__ or "").params}
-    hints = typing.get_type_hints(kind)
-    rows = []
-    for item in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[item.name]):
-            continue
-        default = getattr(kind(), item.name)
-        rows.append((f"`{prefix}{item.name}`", type_name(hints[item.name]), f"`{_value(default)}`",
-                     " ".join(meanings[item.name].split())))  # fmt: skip
+def _keys(prefix: str) -> list[str]:
+    rows = [
+        (f"`{key.name}`", key.expected, f"`{'none' if key.default == '{}' else key.default}`", key.meaning)
+        for key in described_keys().values()
+        if not key.keys and key.name.rpartition(".")[0] == prefix.rstrip(".")
+    ]
     return _table(("key", "value", "default", "meaning"), rows)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    words = {"None": "null", "True": "true", "False": "false", "": "''", "{}": "none"}
-    return words.get(str(value), str(value))
 
 
 def metrics_page(introduction: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
+from pneumobench.cli.shown import console_for, next_step
+from pneumobench.texts import counted, safe_text
 
 if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
@@ -70,9 +72,14 @@ def audit(
             )
             lines += [f"    {line}" for line in differences]
     write_json(output, metadata)
-    print("\n".join(lines))
+    print(safe_text("\n".join(lines)))
     print(f"report: {output}")
-    return UNUSABLE_DATA if problems or metadata["refusals"] else DONE
+    if problems or metadata["refusals"]:
+        return UNUSABLE_DATA
+    table = ["--data.csv", spec.csv] if LAYOUTS.get(spec.source).reads_table else []
+    settings = ["--data.source", spec.source, "--data.root", spec.root, *table, *overrides]
+    next_step(console_for(), "run", "quickstart", "--name", "mine", *settings)
+    return DONE
 
 
 def _absent_parts(card: DatasetCard, splits: dict[str, Any]) -> list[str]:
@@ -113,6 +120,7 @@ def datasets(name: str | None = None) -> int:
             card.name, card.pretty_name, radiographs, card.source, card.license, "yes" if card.kaggle else "by hand"
         )
     Console().print(table)
+    next_step(console_for(), "download", "kermany", "--to", "DATA")
     return DONE
 
 
@@ -132,15 +140,16 @@ def download(name: str, *, to: Path | None = None) -> int:
     print(f"{card.pretty_name}: {card.kaggle or card.url}; licence {card.license}")
     done = fetched(card, to or Path("data") / card.name)
     unpacked = done.unpacked
-    print(f"{unpacked.files:,} files, {unpacked.size_bytes / 2**20:,.0f} MiB in {done.folder}")
+    print(f"{counted(unpacked.files, 'file')}, {unpacked.size_bytes / 2**20:,.0f} MiB in {done.folder}")
     if unpacked.junk or unpacked.copies:
-        print(f"left out: {unpacked.junk:,} files of an operating system, {unpacked.copies:,} second copies")
+        copies = counted(unpacked.copies, "second copy", "second copies")
+        print(f"left out: {counted(unpacked.junk, 'file')} of an operating system, {copies}")
     for line in done.differences:
         print(f"not as published: {line}")
     if done.differences:
         return CHECK_FAILED
     print("images by part and class: as published")
-    print(f"next: pneumobench audit {done.folder}")
+    next_step(console_for(), "audit", done.folder)
     return DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pneumobench.cli.exit_codes import DONE
+from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, tell
 from pneumobench.errors import SettingsError
 
 
@@ -31,22 +32,21 @@ def explain(
         images: images of each fold (default: as the suite says).
         image: one image instead, of the run's data or a new one.
     """
-    from rich.console import Console
-
     if images is not None and image is not None:
         raise SettingsError("--image explains one image and --images many of the run's: give one of the two.")
     from pneumobench.runs.finished import open_run
 
-    console = Console()
+    console = console_for()
     opened = open_run(run, data=data, plugins=plugin, console=console)
     if image is not None:
         answers = opened.explain_image(image, methods=methods, architectures=architectures, folds=folds)
         console.print(answers)
-        console.print(f"picture: {answers.picture}", highlight=False, soft_wrap=True)
+        tell(console, "picture", answers.picture)
         return DONE
     board = opened.explain(methods=methods, architectures=architectures, folds=folds, images=images)
     console.print(board)
-    console.print(f"page: {board.page}", highlight=False, soft_wrap=True)
+    tell(console, "page", board.page)
+    next_step(console, "gallery", run)
     return DONE
 
 
@@ -69,14 +69,13 @@ def gallery(
         folds: only these.
         plugin: a plugin file.
     """
-    from rich.console import Console
-
     from pneumobench.runs.finished import open_run
 
-    console = Console()
+    console = console_for()
     opened = open_run(run, data=data, plugins=plugin, console=console)
     page = opened.gallery(methods=methods, architectures=architectures, folds=folds)
-    console.print(f"gallery: {page}", highlight=False, soft_wrap=True)
+    tell(console, "gallery", page)
+    next_step(console, "evaluate", run, "--data", "TABLE", "--name", "other")
     return DONE
 
 
@@ -88,6 +87,7 @@ def evaluate(
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
     plugin: list[str],
+    json: bool = False,
 ) -> int:
     """Score the trained networks of a run on images of another source, without training.
 
@@ -98,16 +98,18 @@ def evaluate(
         architectures: only these.
         folds: only these.
         plugin: a plugin file.
+        json: print the table as JSON, for a program; what is told meanwhile goes to stderr.
     """
-    from rich.console import Console
-
     from pneumobench.runs.finished import open_run
 
-    console = Console()
+    console = console_for(json=json)
     opened = open_run(run, plugins=plugin, console=console)
     found = opened.evaluate(data, name=name, architectures=architectures, folds=folds)
     console.print(found)
-    console.print(f"table: {found.page}", highlight=False, soft_wrap=True)
+    tell(console, "table", found.page)
+    if json:
+        print_json({"page": str(found.page), "rows": frame_of(found)})
+    next_step(console, "gallery", run)
     return DONE
 
 

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from pneumobench.cli import data, explain, networks, papers, run, search
+from pneumobench.cli import data, explain, help_pages, networks, papers, run, search, suites
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, WRONG_SETTINGS
-from pneumobench.cli.options import arguments_of, command_parser, split_overrides
+from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.errors import PneumobenchError
+from pneumobench.texts import safe_text
 
 # a command is a function; its parser is made from its parameters and its docstring
 COMMANDS = (
     *run.COMMANDS,
     *search.COMMANDS,
+    *suites.COMMANDS,
     *data.COMMANDS,
     *networks.COMMANDS,
     *explain.COMMANDS,
     *papers.COMMANDS,
+    *help_pages.COMMANDS,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of the user's end as one message on stderr."""
-    overrides, plain = split_overrides(sys.argv[1:] if arguments is None else arguments)
     try:
-        options, rest = command_parser(COMMANDS).parse_known_args(plain)
-        code: int = options.call(**arguments_of(options, rest + overrides))
+        parser = command_parser(COMMANDS)
+        options, overrides = parsed(parser, sys.argv[1:] if arguments is None else arguments)
+        if options.command is None:
+            parser.print_help()
+            return DONE
+        answers = getattr(options, "json", False)
+        with _silenced(answers=answers) if options.quiet else contextlib.nullcontext():
+            code: int = options.call(**arguments_of(options, overrides))
         return code
     except PneumobenchError as error:
-        print(f"pneumobench: {error}", file=sys.stderr)
+        print(f"pneumobench: {safe_text(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("pneumobench: interrupted; finished jobs are kept, start again to go on.", file=sys.stderr)
@@ -39,10 +51,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:  # a full disk, a file without permission
-        print(f"pneumobench: {error.filename or 'writing'}: {error.strerror or error}.", file=sys.stderr)
+        what = safe_text(f"{error.filename or 'writing'}: {error.strerror or error}")
+        print(f"pneumobench: {what}.", file=sys.stderr)
         return WRONG_SETTINGS
+
+
+@contextlib.contextmanager
+def _silenced(*, answers: bool) -> Iterator[None]:
+    """Print nothing; an answer for a program stays, and what is told beside it goes."""
+    aside = contextlib.redirect_stderr if answers else contextlib.redirect_stdout
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, aside(nowhere):
+        yield
+
+
+def quiet_libraries() -> None:
+    """Keep what libraries log and warn of from the terminal: it is meant for who writes programs with them.
+
+    `python -W default -m pneumobench ...` shows the warnings.
+    """
+    logging.getLogger().addHandler(logging.NullHandler())  # else warnings of every library go to stderr
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def entry() -> None:
     """Console script."""
+    quiet_libraries()
     raise SystemExit(main())

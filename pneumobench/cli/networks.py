@@ -1,4 +1,4 @@
-"""Commands on suites, architectures and attribution methods: what there is, and whether it keeps its contract."""
+"""Commands on architectures and attribution methods: what there is, and whether it keeps its contract."""
 
 from __future__ import annotations
 
@@ -7,19 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, WRONG_SETTINGS
-
-
-def suite(suite: str | None = None) -> int:
-    """Print a suite with every key and value.
-
-    Args:
-        suite: name or YAML file; without one the names of the shipped suites are printed.
-    """
-    from pneumobench.suite.reader import load_suite
-    from pneumobench.suite.shipped import suite_names
-
-    print(load_suite(suite).to_yaml() if suite else "\n".join(suite_names()))
-    return DONE
+from pneumobench.cli.shown import console_for, next_step
+from pneumobench.texts import counted
 
 
 def architectures(pattern: str = "*", *, plugin: list[Path]) -> int:
@@ -44,7 +33,7 @@ def architectures(pattern: str = "*", *, plugin: list[Path]) -> int:
     for item in plugins:
         print(f"{item.name}  (plugin: {item.source})")
     print("\n".join(names))
-    print(f"{len(plugins)} plugins, {len(names)} timm models", file=sys.stderr)
+    print(f"{counted(len(plugins), 'plugin')}, {counted(len(names), 'timm model')}", file=sys.stderr)
     return DONE
 
 
@@ -65,7 +54,13 @@ def check(name: str, *, plugin: list[Path], side: int = 64, channels: Literal[1,
     findings = check_contract(name, in_channels=channels, image_side_px=side)
     for finding in findings:
         print(f"{'ok  ' if finding.kept else 'FAIL'}  {finding.rule}: {finding.detail}")
-    return DONE if all(finding.kept for finding in findings) else WRONG_SETTINGS
+    if not all(finding.kept for finding in findings):
+        return WRONG_SETTINGS
+    plugins = [word for file in plugin for word in ("--plugin", file)]
+    next_step(
+        console_for(), "run", "quickstart", "--name", "with-mine", *plugins, "--architectures", f"resnet18,{name}"
+    )
+    return DONE
 
 
 def conformance(
@@ -95,4 +90,4 @@ def conformance(
     return CHECK_FAILED if any(verdict.state == "fail" for verdict in verdicts) else DONE
 
 
-COMMANDS = (suite, architectures, check, conformance)
+COMMANDS = (architectures, check, conformance)

@@ -12,84 +12,147 @@ the last of several `--plugin FILE`; the options here are those that people type
 | `Literal` | one of its words |
 | `tuple[str, ...]` (or of a `Literal`), `tuple[int, ...]` | `A,B` or `0,1` |
 | `list[...]` | may be given several times; as a word: one or more of them |
-| `overrides` | takes every `--group.key VALUE` and `--seed VALUE` |
+| `overrides` | takes every `--group.key VALUE`, and `--seed`, `--task` |
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from docstring_parser import parse
 
-from pneumobench.errors import SettingsError
+from pneumobench.cli.examples import EXAMPLES
+from pneumobench.errors import SettingsError, nearest_names, suggestion
 
 Command = Callable[..., int]
 OVERRIDES: Final = "overrides"
 VALUE_NAMES: Final[dict[Any, str]] = {Path: "PATH", str: "TEXT", int: "N"}
+EXAMPLES_HEAD: Final = "examples:\n"
+NO_ARGUMENTS: Final = ("command", "call", "quiet")  # what is parsed besides the arguments of the function
+
+
+class _Help(argparse.HelpFormatter):
+    """Keeps the lines of examples; all other text is filled."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(EXAMPLES_HEAD):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of ending the process, so that a wrong word is an error like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}; see `{self.prog} --help`.")
 
 
 def command_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     """Return the parser of all commands; what it parses names the function as `call`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pneumobench",
         description="Compare deep networks for pneumonia detection on chest X-rays of children.",
         epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job or a check failed, 130 interrupted.",
         allow_abbrev=False,
     )
-    groups = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"pneumobench {importlib.metadata.version('pneumobench')}"
+    )
+    groups = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for command in commands:
         _add_command(groups, command)
     return parser
 
 
-def arguments_of(options: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
-    """Return the arguments of the function that a parsed command line calls.
+def parsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command by its name."""
+    return next(dict(action.choices) for action in parser._actions if isinstance(action.choices, Mapping))
+
+
+def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return a parsed command line, and the `--group.key VALUE` in it.
 
     Raises:
-        SettingsError: there are words that the command does not take.
+        SettingsError: a command, an option or a word is not understood; names the nearest that is.
     """
-    values = {key: value for key, value in vars(options).items() if key not in ("command", "call")}
-    if OVERRIDES in inspect.signature(options.call).parameters:
-        values[OVERRIDES] = overrides
-    elif overrides:
-        raise SettingsError(f"{overrides[0]!r} is not understood; see `pneumobench {options.command} --help`.")
-    return values
+    name = next((word for word in words if not word.startswith("-")), None)
+    if name is None:
+        return parser.parse_args(words), []
+    known = parsers_of(parser)
+    if name not in known:
+        hint = suggestion(name, known, count=1) or f"there are {', '.join(known)}."
+        raise SettingsError(f"unknown command {name!r}; {hint} `pneumobench --help` says what each does.")
+    overrides, plain = split_overrides(words, known[name])
+    return parser.parse_args(plain), overrides
 
 
-def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take `--group.key VALUE` and `--seed VALUE` out, so that a value is never taken for the name of the suite."""
-    overrides, plain, rest = [], [], list(arguments)
+def arguments_of(options: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
+    """Return the arguments of the function that a parsed command line calls."""
+    values = {key: value for key, value in vars(options).items() if key not in NO_ARGUMENTS}
+    return values | ({OVERRIDES: overrides} if OVERRIDES in inspect.signature(options.call).parameters else {})
+
+
+def split_overrides(words: Sequence[str], command: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """Take the settings of a suite out of a command line, so that no value is taken for the name of the suite.
+
+    Raises:
+        SettingsError: an option is neither one of the command nor, where it takes them, a setting.
+    """
+    options = {name for action in command._actions for name in action.option_strings}
+    settings = OVERRIDES in inspect.signature(command.get_default("call")).parameters
+    overrides, plain, rest = [], [], list(words)
     while rest:
         word = rest.pop(0)
         option = word.partition("=")[0]
-        if option.startswith("--") and ("." in option or option == "--seed"):
-            overrides += [word] if "=" in word or not rest else [word, rest.pop(0)]
-        else:
+        if not option.startswith("--") or option in options:
             plain.append(word)
+            continue
+        near = nearest_names(option, options, count=1)
+        if not settings or (near and "." not in option and not _is_setting(option) and _close(option, near[0])):
+            hint = f"did you mean {near[0]}?" if near else f"see `{command.prog} --help`."
+            raise SettingsError(f"option {option} is not understood; {hint}")
+        overrides += [word] if "=" in word or not rest else [word, rest.pop(0)]
     return overrides, plain
+
+
+def _is_setting(option: str) -> bool:
+    from pneumobench.suite.types import known_keys
+
+    word = option.removeprefix("--").replace("-", "_")
+    return any(word == key.rsplit(".", 1)[-1] for key in known_keys())
+
+
+def _close(option: str, other: str) -> bool:
+    return bool(nearest_names(option, [other], cutoff=0.75))
 
 
 def _add_command(groups: Any, command: Command) -> None:
     text = parse(inspect.getdoc(command) or "")
     said = {part.arg_name: " ".join((part.description or "").split()) for part in text.params}
+    name = command.__name__.strip("_")
+    examples = "".join(f"  {line}\n" for line in EXAMPLES.get(name, ()))
     parser = groups.add_parser(
-        command.__name__,
+        name,
         help=_escaped(text.short_description or "").rstrip("."),
         description=_escaped(" ".join(filter(None, (text.short_description, text.long_description)))),
+        epilog=EXAMPLES_HEAD + examples.rstrip("\n") if examples else None,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.set_defaults(call=command)
     hints = typing.get_type_hints(command)
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name != OVERRIDES:
-            assert said.get(name), f"{command.__name__}: the docstring says nothing of {name}"
-            _add_option(parser, parameter, hints[name], _escaped(said[name]))
+    for parameter_name, parameter in inspect.signature(command).parameters.items():
+        if parameter_name != OVERRIDES:
+            assert said.get(parameter_name), f"{name}: the docstring says nothing of {parameter_name}"
+            _add_option(parser, parameter, hints[parameter_name], _escaped(said[parameter_name]))
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only (and what --json asks for)")
 
 
 def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, said: str) -> None:
@@ -126,13 +189,13 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
 
 
 def _comma_list(name: str, kind: type) -> Callable[[str], Any]:
-    def parsed(text: str) -> tuple[Any, ...] | None:
+    def parsed_list(text: str) -> tuple[Any, ...] | None:
         try:
             return tuple(kind(part) for part in text.split(",")) if text else None
         except ValueError as error:
             raise SettingsError(f"{name} {text}: expected numbers with commas, e.g. 0,1.") from error
 
-    return parsed
+    return parsed_list
 
 
 def _escaped(text: str) -> str:

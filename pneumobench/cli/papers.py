@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
+from pneumobench.cli.shown import console_for, next_step, print_json, tell
 
 
-def claims(file: Path) -> int:
+def claims(file: Path, *, json: bool = False) -> int:
     """Check whether the reported numbers of a paper can be true.
 
     For each entry of the list `reported`: the confusion matrices that fit the printed metrics, a rounding slip, or the
@@ -15,13 +16,13 @@ def claims(file: Path) -> int:
 
     Args:
         file: YAML file, e.g. benchmark/papers/a-densenet-efficientnet.yaml.
+        json: print the verdicts as JSON, for a program.
     """
-    from rich.console import Console
-
     from pneumobench.claims.checker import check_claim
     from pneumobench.claims.reader import read_claims
+    from pneumobench.suite.reader import section_of
 
-    console, contradicted = Console(), False
+    console, contradicted, verdicts = console_for(json=json), False, []
     for claim in read_claims(file):
         verdict = check_claim(claim)
         style = {"consistent": "green", "slip": "yellow", "contradiction": "red"}[verdict.kind]
@@ -29,6 +30,11 @@ def claims(file: Path) -> int:
         for words in verdict.words:
             console.print(f"  {words}", markup=False, highlight=False)
         contradicted |= verdict.kind == "contradiction"
+        verdicts.append({"system": claim.system, "verdict": verdict.kind, "words": list(verdict.words)})
+    if json:
+        print_json(verdicts)
+    if section_of(file) is not None:  # there is a recipe
+        next_step(console, "papers", file, "--data", "DATA")
     return CHECK_FAILED if contradicted else DONE
 
 
@@ -43,14 +49,13 @@ def papers(files: list[Path], *, overrides: list[str], data: str | None = None, 
         data: data folder (default: the variable PNEUMOBENCH_DATA).
         output: where runs go.
     """
-    from rich.console import Console
-
     from pneumobench.runs.papers import run_papers
 
-    console = Console()
+    console = console_for()
     settings = [*overrides, *(["--data.root", data] if data is not None else [])]
     runs, page = run_papers(files, settings, output=output, console=console)
-    console.print(f"table: {page}", highlight=False, soft_wrap=True)
+    tell(console, "table", page)
+    next_step(console, "gallery", runs[-1].path)
     return CHECK_FAILED if any(run.failed for run in runs) else DONE
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
+from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, tell
 from pneumobench.errors import SettingsError
 from pneumobench.suite.spec import Protocol, WandbMode
+from pneumobench.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +38,12 @@ def run(
     retry_failed: bool = False,
     accept_changes: bool = False,
     wandb: WandbMode | None = None,
+    json: bool = False,
 ) -> int:
     """Run a suite: train, score, explain, rank.
 
     Every job that has no record yet is run, then the leaderboard is written. Any setting can be overridden as
-    --group.key VALUE, e.g. --training.epochs 3; `pneumobench suite NAME` shows all keys.
+    --group.key VALUE, e.g. --training.epochs 3; `pneumobench suite NAME` shows all keys, `pneumobench help KEY` one.
 
     Args:
         suite: name of a shipped suite, or a YAML file.
@@ -57,11 +59,60 @@ def run(
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         wandb: track with Weights & Biases.
+        json: print the outcome as JSON, for a program; what is told meanwhile goes to stderr.
     """
-    from rich.console import Console
-
     from pneumobench.runs.nothing_left import finished_run
-    from pneumobench.suite.reader import load_suite, public_overrides
+    from pneumobench.suite.commands import run_command
+
+    loaded = asked_suite(
+        suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
+    )
+    if protocols is not None and folds is not None:
+        raise SettingsError("--folds leaves protocols incomplete, and only complete ones are compared: leave one out.")
+    command = run_command(suite, loaded, folds=folds, protocols=protocols)
+    console = console_for(json=json)
+    if protocols is None and not json:
+        done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed)
+        if done is not None:
+            return _nothing_left(done, console)
+    console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
+    if protocols is None:
+        from pneumobench.runs.run import run as run_suite
+
+        made = run_suite(
+            loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
+            command=command, console=console,
+        )  # fmt: skip
+        if json:
+            print_json(outcome(made))
+        return shown(made, console)
+    from pneumobench.runs.protocols import run_protocols
+
+    compared = run_protocols(
+        loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+        command=command, console=console,
+    )  # fmt: skip
+    codes = [shown(one, console) for one in compared.runs]
+    console.print(compared)
+    tell(console, "table", compared.page)
+    if json:
+        print_json({"page": str(compared.page), "rows": frame_of(compared), "runs": list(map(outcome, compared.runs))})
+    return max(codes)
+
+
+def asked_suite(
+    suite: str,
+    overrides: list[str],
+    *,
+    data: str | None = None,
+    limit: int | None = None,
+    name: str | None = None,
+    architectures: tuple[str, ...] | None = None,
+    plugin: list[str],
+    wandb: WandbMode | None = None,
+) -> Suite:
+    """Return the suite that a command line asks for; the arguments are those of `run`."""
+    from pneumobench.suite.reader import load_suite
     from pneumobench.suite.registry import load_plugin_file
 
     given = {"--data.root": data, "--data.limit_images": limit, "--name": name, "--logging.wandb": wandb}
@@ -73,80 +124,54 @@ def run(
     loaded = with_plugins(load_suite(suite, settings), plugin)
     if limit is not None and name is None:  # a narrowed data set is another run
         loaded = dataclasses.replace(loaded, name=f"{loaded.name}-limit{limit}")
-    if protocols is not None and folds is not None:
-        raise SettingsError("--folds leaves protocols incomplete, and only complete ones are compared: leave one out.")
-    # what others type for the same run: without the folders of this machine
-    words = ["pneumobench", "run", Path(suite).stem if suite.endswith(".yaml") else suite]
-    for option, value in (
-        ("--architectures", architectures), ("--folds", folds), ("--limit", limit), ("--name", name),
-        ("--protocols", protocols),
-    ):  # fmt: skip
-        if value is not None:
-            words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-    for file in plugin:
-        words += ["--plugin", Path(file).name]
-    command = shlex.join([*words, *public_overrides(overrides)])
-    console = Console()
-    if protocols is None and (done := finished_run(loaded, output, folds=folds, retry_failed=retry_failed)):
-        return _nothing_left(done, console)
-    console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
-    if protocols is None:
-        from pneumobench.runs.run import run as run_suite
-
-        made = run_suite(
-            loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            command=command, console=console,
-        )  # fmt: skip
-        return shown(made, console)
-    from pneumobench.runs.protocols import run_protocols
-
-    compared = run_protocols(
-        loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        command=command, console=console,
-    )  # fmt: skip
-    codes = [shown(one, console) for one in compared.runs]
-    console.print(compared)
-    console.print(f"table: {compared.page}", highlight=False, soft_wrap=True)
-    return max(codes)
+    return loaded
 
 
-def leaderboard(run: Path) -> int:
+def leaderboard(run: Path, *, json: bool = False) -> int:
     """Compute the leaderboard of a run again from its records.
 
     Every file is compared with manifest.json first, weights included.
 
     Args:
         run: folder of a run, e.g. runs/quickstart.
+        json: print every number as JSON, for a program.
     """
-    from rich.console import Console
-
     from pneumobench.reporting.leaderboard import write_leaderboard
     from pneumobench.reporting.terminal import print_leaderboard
 
-    console = Console()
+    console = console_for(json=json)
     paths = write_leaderboard(run, check_weights=True)
     print_leaderboard(paths.board, console)
     for note in paths.board.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"page: {paths.page}", highlight=False, soft_wrap=True)
+        tell(console, "note", note)
+    tell(console, "page", paths.page)
+    if json:
+        print(paths.json.read_text(encoding="utf-8"), end="")
+    if any(run.glob("*/fold-*/weights.safetensors")):
+        next_step(console, "gallery", run)
+    else:
+        next_step(console, "help", "explain")
     return DONE
 
 
 def _nothing_left(done: FinishedRun, console: Console) -> int:
     """Say that a run is finished, and return the exit code."""
-    words = f"{len(done.records)} jobs, {len(done.records)} of them finished before; nothing is left to do"
+    words = f"{counted(len(done.records), 'job')}, all finished before; nothing is left to do"
     console.print(words, highlight=False)
-    console.print(f"page: {done.page}", highlight=False, soft_wrap=True)
-    console.print(f"its table: pneumobench leaderboard {done.folder.path}", highlight=False, soft_wrap=True)
-    return _failed(done.records, console)
+    tell(console, "page", done.page)
+    return _ended(done.folder.path, done.records, console)
 
 
-def _failed(records: Sequence[JobRecord], console: Console) -> int:
-    """Print the jobs that failed, and return the exit code."""
+def _ended(path: Path, records: Sequence[JobRecord], console: Console) -> int:
+    """Print the jobs that failed and the next command, and return the exit code."""
     failed = [record for record in records if not record.completed]
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
-    return CHECK_FAILED if failed else DONE
+    if failed:
+        console.print("next: the same command with --retry-failed, when the reasons above are mended", highlight=False)
+        return CHECK_FAILED
+    next_step(console, "gallery", path)
+    return DONE
 
 
 def with_plugins(suite: Suite, plugins: list[str]) -> Suite:
@@ -156,10 +181,21 @@ def with_plugins(suite: Suite, plugins: list[str]) -> Suite:
 
 
 def shown(run: Run, console: Console) -> int:
-    """Print leaderboard, page and failed jobs of a run, and return the exit code."""
+    """Print leaderboard, page and failed jobs of a run, and the next command, and return the exit code."""
     console.print(run.leaderboard)
-    console.print(f"page: {run.leaderboard.page}", highlight=False, soft_wrap=True)
-    return _failed(run.records, console)
+    tell(console, "page", run.leaderboard.page)
+    return _ended(run.path, run.records, console)
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """Return what came of a run, for a program."""
+    failed = [{"architecture": one.architecture, "fold": one.fold, "reason": one.reason} for one in run.failed]
+    return {
+        "run": str(run.path),
+        "page": str(run.leaderboard.page),
+        "failed": failed,
+        "leaderboard": frame_of(run.leaderboard),
+    }
 
 
 COMMANDS = (run, leaderboard)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.run import with_plugins
+from pneumobench.cli.shown import console_for, next_step, print_json, tell
+
+if TYPE_CHECKING:
+    from pneumobench.search.tune import SearchOutcome
 
 
 def tune(
@@ -20,6 +25,7 @@ def tune(
     plugin: list[str],
     storage: str | None = None,
     accept_changes: bool = False,
+    json: bool = False,
 ) -> int:
     """Search for the best settings of one architecture, on validation parts alone.
 
@@ -37,9 +43,8 @@ def tune(
         plugin: a Python file that registers more.
         storage: database of the trials (default: sqlite:///RUNS/NAME-search/study.db).
         accept_changes: go on though code, versions or files have changed since the search began; it is written down.
+        json: print the outcome as JSON, for a program; what is told meanwhile goes to stderr.
     """
-    from rich.console import Console
-
     from pneumobench.suite.reader import load_suite, section_of
     from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.shipped import suite_path
@@ -53,7 +58,7 @@ def tune(
         load_plugin_file(Path(file))
     path = suite_path(suite)
     loaded = with_plugins(load_suite(path, settings, section=section_of(path)), plugin)
-    console = Console()
+    console = console_for(json=json)
     console.print(f"loading PyTorch; search of suite {loaded.name!r}", highlight=False)
     from pneumobench.reporting.search import importance_words, trials_table
     from pneumobench.search.tune import tune as run_search
@@ -61,7 +66,9 @@ def tune(
     outcome = run_search(loaded, output=output, console=console, storage=storage, accept_changes=accept_changes)
     keys, monitor = list(loaded.search.space), loaded.training.monitor
     console.print(trials_table(outcome.trials, keys, monitor=monitor, title=f"Search: {loaded.name}"))
-    console.print(f"trials: {outcome.folder.trials_csv}", highlight=False, soft_wrap=True)
+    tell(console, "trials", outcome.folder.trials_csv)
+    if json:
+        print_json(_plain(outcome))
     if outcome.best is None:
         reasons = sorted({trial.reason for trial in outcome.trials if trial.reason})
         console.print(
@@ -77,12 +84,18 @@ def tune(
             style="yellow",
             highlight=False,
         )
-    console.print(f"winner: {outcome.folder.best_suite}", highlight=False, soft_wrap=True)
-    console.print(
-        f"next: pneumobench run {shlex.quote(str(outcome.folder.best_suite))}",
-        highlight=False, soft_wrap=True, markup=False,
-    )  # fmt: skip
+    tell(console, "winner", outcome.folder.best_suite)
+    next_step(console, "run", outcome.folder.best_suite)
     return DONE
+
+
+def _plain(outcome: SearchOutcome) -> dict[str, Any]:
+    return {
+        "best": None if outcome.best is None else dataclasses.asdict(outcome.best),
+        "importance": outcome.importance,
+        "suite": None if outcome.best is None else str(outcome.folder.best_suite),
+        "trials": [dataclasses.asdict(trial) for trial in outcome.trials],
+    }
 
 
 COMMANDS = (tune,)

@@ -46,7 +46,7 @@ def measured(gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Measured:
 def read_measured(cache_folder: Path) -> dict[str, Measured]:
     """Return what was measured of images before, by content hash; a damaged file is as good as none."""
     plain = read_sealed(cache_folder / MEASURED_NAME) or {}
-    return {content: Measured(*values[:-1], tuple(values[-1])) for content, values in plain.items()}
+    return {content: Measured(*values)._replace(notes=tuple(values[-1])) for content, values in plain.items()}
 
 
 def keep_measured(cache_folder: Path, new: Mapping[str, Measured]) -> None:

@@ -19,9 +19,10 @@ from pneumobench.datasets.opening import SquareKind, open_images
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import UnreadableImageError
 from pneumobench.lungs.crop import FIXED_BOX, ImageCrop, image_crop
-from pneumobench.lungs.masks import LungMasks, lung_masks
+from pneumobench.lungs.masks import LungMasks, MaskTier, lung_masks
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
 from pneumobench.suite.spec import DataSpec
+from pneumobench.texts import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,21 @@ class PreparedImages:
                 "refused": self.segmented.refused(),
             }
         return facts
+
+
+def mask_tier(data: DataSpec, *, drawn_masks: bool) -> MaskTier:
+    """Return where the lung masks of some data come from; what `auto` stands for is decided here.
+
+    >>> mask_tier(DataSpec(), drawn_masks=True), mask_tier(DataSpec(), drawn_masks=False)
+    ('drawn', 'box')
+    >>> mask_tier(DataSpec(crop="fixed"), drawn_masks=False)  # the box says nothing in an image that was cut
+    'segmented'
+    """
+    if data.lung_mask_tier != "auto":
+        return data.lung_mask_tier
+    if drawn_masks:
+        return "drawn"
+    return "box" if data.crop == "none" else "segmented"
 
 
 def wanted_squares(data: DataSpec) -> tuple[SquareKind, ...]:
@@ -83,24 +99,25 @@ def prepare_images(
 
     Raises:
         DataError: a manual mask cannot be read, none is there, or the weights of the segmenter are missing.
-        SettingsError: the fixed box shall be the mask of images that are cropped.
         UnreadableImageError: an image cannot be decoded any more.
     """
     drawn = index.table["lung_mask"] != ""
-    stand_ins = lungs_of_all and data.lung_mask_tier != "box" and bool(drawn.any()) and not bool(drawn.all())
+    tier = mask_tier(data, drawn_masks=bool(drawn.any()))
+    stand_ins = lungs_of_all and tier == "drawn" and not bool(drawn.all())
     segmented = None
-    if data.crop == "adaptive" or (with_masks and (data.lung_mask_tier == "segmented" or stand_ins)):
+    if data.crop == "adaptive" or (with_masks and (tier == "segmented" or stand_ins)):
         tell("segmenting the lungs of images that were not segmented before")
         segmented = segmented_lungs(index, cache_folder)
     crop = image_crop(data.crop, index, segmented)
     masks = None
     if with_masks:
-        tier, side_px = data.lung_mask_tier, data.image_side_px
-        masks = lung_masks(index, side_px, cache_folder, tier=tier, crop_boxes=crop.boxes, segmented=segmented)
+        masks = lung_masks(
+            index, data.image_side_px, cache_folder, tier=tier, crop_boxes=crop.boxes, segmented=segmented
+        )
     if segmented is not None:
         tell(
-            f"segmented lungs: {len(segmented.usable_rows())} images usable, {len(index.table)} in all"
-            + (f"; {crop.by_fixed} images get the fixed crop instead" if crop.by_fixed else "")
+            f"segmented lungs: {counted(len(segmented.usable_rows()), 'image')} usable, {len(index.table)} in all"
+            + (f"; {counted(crop.by_fixed, 'image')} with the fixed crop instead" if crop.by_fixed else "")
         )
     radiographs = cached_images(index, data.image_side_px, cache_folder, crop.boxes)
     return PreparedImages(radiographs=radiographs, masks=masks, crop=crop, segmented=segmented)

@@ -28,6 +28,17 @@ MEASURES: Final = {
     "height": "height of the box around both lungs as a share of the image",
     "width": "width of the box around both lungs as a share of the image",
 }
+# what is said of a mask below and above a bound
+REASONS: Final = {
+    "area": ("lungs too small", "lungs too large"),
+    "smaller_to_larger": ("one lung too small beside the other", "one lung too large beside the other"),
+    "left_row": ("lung at the left too high in the image", "lung at the left too low in the image"),
+    "right_row": ("lung at the right too high in the image", "lung at the right too low in the image"),
+    "left_column": ("lung at the left too near the edge", "lung at the left too near the middle"),
+    "right_column": ("lung at the right too near the middle", "lung at the right too near the edge"),
+    "height": ("lungs too short", "lungs too tall"),
+    "width": ("lungs too narrow", "lungs too wide"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,5 +141,5 @@ def check_lungs(mask: NDArray[np.bool_], bounds: QualityBounds) -> LungQuality:
     for name, value in measures.items():
         low, high = bounds.bounds[name]
         if not low <= value <= high:
-            return LungQuality(usable=False, reason=f"{name} too {'small' if value < low else 'large'}")
+            return LungQuality(usable=False, reason=REASONS[name][value > high])
     return LungQuality(usable=True)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index, read_index_table
@@ -19,10 +19,12 @@ from pneumobench.records.environment import read_environment
 from pneumobench.records.job_record import read_record
 from pneumobench.records.manifest import seal
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.commands import joined_command
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 
 _held: set[TextIO] = set()  # locks of this process
+LOCKS: Final = (".lock", ".turn")
 
 
 def _let_go() -> None:
@@ -71,7 +73,22 @@ def claim_folder(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         remove_left_over(folder)
+        with _no_empty_folder(folder):
+            yield
+
+
+@contextmanager
+def _no_empty_folder(folder: Path) -> Iterator[None]:
+    """Take a folder away again that an error leaves with nothing in it but our own locks."""
+    try:
         yield
+    except BaseException:
+        left = list(folder.iterdir()) if folder.is_dir() else []
+        if left and all(path.name in LOCKS for path in left):
+            for path in left:
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -81,7 +98,7 @@ def waited_for(folder: Path) -> Iterator[None]:
     Raises:
         SettingsError: the folder cannot be written.
     """
-    with _lock_file(folder, ".turn") as lock:
+    with _lock_file(folder, ".turn") as lock, _no_empty_folder(folder):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -133,8 +150,7 @@ def write_run_metadata(
         folds.write(folder.folds_json)
     write_json(folder.audit_json, audit)
     environment = read_environment(folder)
-    # of several starts the least narrowed command makes the whole run
-    command = min(filter(None, (environment.get("command", ""), command)), key=len, default="")
+    command = joined_command(environment.get("command", ""), command)
     write_json(folder.environment_json, {**environment, **({"command": command} if command else {})})
     seal(folder, (folder.suite_yaml, folder.index_csv, folder.folds_json, folder.audit_json, folder.environment_json))
 

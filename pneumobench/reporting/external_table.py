@@ -17,6 +17,8 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.external import ExternalScore
 from pneumobench.metrics.table import COUNT_METRICS, METRICS
 from pneumobench.reporting.columns import interval_text, number
+from pneumobench.reporting.console import Name
+from pneumobench.texts import markdown_text
 
 # The AUC comes first, with what it is compared with, then every other metric of the table.
 OTHERS: Final = tuple(metric for metric in METRICS.values() if metric.name != "auc")
@@ -27,11 +29,16 @@ HEADINGS: Final = (
 IN_TERMINAL: Final = {
     "Architecture": "architecture",
     "AUC": "AUC",
+    "single networks": "single",
     "own data": "own data",
     "drop [95 %]": "drop [95 %]",
     "Recall": "Recall",
     "Specificity": "Spec.",
 }  # what fits in 80 characters
+MEANING_IN_TERMINAL: Final = (
+    "AUC, recall and specificity: mean probability of the networks asked. single: mean of their own AUC; drop: own "
+    "data minus single."
+)
 MEANING: Final = (
     "AUC and decisions are those of the mean probability of the networks asked; none of them was trained on these "
     "images. `single networks`: mean of their own AUC. `own data`: AUC out of fold on the run's own images, where each "
@@ -56,14 +63,20 @@ def _cells(score: ExternalScore) -> dict[str, str]:
 def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     """Return the table for a terminal."""
     table = Table(
-        title=f"External data: {escape(name)}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"External data: {escape(name)}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=escape(MEANING_IN_TERMINAL),
+        caption_justify="left",
     )
     for heading, short in IN_TERMINAL.items():
         first = heading == HEADINGS[0]
-        table.add_column(escape(short), justify="left" if first else "right", overflow="fold", no_wrap=not first)
+        table.add_column(escape(short), justify="left" if first else "right", no_wrap=not first)
     for score in scores:
         cells = _cells(score) | {"AUC": number(score.auc)}
-        table.add_row(*(escape(cells[heading]) for heading in IN_TERMINAL))
+        numbers = [escape(cells[heading]) for heading in IN_TERMINAL if heading != HEADINGS[0]]
+        table.add_row(Name(score.architecture), *numbers)
     return table
 
 
@@ -94,8 +107,8 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
         cells = ("" if math.isnan(value) else f"{value:.6f}" for value in numbers)
         writer.writerow([score.architecture, score.folds, score.images, *cells])
     write_text(folder / "scores.csv", buffer.getvalue())
-    lines = [f"# External data: {name}", "", what, "", MEANING, "", f"`{command}`", ""]
+    lines = [f"# External data: {markdown_text(name)}", "", markdown_text(what), "", MEANING, "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- " + "| ---: " * (len(HEADINGS) - 1) + "|"]
-    lines += ["| " + " | ".join(_cells(score).values()) + " |" for score in scores]
+    lines += ["| " + " | ".join(map(markdown_text, _cells(score).values())) + " |" for score in scores]
     write_text(folder / "README.md", "\n".join(lines) + "\n")
     return folder / "README.md"

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
 from pneumobench.reporting.columns import number
+from pneumobench.reporting.console import Name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def image_table(radiograph: ImageExplanation) -> Table:
         padding=(0, 1, 0, 0),
     )
     methods = list(dict.fromkeys(method for answer in radiograph.answers for method in answer.lar))
-    table.add_column("architecture", no_wrap=True)
+    table.add_column("architecture")
     table.add_column("says")
     table.add_column("probability", justify="right", no_wrap=True)
     classes = list(radiograph.answers[0].classes) if radiograph.answers else []
@@ -84,7 +85,7 @@ def image_table(radiograph: ImageExplanation) -> Table:
     for answer in radiograph.answers:
         spread = f" [{number(answer.lowest)}, {number(answer.highest)}]" if len(answer.folds) > 1 else ""
         table.add_row(
-            escape(answer.architecture),
+            Name(answer.architecture),
             _said(answer),
             escape(f"{number(answer.probability)}{spread}"),
             *(number(answer.classes[name], 2) for name in classes),

@@ -14,6 +14,7 @@ from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
+from pneumobench.texts import safe_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,4 +75,6 @@ def _command(folder: RunFolder, board: Leaderboard) -> str:
         command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", plain)
     except (OSError, ValueError, AttributeError):
         return plain
-    return " ".join(command.split()) if isinstance(command, str) and command else plain
+    # another text, of a record that was edited, could end the block of code that it stands in
+    told = safe_text(" ".join(command.split())) if isinstance(command, str) else ""
+    return told if told.startswith("pneumobench ") and "`" not in told else plain

@@ -43,6 +43,7 @@ from pneumobench.reporting.words import (
     weights_words,
 )
 from pneumobench.suite.spec import CLASSES
+from pneumobench.texts import markdown_text
 
 
 def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
@@ -53,10 +54,10 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         command: the literal command that made the run.
     """
     parts = [
-        f"# Leaderboard: {_text(board.suite)}",
-        f"> **{_text(weights_notice(board))}**",
-        *([f"> **{_text(leak_notice(board))}**"] if leak_notice(board) else []),
-        _text(data_words(board)),
+        f"# Leaderboard: {markdown_text(board.suite)}",
+        f"> **{markdown_text(weights_notice(board))}**",
+        *([f"> **{markdown_text(leak_notice(board))}**"] if leak_notice(board) else []),
+        markdown_text(data_words(board)),
         "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
         "## Out of fold",
         f"{tested_words(board)} Threshold 0.5.",
@@ -76,7 +77,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             f"## {separate_test(board)}",
             f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
             "0.5. The last column is the mean AUC of the single models, ± standard deviation."
-            + (f" {_text(shared)}" if (shared := shared_patients_words(board)) else ""),
+            + (f" {markdown_text(shared)}" if (shared := shared_patients_words(board)) else ""),
             _official(board),
         ]
     if board.ensembles:
@@ -119,7 +120,7 @@ def provenance_lines(board: Leaderboard) -> list[str]:
     found = board.provenance
     lines = [f"SHA-256 of {key}: `{value}`" for key, value in found.hashes.items()]
     for table in (found.software, found.hardware):
-        lines += [f"{_text(key)}: {_text(', '.join(values))}" for key, values in table.items()]
+        lines += [f"{markdown_text(key)}: {markdown_text(', '.join(values))}" for key, values in table.items()]
     return [*lines, f"records written between {found.first_record} and {found.last_record}"]
 
 
@@ -138,7 +139,7 @@ def _attention_words() -> str:
 def _hardware_words(board: Leaderboard) -> str:
     hardware = board.provenance.hardware
     shown = [f"{key} {' / '.join(hardware[key])}" for key in ("device", "accelerator", "precision") if key in hardware]
-    return _text("Measured on " + ", ".join(shown) + ".") if shown else "Hardware not recorded."
+    return markdown_text("Measured on " + ", ".join(shown) + ".") if shown else "Hardware not recorded."
 
 
 def _with_interval(column: Column, row: Row) -> str:
@@ -275,12 +276,4 @@ def _cost(board: Leaderboard) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
-
-
-def _text(text: str) -> str:
-    """Make text safe inside a Markdown table: no markup, no line break, no cell border."""
-    plain = " ".join(text.split())
-    for character, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("[http", "\\[http")):
-        plain = plain.replace(character, safe)
-    return plain
+    return "\n".join("| " + " | ".join(markdown_text(cell) for cell in line) + " |" for line in lines)

@@ -14,6 +14,8 @@ from rich.table import Table
 from pneumobench.files import write_text
 from pneumobench.leaderboard.reproduction import Reproduction
 from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.reporting.console import Name
+from pneumobench.texts import counted, markdown_text
 
 HEADINGS: Final = ("System", "Metric", "Printed", "Reproduced [95 %]", "Printed numbers")
 MEANING: Final = (
@@ -61,29 +63,40 @@ def paper_table(result: PaperResult) -> Table:
     """Return the table of a paper for a terminal."""
     table = Table(title=escape(result.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, heading in enumerate(HEADINGS):
-        table.add_column(escape(heading), justify="right" if place in (2, 3) else "left", overflow="fold")
-    for row in _rows(result):
-        table.add_row(*map(escape, row))
+        table.add_column(escape(heading), justify="right" if place in (2, 3) else "left")
+    for system, *row in _rows(result):
+        table.add_row(Name(system), *map(escape, row))
     return table
 
 
-def write_paper_table(path: Path, results: Sequence[PaperResult], command: str) -> None:
-    """Write all papers as one Markdown page."""
-    lines = ["# Paper against reproduction", "", MEANING, "", f"`{command}`", ""]
+def write_paper_table(folder: Path, results: Sequence[PaperResult], command: str) -> Path:
+    """Write a part for each paper and the page of all whose parts lie there, and return the page.
+
+    Args:
+        folder: folder of runs: the page is papers.md in it, a part papers/RUN.md.
+        results: papers that were run now; the part of each takes the place of the one of its last run.
+        command: the literal command that ran them.
+    """
     for result in results:
-        lines += [f"## {result.title}", ""]
+        lines = [f"## {markdown_text(result.title)}", "", f"`{markdown_text(command)}`", ""]
         lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | --- |"]
-        lines += ["| " + " | ".join(row) + " |" for row in _rows(result)]
+        lines += ["| " + " | ".join(map(markdown_text, row)) + " |" for row in _rows(result)]
         lines += ["", "What the claims checker says:", ""]
-        lines += [f"- {one.system}: {' '.join(one.verdict.words)}" for one in result.reproductions]
+        lines += [
+            f"- {markdown_text(' '.join([f'{one.system}:', *one.verdict.words]))}" for one in result.reproductions
+        ]
         scored = [
-            f"- {one.system}: {one.images:,} images scored here by {one.architecture}, AUC {number(one.auc)}"
+            f"- {markdown_text(one.system)}: {counted(one.images, 'image')} scored here by {one.architecture}, AUC "
+            f"{number(one.auc)}"
             for one in result.reproductions
             if one.auc is not None
         ]
         lines += ["", "Here:", "", *scored] if scored else []
         lines += ["", "Differences from the paper:", ""]
         lines += [f"- {words}" for words in result.differences]
-        lines += [f"- assumed: `{key}`: {why}" for key, why in result.assumed.items()]
-        lines += [""]
-    write_text(path, "\n".join(lines))
+        lines += [f"- assumed: `{key}`: {markdown_text(why)}" for key, why in result.assumed.items()]
+        write_text(folder / "papers" / f"{result.run}.md", "\n".join([*lines, ""]))
+    parts = [path.read_text(encoding="utf-8") for path in sorted((folder / "papers").glob("*.md"))]
+    page = folder / "papers.md"
+    write_text(page, "\n".join(["# Paper against reproduction", "", MEANING, "", *parts]))
+    return page

@@ -1,15 +1,18 @@
-"""Progress of a run with the time left: a live bar in a terminal or notebook, one line a job in a log."""
+"""Progress of a run with the time left: a live bar in a terminal or notebook, a line a job and a minute in a log."""
 
 from __future__ import annotations
 
 import importlib.util
 import time
 from types import TracebackType
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from pneumobench.records.job_record import JobRecord
+
+LOG_LINE_S: Final = 60.0  # between lines of a log; a shorter epoch has none of its own
 
 
 def duration(seconds: float) -> str:
@@ -31,8 +34,29 @@ def is_live(console: Console) -> bool:
     return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
+class LogLines:
+    """Lines for who reads a log: at most one a minute, so that a long job is seen to go on. A live bar needs none.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.said = console, time.monotonic()
+
+    def say(self, text: str, *, due: bool = False) -> None:
+        """Write a line if none was written for a minute, or if it is due anyway."""
+        now = time.monotonic()
+        if is_live(self.console) or (not due and now - self.said < LOG_LINE_S):
+            return
+        self.said = now
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 class RunProgress:
-    """Shows which job is trained and how long the rest will take, judged by the epochs done so far.
+    """Shows which job is trained and how long the rest will take, judged by what is done so far.
+
+    The time of an epoch holds its share of the scoring and explaining of its job, once one job is done.
 
     Args:
         console: where to write.
@@ -43,7 +67,7 @@ class RunProgress:
     def __init__(self, console: Console, *, jobs: int, epochs: int) -> None:
         self.console, self.jobs, self.epochs = console, jobs, epochs
         self.epochs_done, self.jobs_done, self.label = 0, 0, ""
-        self.started = time.monotonic()
+        self.started, self.log = time.monotonic(), LogLines(console)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
@@ -80,10 +104,18 @@ class RunProgress:
     def epoch_done(self, epoch: int, losses: dict[str, float]) -> None:
         """Count an epoch and show its tune AUC."""
         self.epochs_done = self.jobs_done * self.epochs + epoch + 1
-        text = f"{self.label}  tune AUC {losses['tune_auc']:.3f}"
+        found = f"tune AUC {losses['tune_auc']:.3f}"
+        text = f"{self.label}  {found}"
+        self.log.say(f"{self.label} epoch {epoch + 1}/{self.epochs}: {found}{self.time_left()}")
         self.bar.update(
             self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
         )
+
+    def explaining(self) -> None:
+        """Show that the job is trained and its network explained."""
+        text = f"{self.label}  explaining"
+        self.log.say(text)
+        self.bar.update(self.task, description=text)
 
     def job_done(self, record: JobRecord) -> None:
         """Write the job's line."""
@@ -97,4 +129,5 @@ class RunProgress:
             text = f"{head}: {seconds}, best epoch {best}/{run}{self.time_left()}"
         else:
             text = f"{head}: {record.status}: {record.reason}"
+        self.log.said = time.monotonic()
         self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")

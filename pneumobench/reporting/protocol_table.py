@@ -15,8 +15,10 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect
 from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.reporting.console import Name
 from pneumobench.reporting.words import data_words, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.texts import markdown_text
 
 HEADINGS = ("architecture", "protocol", "images tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (
@@ -39,11 +41,15 @@ def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
     """Return the table for a terminal of 80 characters: without the intervals of the areas themselves."""
     table = Table(title="Effect of the split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, heading in enumerate(("architecture", "protocol", "images", "AUC", f"minus {REFERENCE} [95 %]")):
-        table.add_column(escape(heading), justify="left" if place < 2 else "right", no_wrap=True)
+        table.add_column(escape(heading), justify="left" if place < 2 else "right", no_wrap=place > 0)
     for effect in effects:
         name, protocol, radiographs, _, difference = _cells(effect, 3)
-        row = (name.removeprefix(CONTROL_PREFIX), protocol, radiographs, number(effect.auc), difference)
-        table.add_row(*map(escape, row), style="dim" if name.startswith(CONTROL_PREFIX) else None)
+        row = (protocol, radiographs, number(effect.auc), difference)
+        table.add_row(
+            Name(name.removeprefix(CONTROL_PREFIX)),
+            *map(escape, row),
+            style="dim" if name.startswith(CONTROL_PREFIX) else None,
+        )
     return table
 
 
@@ -83,8 +89,8 @@ def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], refere
         )
     write_text(folder / "leak_effect.csv", buffer.getvalue())
     lines = ["# Effect of the split", "", f"> **{weights_notice(reference)}**", "", MEANING, ""]
-    lines += [f"Protocol `{reference.protocol}`: {data_words(reference)}", "", f"`{command}`", ""]
+    lines += [f"Protocol `{reference.protocol}`: {markdown_text(data_words(reference))}", "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | ---: |"]
-    lines += ["| " + " | ".join(_cells(effect)) + " |" for effect in effects]
+    lines += ["| " + " | ".join(map(markdown_text, _cells(effect))) + " |" for effect in effects]
     write_text(folder / "README.md", "\n".join(lines) + "\n")
     return folder / "README.md"

@@ -13,7 +13,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pneumobench.records.search_trials import SearchTrial, best_first, written_value
-from pneumobench.reporting.progress import duration
+from pneumobench.reporting.console import Name
+from pneumobench.reporting.progress import LogLines, duration
+from pneumobench.texts import counted
 
 SHOWN_TRIALS = 10
 
@@ -29,7 +31,7 @@ class SearchProgress:
 
     def __init__(self, console: Console, *, trials: int, monitor: str) -> None:
         self.console, self.trials, self.monitor, self.label = console, trials, monitor, ""
-        self.started, self.done_here = time.monotonic(), 0
+        self.started, self.done_here, self.log = time.monotonic(), 0, LogLines(console)
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
@@ -59,6 +61,7 @@ class SearchProgress:
         """Show an epoch's monitored value."""
         text = f"{self.label}  epoch {epoch + 1}  {self.monitor} {losses[self.monitor]:.3f}"
         self.bar.update(self.task, description=text)
+        self.log.say(text)
 
     def waiting(self) -> None:
         """Show that the last trials are another process's."""
@@ -74,7 +77,7 @@ class SearchProgress:
             result = f"{self.monitor} {trial.value:.4f}"
             result += " (best)" if best is not None and best.number == trial.number else ""
         elif trial.state == "pruned":
-            result = f"pruned after epoch {trial.epochs}"
+            result = f"pruned: {trial.reason}"
         else:
             result = f"{trial.state}: {trial.reason}"
         left = (time.monotonic() - self.started) / self.done_here * (self.trials - finished)
@@ -86,11 +89,11 @@ class SearchProgress:
 def trials_table(trials: Sequence[SearchTrial], settings: Sequence[str], *, monitor: str, title: str) -> Table:
     """Return the best trials as a table, with how many were pruned and failed."""
     states = [trial.state for trial in trials]
-    failed = states.count("failed") + states.count("diverged")
+    completed, failed = states.count("completed"), states.count("failed") + states.count("diverged")
     table = Table(
         title=escape(title),
         caption=escape(
-            f"{states.count('completed')} trials completed, {states.count('pruned')} pruned, {failed} failed. "
+            f"{counted(completed, 'trial')} completed, {states.count('pruned')} pruned, {failed} failed. "
             "Chosen on validation parts; no test image was scored."
         ),
         caption_justify="left",
@@ -101,11 +104,11 @@ def trials_table(trials: Sequence[SearchTrial], settings: Sequence[str], *, moni
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(monitor, justify="right", no_wrap=True)
     for setting in settings:
-        table.add_column(escape(setting.rsplit(".", 1)[-1].replace("_", " ")), overflow="fold")
+        table.add_column(escape(setting.rsplit(".", 1)[-1].replace("_", " ")))
     table.add_column("epochs", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     for trial in best_first(trials, minimise=monitor == "tune_loss")[:SHOWN_TRIALS]:
-        tried = [escape(written_value(trial.values.get(key))) for key in settings]
+        tried = [Name(written_value(trial.values.get(key))) for key in settings]
         table.add_row(str(trial.number), f"{trial.value:.4f}", *tried, str(trial.epochs), duration(trial.seconds or 0))
     return table
 

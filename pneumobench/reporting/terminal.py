@@ -10,6 +10,7 @@ from rich.table import Table
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
+from pneumobench.reporting.console import Name
 from pneumobench.reporting.words import attention_words, controls_words, data_words, leak_notice, marks, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
 
@@ -41,7 +42,7 @@ def terminal_table(board: Leaderboard) -> Table:
     )
     columns = [column for column in (*POOLED, *LUNG_ATTENTION) if column.key in SHOWN]
     table.add_column("#", justify="right", min_width=2)
-    table.add_column("architecture", overflow="fold")
+    table.add_column("architecture")
     for column in columns:
         table.add_column(SHOWN[column.key], justify="right", no_wrap=True)
     for row in board.rows:
@@ -52,11 +53,11 @@ def terminal_table(board: Leaderboard) -> Table:
                 text = f"{text} {interval_text(column.interval(row))}".strip()
             cells.append(escape(text + column.mark(row)))
         # the first column says that it is a control; without the prefix it stays on one line
-        name = escape(row.architecture.removeprefix(CONTROL_PREFIX)) + marks(row)
+        name = row.architecture.removeprefix(CONTROL_PREFIX) + marks(row)
         if row.state != "complete":
-            name += f"\n{escape(row.status)}"
+            name += f"\n{row.status}"
         style = "dim" if row.is_control or row.state != "complete" else None
-        table.add_row(KIND_LETTERS.get(row.kind, str(row.rank or NOTHING)), name, *cells, style=style)
+        table.add_row(KIND_LETTERS.get(row.kind, str(row.rank or NOTHING)), Name(name), *cells, style=style)
     return table
 
 
@@ -74,7 +75,7 @@ def three_class_table(board: Leaderboard) -> Table | None:
         padding=(0, 1, 0, 0),
     )
     columns = [column for column in THREE_CLASSES if column.key in SHOWN_CLASSES]
-    table.add_column("architecture", overflow="fold")
+    table.add_column("architecture")
     for column in columns:
         table.add_column(SHOWN_CLASSES[column.key], justify="right", no_wrap=True)
     for row in rows:
@@ -84,7 +85,7 @@ def three_class_table(board: Leaderboard) -> Table | None:
             if column.key == "macro_auc" and column.interval:
                 text = f"{text} {interval_text(column.interval(row))}".strip()
             cells.append(escape(text))
-        name = escape(row.architecture.removeprefix(CONTROL_PREFIX))
+        name = Name(row.architecture.removeprefix(CONTROL_PREFIX))
         table.add_row(name, *cells, style="dim" if row.is_control or row.state != "complete" else None)
     return table
 

@@ -9,6 +9,7 @@ from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
 from pneumobench.leaderboard.checks import MethodSummary
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.texts import counted
 from pneumobench.training.controls import CONTROLS
 
 ABLATION_WORDS: Final = (
@@ -146,10 +147,10 @@ def protocol_words(protocol: str, folds: int) -> str:
     '5 folds by patient'
     """
     return {
-        "patient": f"{folds} folds by patient",
+        "patient": f"{counted(folds, 'fold')} by patient",
         "holdout": "one held-out test part, by patient",
         "official": "trained on the official train folder, tested on the official test folder",
-        "image_random": f"{folds} folds by image, with images of one patient on both sides",
+        "image_random": f"{counted(folds, 'fold')} by image, with images of one patient on both sides",
     }[protocol]
 
 
@@ -202,7 +203,7 @@ def patients_words(source: str, count: int, patient_rule: str = "number", *, unk
         return "patients whose identity is not known: each image counts as one"
     rule = " (counted by folder, subtype and number)" if patient_rule == "folder_subtype_number" else ""
     of_unknown = f" ({unknown:,} images of unknown patients count as one each)" if unknown else ""
-    return f"{count:,} patients{rule}{of_unknown}"
+    return f"{counted(count, 'patient')}{rule}{of_unknown}"
 
 
 def data_words(board: Leaderboard) -> str:
@@ -217,17 +218,21 @@ def data_words(board: Leaderboard) -> str:
         patients_words(board.source, count, board.patient_rule) for count in (board.patients, board.official_patients)
     )
     text = (
-        f"{len(board.networks)} architectures, {split}; {board.images:,} {kind} of {patients} "
+        f"{counted(len(board.networks), 'architecture')}, {split}; {_counted_images(board.images, kind)} of {patients} "
         f"({board.pneumonia_images:,} with pneumonia), "
-        f"{side}, {colour}, at most {board.epochs} epochs, seed {board.seed}"
+        f"{side}, {colour}, at most {counted(board.epochs, 'epoch')}, seed {board.seed}"
         + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )
     if board.official_images:
         text += (
-            f"; {separate_test(board).lower()}: {board.official_images:,} {kind} of {official} "
+            f"; {separate_test(board).lower()}: {_counted_images(board.official_images, kind)} of {official} "
             f"({board.official_pneumonia_images:,} with pneumonia)"
         )
     return text + "."
+
+
+def _counted_images(count: int, kind: str) -> str:
+    return counted(count, kind.removesuffix("s"), kind)
 
 
 def separate_test(board: Leaderboard) -> str:

@@ -33,6 +33,7 @@ from pneumobench.runs.inputs import inputs_of, lung_inputs
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import hardware
 from pneumobench.training.predictions import class_probabilities, logit_of, probability_of
@@ -171,7 +172,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         unknown=int(unknown_patients(index.table).sum()),
     )
     console.print(
-        f"{suite.name}: {len(index.table)} radiographs of {patients} at {side_px} px, "
+        f"{suite.name}: {counted(len(index.table), 'radiograph')} of {patients} at {side_px} px, "
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,12 @@ from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import Index, content_of, contents, problem_error
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import DataError, SettingsError
-from pneumobench.files import sha256_of_text, write_json, write_text
-from pneumobench.leaderboard.external import EXTERNAL_COLUMNS, ExternalScore, external_score
+from pneumobench.leaderboard.external import ExternalScore, external_score
 from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
-from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.tables import FLOAT_FORMAT
+from pneumobench.runs.external_predictions import earlier_predictions, write_predictions
 from pneumobench.runs.networks import trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import Suite
@@ -64,6 +62,8 @@ def evaluate_networks(
 ) -> ExternalEvaluation:
     """Score completed networks of a run on other images, prepared as the run's own were.
 
+    Networks that were asked before about the same images keep their predictions and stand in the table too.
+
     Args:
         folder: the run.
         suite: its settings.
@@ -75,8 +75,8 @@ def evaluate_networks(
 
     Raises:
         DataError: images cannot be read, or show one class only.
-        SettingsError: the name cannot be a folder's, or images are those of the run.
-        RecordError: weights are missing or changed.
+        SettingsError: the name cannot be a folder's or is that of other images, or images are those of the run.
+        RecordError: weights or earlier predictions are missing or changed.
     """
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
@@ -94,9 +94,10 @@ def evaluate_networks(
             f"{data}: {shared} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
+    output, records = folder.external / name, [record for record in folder.records() if record.completed]
+    predictions = earlier_predictions(output, index, jobs, records)
     radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs
     step = 2 * suite.training.batch_size
-    parts: dict[str, list[pd.DataFrame]] = {}
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
         architecture = trained_network(suite, folder, job)
         batches = (
@@ -105,22 +106,13 @@ def evaluate_networks(
         logit = logit_of(score_images(architecture, batches, suite.training)).astype(np.float64)
         columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})
-        parts.setdefault(job.architecture, []).append(part[list(EXTERNAL_COLUMNS)])
-    models: dict[str, list[FoldModel]] = {}
-    for job in jobs:
-        models.setdefault(job.architecture, []).append(fold_model(job.fold, folder.predictions(job)))
+        others = [predictions[job.architecture]] if job.architecture in predictions else []
+        predictions[job.architecture] = pd.concat([*others, part])
     index = index.without_names()
     group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
-    output, scores, hashes = folder.external / name, [], {}
-    for architecture_name, tables in parts.items():
-        predictions = pd.concat(tables)
-        text = predictions.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-        write_text(output / f"{architecture_name}.csv", text)
-        hashes[architecture_name] = sha256_of_text(text)
-        scores.append(external_score(architecture_name, models[architecture_name], predictions, group, own_group))
-    index.write(output / "index.csv")
-    metadata = {"name": name, "index": index.hash(), "predictions": hashes, "software": software_versions()}
-    write_json(output / "environment.json", metadata)
+    models, weights = _models(folder, records, predictions)
+    written = write_predictions(output, name, index, predictions, weights)
+    scores = [external_score(one, models[one], table, group, own_group) for one, table in written.items()]
     best_first = tuple(sorted(scores, key=lambda score: (-score.auc, score.architecture)))
     return ExternalEvaluation(
         name=name,
@@ -130,3 +122,18 @@ def evaluate_networks(
         source=spec.source,
         three_classes=suite.task == "three_class",
     )
+
+
+def _models(
+    folder: RunFolder, records: Sequence[JobRecord], predictions: Mapping[str, pd.DataFrame]
+) -> tuple[dict[str, list[FoldModel]], dict[str, dict[str, str]]]:
+    """Return what the networks behind predictions said of the run's own images, and hashes of their weights."""
+    models: dict[str, list[FoldModel]] = {}
+    weights: dict[str, dict[str, str]] = {}
+    for record in records:
+        table = predictions.get(record.architecture)
+        if table is not None and (table["fold"] == record.fold).any():
+            fold = fold_model(record.fold, folder.predictions(record))
+            models.setdefault(record.architecture, []).append(fold)
+            weights.setdefault(record.architecture, {})[str(record.fold)] = record.hashes["weights"]
+    return models, weights

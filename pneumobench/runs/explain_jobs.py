@@ -44,17 +44,23 @@ def explain_jobs(
     console: Console,
     *,
     redo: bool = False,
+    told: bool = True,
 ) -> None:
-    """Explain every completed network among the jobs (architecture, fold); one that fails is said and costs itself."""
+    """Explain every completed network among the jobs (architecture, fold); one that fails is said and costs itself.
+
+    With `told` false nothing else is shown: whoever calls shows the progress.
+    """
     records = [read_record(path) for job in jobs if (path := bench.folder.record_path(*job)).is_file()]
     networks = [job for job in records if job.completed and not job.is_control]
     started, explained = time.monotonic(), 0
-    for job in track(networks, "explaining", console=console, transient=True, disable=not console.is_terminal):
+    for job in track(
+        networks, "explaining", console=console, transient=True, disable=not told or not console.is_terminal
+    ):
         try:
             explained += explain_network(bench, job, methods, images, redo=redo)
         except (PneumobenchError, RuntimeError) as error:
             console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
-    if explained:
+    if explained and told:
         words = f"{', '.join(methods)} on {images} images a fold; " if methods and images else ""
         took = duration(time.monotonic() - started)
         console.print(f"{explained} networks explained ({words}parts of the image blanked) in {took}", highlight=False)

@@ -29,6 +29,7 @@ from pneumobench.runs.one_radiograph import explain_radiograph
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
 
@@ -213,7 +214,7 @@ class Run:
         table = found.index.table
         unknown = int(unknown_patients(table).sum())
         patients = patients_words(found.source, table["patient"].nunique(), unknown=unknown)
-        what = f"{len(table):,} images of {patients} "
+        what = f"{counted(len(table), 'image')} of {patients} "
         what += f"({int(table['label'].sum()):,} with pneumonia)."
         if found.three_classes:
             what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."

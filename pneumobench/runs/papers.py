@@ -27,12 +27,14 @@ PAPER_KEYS: Final = ("paper", "reported", "assumed", "suite")
 def run_papers(
     files: Sequence[Path], overrides: Sequence[str] = (), *, output: str | Path = "runs", console: Console | None = None
 ) -> tuple[tuple[Run, ...], Path]:
-    """Run the recipes of papers and write one table of all: printed, possible or not, reproduced, and what differs.
+    """Run the recipes of papers and write a table of each: printed, possible or not, reproduced, and what differs.
+
+    The page has the tables of papers that were run before, too; that of a paper that is run again is new.
 
     Args:
         files: files such as those of benchmark/papers.
         overrides: settings of all recipes, such as `["--training.epochs", "3"]`; what is changed is said in the table.
-        output: folder of runs; the table is papers.md in it.
+        output: folder of runs; the page is papers.md in it.
         console: where progress and tables are shown; None = the terminal or notebook.
 
     Returns:
@@ -68,9 +70,7 @@ def run_papers(
             )
         )
         console.print(paper_table(results[-1]))
-    page = output / "papers.md"
-    write_paper_table(page, results, command)
-    return tuple(runs), page
+    return tuple(runs), write_paper_table(output, results, command)
 
 
 def read_paper(path: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from pneumobench.runs.train_job import run_job
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
@@ -116,12 +117,16 @@ def run(
         if controls := run_controls(bench, chosen_folds):
             fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
             console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
-        console.print(f"{len(jobs)} jobs, {len(jobs) - len(todo)} of them finished before", highlight=False)
+        console.print(f"{counted(len(jobs), 'job')}, {len(jobs) - len(todo)} of them finished before", highlight=False)
+        asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             for name, fold in todo:
                 progress.job_started(name, fold)
-                progress.job_done(run_job(bench, name, fold, tracker, progress.epoch_done))
-        explain_jobs(bench, jobs, suite.explanation.methods, suite.explanation.checked_images_per_fold, console)
+                record = run_job(bench, name, fold, tracker, progress.epoch_done)
+                progress.explaining()  # at once, so that the time left knows what it takes
+                explain_jobs(bench, [(name, fold)], *asked, console, told=False)
+                progress.job_done(record)
+        explain_jobs(bench, jobs, *asked, console)  # of earlier starts
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
     data = suite.data.root or None

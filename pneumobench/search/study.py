@@ -21,7 +21,8 @@ from pneumobench.files import sha256_of_text
 from pneumobench.records.run_state import is_claimed
 from pneumobench.records.search_trials import SearchTrial
 from pneumobench.suite.search_space import Choices, Space
-from pneumobench.suite.spec import SearchSpec
+from pneumobench.suite.spec import SearchSpec, Suite
+from pneumobench.texts import counted
 
 HEARTBEAT_S: Final = 30
 # trials of this machine are known to be dead by their lock at once; this is for other machines and must outlast a
@@ -217,6 +218,15 @@ def pruner_for(spec: SearchSpec, *, epochs: int) -> optuna.pruners.BasePruner:
     if spec.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(max_resource=epochs)
     return optuna.pruners.NopPruner()
+
+
+def why_pruned(suite: Suite, epochs: int, value: float) -> str:
+    """Say why a trial was ended early: its monitored value after so many epochs, and by which rule."""
+    rule = {
+        "median": "worse than the median of earlier trials at the same epoch",
+        "hyperband": "not among the best of its bracket at this epoch",
+    }[suite.search.pruner]
+    return f"{suite.training.monitor} {value:.4f} after {counted(epochs, 'epoch')}: {rule}"
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

@@ -20,16 +20,18 @@ from pneumobench.files import canonical_json, sha256_of_text, write_text
 from pneumobench.records.environment import keep_environment
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import claim_folder, waited_for
-from pneumobench.records.search_trials import SearchFolder, SearchTrial, best_first, write_trials
+from pneumobench.records.search_trials import SearchTrial, best_first, write_trials
 from pneumobench.reporting.search import SearchProgress
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.runs.train_job import reason_of
 from pneumobench.search import study as studies
+from pneumobench.search.folder import SearchFolder
 from pneumobench.search.trial import tidy, train_trial
 from pneumobench.suite.names import NAME_RULE, is_name
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.search_space import Choices, Space, read_space, with_values
 from pneumobench.suite.spec import SearchSpec, Suite
+from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import TERMINATED, quiet_lightning
 
@@ -109,7 +111,7 @@ def check_search(suite: Suite, space: Space) -> None:
     names = suite.architectures.names
     if len(names) != 1:
         raise SettingsError(
-            f"suite {suite.name!r} names {len(names)} architectures, and a search is about one: choose with "
+            f"suite {suite.name!r} names {counted(len(names), 'architecture')}, and a search is about one: choose with "
             f"--architectures {names[0]}."
         )
     if not is_name(f"{suite.name}-search"):
@@ -164,7 +166,7 @@ class _Search:
     def run(self, console: Console) -> None:
         """Run trials until enough are finished."""
         before = sum(trial.finished for trial in self.trials())
-        console.print(f"{self.wanted} trials, {before} of them finished before", highlight=False)
+        console.print(f"{counted(self.wanted, 'trial')}, {before} of them finished before", highlight=False)
         with SearchProgress(console, trials=self.wanted, monitor=self.suite.training.monitor) as progress:
             while True:
                 with ExitStack() as turn:  # ends as soon as the trial is marked as this process's
@@ -212,6 +214,7 @@ class _Search:
             for trial in trials:
                 if trial.finished:
                     tidy(self.folder.trial(trial.number), keep_weights=trial == best)
+            self._write(trials, best)
         finished = sum(trial.finished for trial in trials)
         if (done := trials[self._number(begun[0])]).finished:
             progress.trial_done(done, finished=finished, best=best)
@@ -242,7 +245,9 @@ class _Search:
                     report=progress.epoch_done,
                 )
         except optuna.TrialPruned:
-            note(epochs=max(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values) + 1)
+            values_seen = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+            epochs = max(values_seen) + 1
+            note(epochs=epochs, reason=studies.why_pruned(self.suite, epochs, values_seen[epochs - 1]))
             raise
         except DivergedError as error:
             note(status="diverged", reason=str(error))
@@ -261,16 +266,20 @@ class _Search:
         return judged.value
 
     def conclude(self) -> SearchOutcome:
-        """Write the table of trials and the winner's suite."""
+        """Write the table of trials and the winner's suite, and return them."""
         trials = self.trials()
-        write_trials(self.folder.trials_csv, trials, list(self.space))
         best = self.best(trials)
+        self._write(trials, best)
+        return SearchOutcome(
+            trials=tuple(trials), best=best, importance=studies.importances(self.study), folder=self.folder
+        )
+
+    def _write(self, trials: list[SearchTrial], best: SearchTrial | None) -> None:
+        """Write the table of the trials finished so far and the suite of the best of them."""
+        write_trials(self.folder.trials_csv, trials, list(self.space))
         if best is not None:
             head = (
                 f"# Written by `pneumobench tune`: trial {best.number} of {len(trials)}, "
                 f"{self.suite.training.monitor} {best.value:.4f}. Chosen on validation parts alone.\n"
             )
             write_text(self.folder.best_suite, head + tuned_suite(self.suite, best).to_yaml())
-        return SearchOutcome(
-            trials=tuple(trials), best=best, importance=studies.importances(self.study), folder=self.folder
-        )

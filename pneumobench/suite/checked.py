@@ -9,9 +9,11 @@ import os
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pneumobench.errors import SettingsError, suggestion
+
+SHOWN_CHARACTERS: Final = 120  # of a value in a message
 
 
 class UnfitError(SettingsError):
@@ -86,15 +88,29 @@ def fitted(kind: Any, value: Any, key: str) -> Any:
         kind, *rules = typing.get_args(kind)  # type: ignore[assignment]
     try:
         typed = _typed(kind, value)
-    except ValueError:
+    except (ValueError, OverflowError):
         known = _words(kind)
         hint = suggestion(value, known, count=1) if isinstance(value, str) and known else ""
-        raise UnfitError(key, f"is {value!r}; expected {type_name(kind)}{(hint and f'; {hint}') or '.'}") from None
+        raise UnfitError(
+            key, f"is {_shown(value)}; expected {type_name(kind)}{(hint and f'; {hint}') or '.'}"
+        ) from None
     for rule in rules:
         if typed is not None and (not rule.fits(typed) or (isinstance(typed, float) and not math.isfinite(typed))):
             null = ", or null" if type(None) in typing.get_args(kind) else ""
-            raise UnfitError(key, f"is {typed!r}; expected {rule.expected}{null}.")
+            raise UnfitError(key, f"is {_shown(typed)}; expected {rule.expected}{null}.")
+    parts = typed if isinstance(typed, tuple) else (typed,)
+    if any(isinstance(part, str) and not part.isprintable() for part in parts):
+        raise UnfitError(key, f"is {_shown(typed)}; expected no line break and no control character.")
     return typed
+
+
+def _shown(value: Any) -> str:
+    """Return a value as messages show it: on one line, and not without end."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = "a number of thousands of digits"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _typed(kind: Any, value: Any) -> Any:

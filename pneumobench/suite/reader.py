@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
-from pneumobench.errors import SettingsError, suggestion
+from pneumobench.errors import SettingsError
 from pneumobench.suite.checked import Checked, field_types, type_name
+from pneumobench.suite.names_meant import meant_keys
 from pneumobench.suite.rules import check_known_names
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite.shipped import suite_path
 from pneumobench.suite.spec import DataSpec, Suite
-from pneumobench.suite.types import known_keys, typed_suite
+from pneumobench.suite.types import is_text, known_keys, typed_suite
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
@@ -96,7 +97,7 @@ def _put_overrides(values: dict[str, Any], lines: dict[str, str], overrides: Seq
         if dataclasses.is_dataclass(kind):
             first = dataclasses.fields(kind)[0].name
             raise SettingsError(f"option --{key} is {type_name(kind)}; set one of them, e.g. --{key}.{first} VALUE.")
-        _put(values, key, text if kind is str else _value(text, key))
+        _put(values, key, text if is_text(kind) else _value(text, key))
         lines[key] = f"option --{key}"
 
 
@@ -209,11 +210,9 @@ def _check_key(key: str, where: str) -> None:
         return
     keys = known_keys()
     if key not in keys:
-        hint = suggestion(key, keys, count=1)
-        if not hint:  # a right word in the wrong place, or without its group
-            leaf = key.rsplit(".", 1)[-1]
-            hint = suggestion(leaf, [name for name in keys if name.endswith(leaf)] or keys, count=1)
-        raise SettingsError(f"{where}: unknown key {key!r}; {hint or 'see `pneumobench run --help`.'}")
+        near = meant_keys(key, keys)
+        hint = f"did you mean {near[0]}?" if near else "`pneumobench help` lists all keys."
+        raise SettingsError(f"{where}: unknown key {key!r}; {hint}")
 
 
 def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -26,22 +26,49 @@ if TYPE_CHECKING:
 
 SINGLE_TEST: Final = ("holdout", "official")  # protocols with one test part
 
+
+def between(low: int, high: int) -> Rule:
+    """Return the rule of a whole number or of a plain number from one limit to another, both allowed."""
+    return Rule(lambda number: low <= number <= high, f"{low:,} to {high:,}")
+
+
 NAME: Final = Rule(is_name, NAME_RULE)
-SEED: Final = Rule(lambda seed: 0 <= seed < 2**31, "0 to 2147483647")
-AT_LEAST_1: Final = Rule(lambda count: count >= 1, "at least 1")
-AT_LEAST_2: Final = Rule(lambda count: count >= 2, "at least 2")
-AT_LEAST_32: Final = Rule(lambda side_px: side_px >= 32, "at least 32")
-NOT_NEGATIVE: Final = Rule(lambda amount: amount >= 0, "0 or more")
-ABOVE_0: Final = Rule(lambda amount: amount > 0, "above 0")
+SEED: Final = between(0, 2**31 - 1)
+# upper limits are far beyond use, and below what fills memory or disk before anything is said
+SIDE_PX: Final = between(32, 2048)
+COUNT: Final = between(1, 100_000)  # of epochs, trials, blocks
+BATCH: Final = between(2, 65_536)
+FOLD_COUNT: Final = between(1, 1000)
+PATIENTS: Final = between(2, 100_000)
+SOME_PATIENTS: Final = between(0, 100_000)
+IMAGES: Final = between(2, 100_000_000)
+SOME_IMAGES: Final = between(0, 100_000_000)
+OVERLAYS: Final = between(0, 1000)
+DEVICES: Final = between(1, 1024)
+WORKERS: Final = between(0, 256)
+PATIENCE: Final = between(0, 100_000)
+RATE: Final = Rule(lambda rate: 0 < rate <= 100, "0 < x <= 100")
+AMOUNT: Final = between(0, 1000)
+EPOCHS: Final = between(0, 100_000)
+NORM: Final = Rule(lambda norm: 0 < norm <= 1e6, "0 < x <= 1,000,000")
 INSIDE_0_1: Final = Rule(lambda share: 0 < share < 1, "0 < x < 1")
 BELOW_1: Final = Rule(lambda share: 0 <= share < 1, "0 to below 1")
 UP_TO_1: Final = Rule(lambda share: 0 < share <= 1, "0 < x <= 1")
-PROBABILITY: Final = Rule(lambda share: 0 <= share <= 1, "0 to 1")
+PROBABILITY: Final = between(0, 1)
 INSIDE_HALF: Final = Rule(lambda share: 0 < share < 0.5, "0 < x < 0.5")
 UP_TO_HALF: Final = Rule(lambda share: 0 < share <= 0.5, "0 < x <= 0.5")
 NONE_TO_HALF: Final = Rule(lambda share: 0 <= share <= 0.5, "0 to 0.5")
-ROTATION: Final = Rule(lambda angle_deg: 0 <= angle_deg <= 180, "0 to 180")
+ROTATION: Final = between(0, 180)
 SHEAR: Final = Rule(lambda angle_deg: 0 <= angle_deg < 90, "0 to below 90")
+PRECISIONS: Final = ("32-true", "bf16-mixed", "16-mixed")  # images are float32
+PRECISION: Final = Rule(PRECISIONS.__contains__, " or ".join(PRECISIONS))
+ACCELERATORS: Final = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+ACCELERATOR: Final = Rule(ACCELERATORS.__contains__, " or ".join(ACCELERATORS))
+TEXT: Final = Rule(bool, "some text")
+INSIDE_ROOT: Final = Rule(
+    lambda path: not PurePath(path).is_absolute() and ".." not in PurePath(path).parts and "\\" not in path[:2],
+    "a path below the data root, relative to it, so that others can use the suite",
+)
 NAMES: Final = Rule(bool, "at least one name")
 FOLDS: Final = Rule(lambda folds: bool(folds) and len(set(folds)) == len(folds), "at least one fold, each once")
 
@@ -57,6 +84,12 @@ def check_together(suite: Suite) -> None:
             "training.focal_alpha",
             "weighs pneumonia against normal; with task three_class set it to null and "
             "training.class_weights to balanced.",
+        )
+    if suite.data.crop != "none" and suite.data.lung_mask_tier == "box":
+        raise UnfitError(
+            "data.lung_mask_tier",
+            f"is box with data.crop {suite.data.crop}: the fixed box says nothing of lungs in an image that was cut; "
+            "set it to auto or segmented, or data.crop to none.",
         )
     if wrong := [fold for fold in suite.search.folds if not 0 <= fold < suite.folds.count]:
         raise UnfitError(
@@ -83,12 +116,6 @@ def check_together(suite: Suite) -> None:
         raise UnfitError("architectures.names", f"lists {', '.join(sorted(repeated))} twice.")
     if repeated := {name for name in suite.controls.names if suite.controls.names.count(name) > 1}:
         raise UnfitError("controls.names", f"lists {', '.join(sorted(repeated))} twice.")
-    if PurePath(suite.controls.original_sizes).is_absolute():
-        raise UnfitError(
-            "controls.original_sizes",
-            f"is {suite.controls.original_sizes!r}; expected a path relative to the "
-            "data root, so that others can use the suite.",
-        )
     ensembles = (MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE)
     if taken := [name for name in suite.architectures.names if name in ensembles]:
         raise UnfitError("architectures.names", f"has {taken[0]!r}, the name of a row of the leaderboard.")

@@ -13,16 +13,22 @@ from pneumobench.files import sha256_of_text
 from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
 from pneumobench.suite.rules import (
-    AT_LEAST_1,
-    AT_LEAST_2,
-    AT_LEAST_32,
+    COUNT,
+    FOLD_COUNT,
     FOLDS,
+    IMAGES,
     INSIDE_HALF,
+    INSIDE_ROOT,
     NAME,
     NAMES,
     NONE_TO_HALF,
-    NOT_NEGATIVE,
+    OVERLAYS,
+    PATIENTS,
     SEED,
+    SIDE_PX,
+    SOME_IMAGES,
+    SOME_PATIENTS,
+    TEXT,
     UP_TO_HALF,
     check_protocol,
     check_together,
@@ -47,9 +53,9 @@ class PhantomSpec(Checked, group="data.phantoms"):
         seed: seed of anatomy, disease and noise.
     """
 
-    patients: Annotated[int, AT_LEAST_2] = 120
-    official_test_patients: Annotated[int, NOT_NEGATIVE] = 30
-    side_px: Annotated[int, AT_LEAST_32] = 128
+    patients: Annotated[int, PATIENTS] = 120
+    official_test_patients: Annotated[int, SOME_PATIENTS] = 30
+    side_px: Annotated[int, SIDE_PX] = 128
     seed: Annotated[int, SEED] = 0
 
 
@@ -71,7 +77,8 @@ class DataSpec(Checked, group="data"):
             scheme explains need that to be written down.
         lung_masks: folder of manual lung masks (PNG, bright = lung) that mirrors the image folders, below the root.
         lung_mask_tier: masks of lung attention: `drawn` (by people), `segmented` (by the shipped network), `box` (the
-            fixed lung box) or `auto`: drawn where the data name masks, else box. Images without one are left out.
+            fixed lung box) or `auto`: drawn where the data name masks, else box, or segmented where `crop` cuts images.
+            Images without one are left out.
         crop: what a network sees of an image: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
             `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
         image_side_px: side of the square a network sees, in pixels.
@@ -86,19 +93,19 @@ class DataSpec(Checked, group="data"):
         phantoms: size of the synthetic set.
     """
 
-    source: str = "phantoms"
+    source: Annotated[str, NAME] = "phantoms"
     root: str = ""
     csv: str = "index.csv"
     follow_links: bool = False
     patient_rule: PatientRule = "number"
-    lung_masks: str = ""
+    lung_masks: Annotated[str, INSIDE_ROOT] = ""
     lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
     crop: Literal["none", "fixed", "adaptive"] = "none"
-    image_side_px: Annotated[int, AT_LEAST_32] = 224
+    image_side_px: Annotated[int, SIDE_PX] = 224
     channels: Literal[1, 3] = 1
     pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
-    limit_images: Annotated[int | None, AT_LEAST_2] = None
-    subset_images: Annotated[int | None, AT_LEAST_2] = None
+    limit_images: Annotated[int | None, IMAGES] = None
+    subset_images: Annotated[int | None, IMAGES] = None
     columns: ColumnSpec = field(default_factory=ColumnSpec)
     phantoms: PhantomSpec = field(default_factory=PhantomSpec)
 
@@ -122,7 +129,7 @@ class FoldSpec(Checked, group="folds"):
     """
 
     protocol: Protocol = "patient"
-    count: Annotated[int, AT_LEAST_1] = 5
+    count: Annotated[int, FOLD_COUNT] = 5
     tune_fraction: Annotated[float, INSIDE_HALF] = 0.1
     test_fraction: Annotated[float, UP_TO_HALF] = 0.15
     held_out_fraction: Annotated[float, NONE_TO_HALF] = 0.0
@@ -147,7 +154,7 @@ class ArchitectureSpec(Checked, group="architectures"):
 
     names: Annotated[tuple[str, ...], NAMES] = ("resnet18",)
     plugins: tuple[str, ...] = ()
-    weights: str = "none"
+    weights: Annotated[str, TEXT] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +169,7 @@ class ControlSpec(Checked, group="controls"):
     """
 
     names: tuple[str, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
-    original_sizes: str = ""
+    original_sizes: Annotated[str, INSIDE_ROOT] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,10 +184,10 @@ class ExplanationSpec(Checked, group="explanation"):
         checked_images_per_fold: images of each fold that they are checked on, the same for every architecture.
     """
 
-    images_per_fold: Annotated[int | None, NOT_NEGATIVE] = None
-    overlays_per_fold: Annotated[int, NOT_NEGATIVE] = 6
+    images_per_fold: Annotated[int | None, SOME_IMAGES] = None
+    overlays_per_fold: Annotated[int, OVERLAYS] = 6
     methods: tuple[str, ...] = ("gradcam",)
-    checked_images_per_fold: Annotated[int, NOT_NEGATIVE] = 32
+    checked_images_per_fold: Annotated[int, SOME_IMAGES] = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +201,7 @@ class LoggingSpec(Checked, group="logging"):
     """
 
     wandb: WandbMode = "off"
-    wandb_project: str = "pneumobench"
+    wandb_project: Annotated[str, TEXT] = "pneumobench"
     wandb_heat_maps: bool = False
 
 
@@ -216,7 +223,7 @@ class SearchSpec(Checked, group="search"):
 
     space: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["tpe", "random"] = "tpe"
-    trials: Annotated[int, AT_LEAST_1] = 20
+    trials: Annotated[int, COUNT] = 20
     folds: Annotated[tuple[int, ...], FOLDS] = (0,)
     pruner: Literal["none", "median", "hyperband"] = "none"
 

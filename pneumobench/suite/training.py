@@ -7,16 +7,23 @@ from typing import Annotated, Literal
 
 from pneumobench.suite.checked import Checked
 from pneumobench.suite.rules import (
-    ABOVE_0,
-    AT_LEAST_1,
-    AT_LEAST_2,
+    ACCELERATOR,
+    AMOUNT,
+    BATCH,
     BELOW_1,
+    COUNT,
+    DEVICES,
+    EPOCHS,
     INSIDE_0_1,
-    NOT_NEGATIVE,
+    NORM,
+    PATIENCE,
+    PRECISION,
     PROBABILITY,
+    RATE,
     ROTATION,
     SHEAR,
     UP_TO_1,
+    WORKERS,
 )
 
 Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
@@ -87,8 +94,8 @@ class FineTuningSpec(Checked, group="training.fine_tuning"):
     """
 
     trained: Literal["all", "head", "last_blocks", "last_layers"] = "all"
-    count: Annotated[int, AT_LEAST_1] = 1
-    unfreeze_every_epochs: Annotated[int | None, AT_LEAST_1] = None
+    count: Annotated[int, COUNT] = 1
+    unfreeze_every_epochs: Annotated[int | None, COUNT] = None
     layer_decay: Annotated[float, UP_TO_1] = 1.0
 
 
@@ -122,8 +129,8 @@ class TrainingSpec(Checked, group="training"):
         early_stopping_patience: epochs without a better value before a job stops; null = never.
         ema_decay: keep an exponential moving average of the weights and use it; null = the weights as they are.
         gradient_clip_norm: largest norm of all gradients; null = no clipping.
-        precision: Lightning precision of training and scoring, e.g. `32-true`, `bf16-mixed`, `16-mixed`.
-        accelerator: `auto`, `cpu`, `gpu`, ...
+        precision: Lightning precision of training and scoring.
+        accelerator: what trains and scores, in the words of Lightning.
         devices: number of devices of one job.
         strategy: Lightning strategy; with several devices `ddp_fork` (CPUs) or `ddp_spawn` (GPUs). `ddp` is not
             offered: it starts the whole command again for each device.
@@ -138,37 +145,37 @@ class TrainingSpec(Checked, group="training"):
         >>> TrainingSpec(epochs=0)
         Traceback (most recent call last):
         ...
-        pneumobench.suite.checked.UnfitError: training.epochs is 0; expected at least 1.
+        pneumobench.suite.checked.UnfitError: training.epochs is 0; expected 1 to 100,000.
     """
 
-    epochs: Annotated[int, AT_LEAST_1] = 20
-    batch_size: Annotated[int, AT_LEAST_2] = 32
+    epochs: Annotated[int, COUNT] = 20
+    batch_size: Annotated[int, BATCH] = 32
     head: tuple[str, ...] = ()
-    head_weight_decay: Annotated[float | None, NOT_NEGATIVE] = None
+    head_weight_decay: Annotated[float | None, AMOUNT] = None
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
     loss: Literal["bce", "focal"] = "bce"
-    focal_gamma: Annotated[float, NOT_NEGATIVE] = 2.0
+    focal_gamma: Annotated[float, AMOUNT] = 2.0
     focal_alpha: Annotated[float | None, INSIDE_0_1] = None
     class_weights: Literal["none", "balanced"] = "none"
     balanced_sampler: bool = False
     label_smoothing: Annotated[float, BELOW_1] = 0.0
-    mixup_alpha: Annotated[float, NOT_NEGATIVE] = 0.0
+    mixup_alpha: Annotated[float, AMOUNT] = 0.0
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: Annotated[float, ABOVE_0] = 5e-4
-    weight_decay: Annotated[float, NOT_NEGATIVE] = 0.05
+    learning_rate: Annotated[float, RATE] = 5e-4
+    weight_decay: Annotated[float, AMOUNT] = 0.05
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: Annotated[float, NOT_NEGATIVE] = 0.5
-    plateau_patience: Annotated[int, NOT_NEGATIVE] = 2
+    warmup_epochs: Annotated[float, EPOCHS] = 0.5
+    plateau_patience: Annotated[int, PATIENCE] = 2
     plateau_factor: Annotated[float, INSIDE_0_1] = 0.2
     monitor: Monitor = "tune_loss"
-    early_stopping_patience: Annotated[int | None, AT_LEAST_1] = None
+    early_stopping_patience: Annotated[int | None, COUNT] = None
     ema_decay: Annotated[float | None, INSIDE_0_1] = None
-    gradient_clip_norm: Annotated[float | None, ABOVE_0] = 1.0
-    precision: str = "bf16-mixed"
-    accelerator: str = "auto"
-    devices: Annotated[int, AT_LEAST_1] = 1
+    gradient_clip_norm: Annotated[float | None, NORM] = 1.0
+    precision: Annotated[str, PRECISION] = "bf16-mixed"
+    accelerator: Annotated[str, ACCELERATOR] = "auto"
+    devices: Annotated[int, DEVICES] = 1
     strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
-    loader_workers: Annotated[int, NOT_NEGATIVE] = 0
+    loader_workers: Annotated[int, WORKERS] = 0
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     deterministic: bool = True
 

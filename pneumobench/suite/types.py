@@ -31,6 +31,17 @@ def _keys_of(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _keys_of(hints[item.name], f"{prefix}{item.name}.")
 
 
+def is_text(kind: Any) -> bool:
+    """Tell whether a key takes text as it is typed: `off` is a word then, and no YAML.
+
+    >>> is_text(known_keys()["name"]), is_text(known_keys()["logging.wandb"]), is_text(known_keys()["data.channels"])
+    (True, True, False)
+    """
+    return kind is str or (
+        typing.get_origin(kind) is typing.Literal and all(isinstance(word, str) for word in typing.get_args(kind))
+    )
+
+
 def typed_suite(values: dict[str, Any], lines: dict[str, str], origin: str) -> Suite:
     """Return the suite of plain values.
 

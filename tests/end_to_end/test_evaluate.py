@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,46 @@ def test_networks_are_scored_on_images_of_another_source(
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main(["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere"]) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_name_stays_with_its_images_and_gathers_networks(
+    run: RunFolder, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def evaluate(data: Path, *words: str) -> int:
+        return main(["evaluate", "runs/smoke", "--data", str(data), "--name", "elsewhere", *words])
+
+    folder = run.external / "elsewhere"
+    assert evaluate(others) == 0
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    assert evaluate(others, "--architectures", "test_resnet", "--folds", "1") == 0
+    assert list(pd.read_csv(folder / "scores.csv")["folds"]) == [1]
+    assert evaluate(others, "--architectures", "test_resnet", "--folds", "0") == 0
+    assert evaluate(others, "--architectures", "test_vit,ten_lines") == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole, "the same as all in one call"
+
+    data = make_phantoms(tmp_path / "more", patients=10, images_per_patient=(1, 1), side_px=64, seed=5)
+    capsys.readouterr()
+    assert evaluate(data) == 2
+    assert "holds predictions on other images" in " ".join(capsys.readouterr().err.split())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole, "nothing is mixed"
+    rows = pd.read_csv(others, dtype=str)
+    rows.assign(patient="one").to_csv(others, index=False)
+    assert evaluate(others) == 2
+    assert "the same images with other labels or patients" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_printed_drop_is_the_difference_of_printed_columns(
+    run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["evaluate", "runs/smoke", "--data", str(others), "--architectures", "test_resnet"]) == 0
+    shown = capsys.readouterr().out
+    head, row = (next(line for line in shown.splitlines() if word in line).split() for word in ("own data", "resnet"))
+    assert head == ["architecture", "AUC", "single", "own", "data", "drop", "[95", "%]", "Recall", "Spec."]
+    assert max(map(len, shown.splitlines())) <= 80
+    _, _, single, own, drop, *_ = (cell.replace("−", "-") for cell in row)
+    assert float(drop) == pytest.approx(float(own) - float(single), abs=2e-3)
 
 
 def test_images_of_the_run_are_no_external_data(

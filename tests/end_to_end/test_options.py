@@ -34,7 +34,7 @@ def test_one_suite_under_three_protocols(
     readme = Path("runs/smoke-protocols/README.md").read_text()
     assert "`pneumobench run smoke --architectures test_resnet --protocols" in readme
     assert "Random initialisation" in readme
-    assert "Protocol `patient`: 1 architectures, 2 folds by patient" in readme
+    assert "Protocol `patient`: 1 architecture, 2 folds by patient" in readme
     page = Path("runs/smoke-image_random/leaderboard/index.html").read_text()
     assert "2 folds by image, with images of one patient on both sides" in page
     # a run of another protocol does not go on in the same folder

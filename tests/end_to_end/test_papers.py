@@ -11,6 +11,7 @@ from pneumobench.architectures.registry import check_names
 from pneumobench.claims.reader import read_claims
 from pneumobench.cli.main import main
 from pneumobench.errors import SettingsError
+from pneumobench.reporting.paper_table import PaperResult, write_paper_table
 from pneumobench.runs.papers import read_paper
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.types import known_keys
@@ -69,6 +70,19 @@ def test_a_paper_is_set_against_its_reproduction(
     assert "assumed: `training.epochs`: not given" in page
     assert "`pneumobench papers made-up.yaml --training.epochs 1 --architectures.weights none`" in page
     assert Path("runs/made-up-changed/leaderboard/index.html").is_file()
+
+
+def test_a_paper_keeps_its_table_when_another_one_is_run(tmp_path: Path) -> None:
+    def paper(run: str, title: str) -> PaperResult:
+        return PaperResult(title=title, run=run, reproductions=(), assumed={"seed": "a | b"}, differences=("d",))
+
+    write_paper_table(tmp_path, [paper("first", "One ![x](http://example.org)")], "pneumobench papers first.yaml")
+    page = write_paper_table(tmp_path, [paper("second", "Two")], "pneumobench papers second.yaml")
+    text = page.read_text()
+    assert ["![" in text, "`pneumobench papers first.yaml`" in text, "## Two" in text] == [False, True, True]
+    assert text.count("# Paper against reproduction") == 1
+    again = write_paper_table(tmp_path, [paper("first", "Three")], "pneumobench papers first.yaml --seed 1").read_text()
+    assert ["## One" in again, "## Three" in again, "## Two" in again] == [False, True, True]
 
 
 @pytest.mark.parametrize(

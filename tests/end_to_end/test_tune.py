@@ -172,6 +172,11 @@ def test_hopeless_trials_are_pruned(folder: Path, capsys: pytest.CaptureFixture[
     assert len(pruned) >= 1
     assert set(pruned["training.learning_rate"]) == {0.5}
     assert (pruned["epochs"] < 4).all()
+    assert (
+        pruned["reason"]
+        .str.fullmatch(r"tune_loss \d+\.\d{4} after \d epochs?: worse than the median of earlier .*")
+        .all()
+    )
     assert set(table.loc[:4, "state"]) == {"completed"}, "the first five show what is usual"
     assert set(table["training.learning_rate"][:5]) == {1e-12, 0.5}
     assert f"{len(pruned)} pruned" in capsys.readouterr().out

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
 from pneumobench.lungs import segmented as segmented_module
+from pneumobench.lungs.prepared import prepare_images
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.suite.spec import DataSpec, FoldSpec, PhantomSpec, Suite
@@ -47,6 +49,24 @@ def test_segmented_lungs_and_adaptive_crop_reach_images_masks_and_facts(
     assert not np.array_equal(bench.radiographs, whole.radiographs)
 
 
-def test_a_cut_image_needs_masks_of_lungs(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"data\.crop cuts images"):
+def test_the_fixed_box_in_a_cut_image_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"data\.lung_mask_tier is box with data\.crop fixed"):
         prepared(tmp_path, lung_mask_tier="box", crop="fixed")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("crop", ["fixed", "adaptive"])
+def test_a_crop_alone_is_enough_where_nobody_drew_lungs(
+    crop: Literal["fixed", "adaptive"],
+    weights_folder: Path,
+    phantoms: Index,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segmented_module, "WEIGHTS_FOLDER", weights_folder)
+    bare = Index(root=phantoms.root, table=phantoms.table.assign(lung_mask=""))
+    for index, tier in ((bare, "segmented"), (phantoms, "drawn")):
+        found = prepare_images(index, DataSpec(image_side_px=32, crop=crop), tmp_path)
+        assert found.masks is not None
+        assert found.masks.tier() == tier
+        assert found.crop.kind == crop

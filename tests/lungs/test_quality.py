@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
-from pneumobench.lungs.quality import MEASURES, QualityBounds, bounds_of, check_lungs, measures_of, read_bounds
+from pneumobench.lungs.quality import MEASURES, REASONS, QualityBounds, bounds_of, check_lungs, measures_of, read_bounds
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs
 from tests.lungs.conftest import drawn_images
 
@@ -51,8 +51,8 @@ def _one_lung(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     [
         (np.zeros_like, "no lung found"),
         (_one_lung, "1 separate parts instead of 2"),
-        (lambda mask: np.roll(mask, mask.shape[0] // 3, axis=0), "row too large|parts instead of 2"),
-        (lambda mask: mask & (np.arange(mask.shape[0]) < mask.shape[0] // 2)[:, None], "area too small"),
+        (lambda mask: np.roll(mask, mask.shape[0] // 3, axis=0), "too low in the image|parts instead of 2"),
+        (lambda mask: mask & (np.arange(mask.shape[0]) < mask.shape[0] // 2)[:, None], "lungs too small"),
     ],
     ids=["nothing", "one lung", "too low", "upper half only"],
 )
@@ -84,3 +84,8 @@ def test_noise_is_no_lung(bounds: QualityBounds, phantoms: Index, network: LungU
     noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64), dtype=np.uint8)
     verdicts = [check_lungs(mask, bounds) for mask in segment_lungs(noise, network)]
     assert not any(verdict.usable for verdict in verdicts)
+
+
+def test_reasons_are_words_not_names_of_variables() -> None:
+    assert set(REASONS) == set(MEASURES)
+    assert not any("_" in reason or " row" in reason for pair in REASONS.values() for reason in pair)

@@ -36,7 +36,7 @@ def segmented(index: Index, cache: Path, weights_folder: Path) -> SegmentedLungs
 def refuse(segmented: SegmentedLungs, rows: set[int]) -> SegmentedLungs:
     """Return the same masks, usable but for some rows."""
     quality = tuple(
-        LungQuality(usable=row not in rows, reason="area too small" if row in rows else "")
+        LungQuality(usable=row not in rows, reason="lungs too small" if row in rows else "")
         for row in range(len(segmented.masks))
     )
     return SegmentedLungs(masks=segmented.masks, quality=quality, key="key", weights_sha256=segmented.weights_sha256)
@@ -71,7 +71,7 @@ def test_other_bounds_make_other_verdicts(
     strict = segmented_lungs(index, cache, folder)
     assert strict.key != segmented.key
     assert len(strict.usable_rows()) == 0
-    assert "area too small" in strict.refused()
+    assert "lungs too small" in strict.refused()
 
 
 def test_without_weights_nothing_is_guessed(index: Index, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_tier_segmented_leaves_out_and_counts_what_is_not_usable(
     usable = masks.usable_rows()
     assert usable is not None
     assert usable.tolist() == [row for row in range(len(index.table)) if row not in (0, 2)]
-    assert masks.metadata() == {"tier": "segmented", "images": len(usable), "left_out": {"area too small": 2}}
+    assert masks.metadata() == {"tier": "segmented", "images": len(usable), "left_out": {"lungs too small": 2}}
     with pytest.raises(KeyError):
         masks.of_rows(np.array([2]))  # no box, no drawn mask in its place
 

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,14 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import as_kept, claim_folder, is_claimed, refuse_other_run, write_run_metadata
+from pneumobench.records.run_state import (
+    as_kept,
+    claim_folder,
+    is_claimed,
+    refuse_other_run,
+    waited_for,
+    write_run_metadata,
+)
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
 from pneumobench.suite.training import TrainingSpec
@@ -68,6 +77,20 @@ def test_other_settings_are_refused_with_the_difference(folder: RunFolder) -> No
 def test_other_images_are_refused_with_what_changed(folder: RunFolder, contents: tuple[str, ...], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         refuse_other_run(folder, SUITE, _index(*contents))
+
+
+@pytest.mark.parametrize("hold", [claim_folder, waited_for])
+def test_an_error_leaves_no_empty_folder_and_takes_nothing_else_away(
+    hold: Callable[[Path], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyError), hold(tmp_path / "runs/mine"):
+        raise KeyError
+    assert not (tmp_path / "runs/mine").exists()
+    (tmp_path / "runs/mine").mkdir()
+    (tmp_path / "runs/mine/suite.yaml").write_text("name: mine")
+    with pytest.raises(KeyError), hold(tmp_path / "runs/mine"):
+        raise KeyError
+    assert (tmp_path / "runs/mine/suite.yaml").is_file()
 
 
 def _claim(path: Path) -> str:

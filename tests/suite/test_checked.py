@@ -5,22 +5,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from pneumobench.errors import SettingsError
-from pneumobench.suite.checked import fitted, type_name
+from pneumobench.suite.checked import Checked, field_types, fitted, type_name
 from pneumobench.suite.reader import load_suite, public_overrides
-from pneumobench.suite.spec import ArchitectureSpec, DataSpec, FoldSpec, SearchSpec, Suite
-from pneumobench.suite.training import FineTuningSpec, TrainingSpec
+from pneumobench.suite.spec import (
+    ArchitectureSpec,
+    ControlSpec,
+    DataSpec,
+    ExplanationSpec,
+    FoldSpec,
+    LoggingSpec,
+    PhantomSpec,
+    SearchSpec,
+    Suite,
+)
+from pneumobench.suite.training import AugmentationSpec, FineTuningSpec, TrainingSpec
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TrainingSpec(epochs=0), "training.epochs is 0; expected at least 1."),
+        (lambda: TrainingSpec(epochs=0), "training.epochs is 0; expected 1 to 100,000."),
         (lambda: TrainingSpec(epochs=True), "training.epochs is True; expected a whole number."),
         (lambda: TrainingSpec(epochs="3"), "training.epochs is '3'; expected a whole number."),  # type: ignore[arg-type]
         (
@@ -30,7 +40,7 @@ from pneumobench.suite.training import FineTuningSpec, TrainingSpec
         (lambda: TrainingSpec(head="relu"), "training.head is 'relu'; expected a list of text."),  # type: ignore[arg-type]
         (lambda: TrainingSpec(ema_decay=1), "training.ema_decay is 1.0; expected 0 < x < 1, or null."),
         (lambda: dataclasses.replace(TrainingSpec(), learning_rate=float("nan")), "training.learning_rate is nan;"),
-        (lambda: FineTuningSpec(count=0), "training.fine_tuning.count is 0; expected at least 1."),
+        (lambda: FineTuningSpec(count=0), "training.fine_tuning.count is 0; expected 1 to 100,000."),
         (lambda: FoldSpec(count=1), "folds.count is 1 with protocol patient; expected at least 2."),
         (lambda: DataSpec(channels=True), "data.channels is True; expected one of 1, 3."),  # type: ignore[arg-type]
         (lambda: SearchSpec(folds=()), "search.folds is (); expected at least one fold, each once."),
@@ -41,6 +51,66 @@ from pneumobench.suite.training import FineTuningSpec, TrainingSpec
     ],
 )
 def test_a_wrong_setting_cannot_be_made(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        make()
+    assert str(error.value).startswith(message)
+
+
+def every_setting() -> list[tuple[type[Checked], str]]:
+    groups = [PhantomSpec, DataSpec, FoldSpec, ArchitectureSpec, ControlSpec, ExplanationSpec, LoggingSpec, SearchSpec,
+              AugmentationSpec, FineTuningSpec, TrainingSpec, Suite]  # fmt: skip
+    return [(group, name) for group in groups for name in field_types(group)]
+
+
+EXTREMES = [
+    None, -1, 0, 10**6, 2**63, 10**400, -(10**400), float("nan"), float("inf"), -1e308, "", "\x00", "a\nb", "\x1b[31m",
+    "/etc/passwd", "../up", [], [None], {}, {"low": 1}, True, b"x", object(), "9" * 5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "name"), every_setting(), ids=lambda item: item if isinstance(item, str) else "")
+def test_whatever_stands_in_a_setting_is_taken_or_refused_by_its_own_key(group: type[Checked], name: str) -> None:
+    def said(value: Any) -> str:
+        try:
+            group(**{name: value})
+        except SettingsError as error:
+            return str(error)
+        return ""
+
+    messages = list(filter(None, map(said, EXTREMES)))
+    assert messages, "nothing is refused"
+    for message in messages:
+        assert message.startswith((f"{group.group}{name} ", "folds."))
+        assert len(message) < 600
+        assert message.isprintable()
+
+
+@pytest.mark.parametrize(("group", "name"), every_setting(), ids=lambda item: item if isinstance(item, str) else "")
+def test_every_number_has_a_range(group: type[Checked], name: str) -> None:
+    kind = field_types(group)[name]
+    if {int, float} & {kind, *get_args(kind), *get_args(get_args(kind)[0] if get_args(kind) else None)}:
+        for value in (10**9 if name != "seed" else 2**31, -1):
+            if name == "images_per_fold" and value > 0:
+                value *= 10
+            with pytest.raises(SettingsError):
+                group(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataSpec(image_side_px=10**6), "data.image_side_px is 1000000; expected 32 to 2,048."),
+        (lambda: DataSpec(lung_masks="/masks"), "data.lung_masks is '/masks'; expected a path below the data root"),
+        (
+            lambda: ControlSpec(original_sizes="../s.csv"),
+            "controls.original_sizes is '../s.csv'; expected a path",
+        ),
+        (lambda: Suite(name=None), "name is None; expected text."),  # type: ignore[arg-type]
+        (lambda: TrainingSpec(precision="64-true"), "training.precision is '64-true'; expected 32-true or bf16-mixed"),
+        (lambda: Suite(data=DataSpec(crop="fixed", lung_mask_tier="box")), "data.lung_mask_tier is box with data.crop"),
+    ],
+)
+def test_messages_name_the_key_of_the_suite(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(SettingsError) as error:
         make()
     assert str(error.value).startswith(message)
@@ -97,7 +167,7 @@ def test_groups_are_given_as_dictionaries_specs_or_lists() -> None:
     [
         ({"training": {"epoch": 3}}, "load_suite: unknown key 'training.epoch'; did you mean training.epochs?"),
         ({"trainin": {"epochs": 3}}, "load_suite: unknown key 'trainin.epochs'; did you mean training.epochs?"),
-        ({"training": {"epochs": 0}}, "load_suite: training.epochs is 0; expected at least 1."),
+        ({"training": {"epochs": 0}}, "load_suite: training.epochs is 0; expected 1 to 100,000."),
         ({"training": 3}, "load_suite: training is 3; expected a group of keys: epochs"),
         ({"search": {"space": {"seed": [1]}}}, "load_suite: seed cannot be searched"),
     ],
@@ -111,7 +181,7 @@ def test_a_wrong_group_is_named_as_in_yaml(settings: dict[str, Any], message: st
 def test_a_value_out_of_range_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text("name: a\ntraining:\n  epochs: 0\n")
-    with pytest.raises(SettingsError, match=r"my\.yaml line 3: training\.epochs is 0; expected at least 1\."):
+    with pytest.raises(SettingsError, match=r"my\.yaml line 3: training\.epochs is 0; expected 1 to 100,000\."):
         load_suite(path)
 
 

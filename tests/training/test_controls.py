@@ -19,7 +19,14 @@ from pneumobench.runs.control_job import run_controls
 from pneumobench.suite.names import CONTROL_GROUP, SHIPPED_CONTROLS
 from pneumobench.suite.registry import known_without_import, load_plugin_file
 from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, PhantomSpec, Suite
-from pneumobench.training.controls import CONTROLS, Seen, control_features, fit_control, register_control
+from pneumobench.training.controls import (
+    CONTROLS,
+    Seen,
+    control_features,
+    fit_control,
+    leaf_images,
+    register_control,
+)
 from pneumobench.training.predictions import probability_of
 
 COUNT, SIDE = 200, 24
@@ -91,6 +98,29 @@ def test_a_thumbnail_sees_the_lungs_and_the_other_does_not(tmp_path: Path) -> No
     index = _index(tmp_path)
     assert _auc(features_of("thumbnail", index, radiographs, "")) > 0.95
     assert _auc(features_of("thumbnail_without_lungs", index, radiographs, "")) < 0.8
+
+
+@pytest.mark.parametrize("images", [12, 24, 39, 40, 60])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_controls_see_something_in_a_small_training_part(images: int, classes: int, tmp_path: Path) -> None:
+    target = np.arange(COUNT) % classes
+    radiographs = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
+    radiographs += (40 * target).astype(np.uint8)[:, None, None]
+    train, test = np.arange(images), np.arange(100, COUNT)
+    outputs = fit_control(features_of("thumbnail", _index(tmp_path), radiographs), target, train, seed=1)
+    assert len(np.unique(outputs[test].round(6), axis=0)) > 1, "no constant probability"
+    ill = outputs[test, 0] if classes == 2 else -outputs[test, 0]
+    assert area_under_roc(probability_of(ill), target[test] >= 1) > 0.95
+
+
+def test_large_training_parts_are_boosted_as_scikit_learn_does() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features = RNG.normal(size=(COUNT, 5)) + LABEL[:, None]
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=7).fit(features, LABEL)
+    probability = probability_of(fit_control(features, LABEL, np.arange(COUNT), seed=7)[:, 0])
+    assert probability == pytest.approx(model.predict_proba(features)[:, 1], abs=1e-6)
+    assert leaf_images(COUNT) == 20 == model.min_samples_leaf
 
 
 # controls of plugins

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # it imports PyTorch, and pages read the words of controls wi
     from pneumobench.lungs.masks import LungMasks
 
 PROBABILITY_FLOOR: Final = 1e-6  # keeps logits finite
+LEAF_IMAGES: Final = 20  # images in a leaf of a tree, as scikit-learn has it
+LEAF_SHARE: Final = 0.1  # of the training images at most: with fewer than two leaves full a tree never asks anything
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +149,23 @@ def control_features(control: Control, seen: Seen) -> NDArray[np.float64]:
     return features
 
 
+def leaf_images(train_images: int) -> int:
+    """Return the fewest images that a leaf of a tree may hold: 20, of less than 200 training images a tenth.
+
+    Twenty a leaf leave no tree of fewer than 40 images a question to ask, and every image one probability.
+
+    >>> leaf_images(5000), leaf_images(200), leaf_images(24), leaf_images(8)
+    (20, 20, 2, 1)
+    """
+    return min(LEAF_IMAGES, max(1, int(LEAF_SHARE * train_images)))
+
+
 def fit_control(
     features: NDArray[np.float64], target: NDArray[np.int64], train: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
     """Fit on the training rows and return outputs for all rows; without features the shares of the classes.
+
+    Boosting with scikit-learn's settings, but for `leaf_images` of small training parts.
 
     Args:
         features: (N, features) of all images.
@@ -168,7 +183,9 @@ def fit_control(
     if features.shape[1] == 0:
         probability[:] = np.bincount(target[train], minlength=classes) / len(train)
     else:
-        model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+        model = HistGradientBoostingClassifier(
+            early_stopping=False, random_state=seed, min_samples_leaf=leaf_images(len(train))
+        )
         model.fit(features[train], target[train])
         probability[:, model.classes_] = model.predict_proba(features)
     clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)

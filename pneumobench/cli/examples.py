@@ -1,0 +1,32 @@
+"""Command lines as people type them, shown by `--help`; a test parses each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "run": (
+        "pneumobench run",
+        "pneumobench run kermany --data DATA --architectures resnet18,densenet121",
+        "pneumobench run smoke --name short --training.epochs 1 --seed 3",
+    ),
+    "leaderboard": ("pneumobench leaderboard runs/quickstart", "pneumobench leaderboard runs/quickstart --json"),
+    "tune": ("pneumobench tune search-demo", "pneumobench tune search-demo --search.trials 50 --name longer"),
+    "audit": ("pneumobench audit DATA", "pneumobench audit DATA/index.csv --output report.json"),
+    "datasets": ("pneumobench datasets", "pneumobench datasets kermany"),
+    "download": ("pneumobench download kermany --to DATA",),
+    "suite": ("pneumobench suite", "pneumobench suite quickstart > mine.yaml"),
+    "architectures": ("pneumobench architectures 'convnext*'",),
+    "check": ("pneumobench check resnet18", "pneumobench check film_net --plugin benchmark/plugins/film_net.py"),
+    "conformance": ("pneumobench conformance --architectures resnet --methods gradcam,occlusion",),
+    "explain": (
+        "pneumobench explain runs/quickstart --methods gradcam,occlusion",
+        "pneumobench explain runs/quickstart --image IMAGE",
+    ),
+    "gallery": ("pneumobench gallery runs/quickstart --methods gradcam,integrated_gradients",),
+    "evaluate": ("pneumobench evaluate runs/quickstart --data TABLE --name other",),
+    "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
+    "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
+    "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),
+    "completion": ('eval "$(pneumobench completion bash)"',),
+}

@@ -1,0 +1,45 @@
+"""What all commands show alike: a console for foreign text, answers as JSON, and the next command at the end."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from pneumobench.files import canonical_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pneumobench.runs.results import Shown
+
+
+def console_for(*, json: bool = False) -> Console:
+    """Return where a command tells what it does: the terminal; stderr where a program reads the answer."""
+    from pneumobench.reporting.console import safe_console
+
+    return safe_console(stderr=json)
+
+
+def next_step(console: Console, *words: object) -> None:
+    """End a command with the literal one that goes on from here."""
+    console.print(
+        f"next: {shlex.join(['pneumobench', *map(str, words)])}", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def tell(console: Console, what: str, path: object) -> None:
+    """Tell where something was written, on one line that can be copied."""
+    console.print(f"{what}: {path}", highlight=False, soft_wrap=True, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Print an answer for a program, alone on stdout."""
+    print(canonical_json(value), end="")
+
+
+def frame_of(shown: Shown) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON has them: what does not exist is null."""
+    import json
+
+    rows: list[dict[str, Any]] = json.loads(shown.to_frame().to_json(orient="records", double_precision=10))
+    return rows

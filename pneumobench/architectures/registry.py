@@ -13,6 +13,8 @@ import torch
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
 from pneumobench.errors import SettingsError, nearest_names, suggestion
+from pneumobench.suite.names import CONTROL_PREFIX, ENSEMBLE_PREFIX
+from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.registry import Registry, origin_of, require_source
 
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
@@ -35,7 +37,12 @@ class Registration:
     origin: str
 
 
-ARCHITECTURES: Final[Registry[Registration]] = Registry("architecture", group="pneumobench.architectures")
+ARCHITECTURES: Final[Registry[Registration]] = Registry(
+    "architecture",
+    group="pneumobench.architectures",
+    # rows of the leaderboard, folders of a run, and the first page of its gallery
+    kept=(CONTROL_PREFIX, ENSEMBLE_PREFIX, "external", "gallery", "index"),
+)
 
 
 def register_architecture(name: str, *, source: str) -> Callable[[Builder], Builder]:
@@ -126,7 +133,10 @@ def build_architecture(
         )
     wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
     accepted = inspect.signature(registration.build).parameters
-    architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
+    with unchanged_process(f"architecture {name!r}"):
+        architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
+        drawn = torch.get_rng_state()
+    torch.set_rng_state(drawn)  # what is drawn next, such as a new head, goes on after the weights
     if not isinstance(architecture, Architecture):
         raise SettingsError(
             f"{registration.origin}: {name!r} returned {type(architecture).__name__}; expected an Architecture."

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumobench.architectures.architecture import Architecture, HeatMapLayer
+from pneumobench.architectures.architecture import Architecture
+from pneumobench.architectures.heatmap_layers import find_heatmap_layers
 from pneumobench.errors import SettingsError
 
 
@@ -161,44 +162,3 @@ def load_local_weights(architecture: Architecture, name: str, folder: Path) -> A
     except RuntimeError as error:
         raise SettingsError(f"{file}: tensors do not fit architecture {name!r}: {error}.") from error
     return dataclasses.replace(architecture, weights_origin=f"file:{file.name}")
-
-
-def find_heatmap_layers(module: nn.Module, in_channels: int, image_side_px: int) -> tuple[HeatMapLayer, ...]:
-    """Return the layers of a timm model that heat maps can be taken from, shallow to deep.
-
-    Plain vision transformers are read at the norm before the last attention, as tokens; all others at the stage
-    outputs that timm names, whose axes are found by running them once.
-    """
-    blocks = getattr(module, "blocks", None)
-    grid = getattr(getattr(module, "patch_embed", None), "grid_size", None)
-    if blocks is not None and grid is not None and hasattr(module, "num_prefix_tokens"):
-        last = f"blocks.{len(blocks) - 1}.norm1"
-        return (HeatMapLayer(name=last, layout="tokens", prefix_tokens=int(module.num_prefix_tokens)),)  # type: ignore[arg-type]
-    stages = [info for info in getattr(module, "feature_info", None) or [] if info.get("module")]
-    if not all(isinstance(info, dict) for info in stages):
-        return ()
-    known = dict(module.named_modules())
-    shapes: dict[str, torch.Size] = {}
-    hooks = [
-        known[info["module"]].register_forward_hook(
-            lambda _m, _i, output, name=info["module"]: shapes.__setitem__(name, output.shape)
-        )
-        for info in stages
-        if info["module"] in known
-    ]
-    was_training = module.training
-    with torch.no_grad():
-        module.eval()(torch.zeros(1, in_channels, image_side_px, image_side_px))
-    module.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    layers = []
-    for info in stages:
-        shape = shapes.get(info["module"])
-        if shape is None or len(shape) != 4:
-            continue
-        if shape[1] == info["num_chs"]:
-            layers.append(HeatMapLayer(name=info["module"], layout="NCHW"))
-        elif shape[3] == info["num_chs"]:
-            layers.append(HeatMapLayer(name=info["module"], layout="NHWC"))
-    return tuple(layers)

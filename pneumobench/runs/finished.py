@@ -26,6 +26,7 @@ from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.gallery import write_galleries
 from pneumobench.runs.one_radiograph import explain_radiograph
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
+from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
 from pneumobench.training.cost import check_device
@@ -42,6 +43,8 @@ class Run:
         suite: its settings.
         jobs: the (architecture, fold) pairs that were asked for; None = all that left a record.
         data: folder of the radiographs; None = the variable PNEUMOBENCH_DATA.
+        plugins: plugin files that were named for it, beside those that its suite lists.
+        trust_plugins: execute the plugin files that its suite lists, whatever they are.
         console: where progress is shown; None = the terminal or notebook.
         board: the leaderboard, where it was just computed.
 
@@ -59,10 +62,13 @@ class Run:
         *,
         jobs: Sequence[tuple[str, int]] | None = None,
         data: str | None = None,
+        plugins: Sequence[str | Path] = (),
+        trust_plugins: bool = False,
         console: Console | None = None,
         board: Leaderboard | None = None,
     ) -> None:
         self.path, self.suite, self.data = path, suite, data
+        self.plugins, self.trust_plugins = [Path(plugin) for plugin in plugins], trust_plugins
         self.folder = RunFolder(path)
         self.console = console or Console()
         self._jobs = jobs
@@ -234,6 +240,7 @@ class Run:
     ) -> tuple[Bench, list[tuple[str, int]], list[AttributionMethod]]:
         for method in methods or ():  # before the data are read, which takes a while
             attribution_method(method)
+        self._load_plugins()  # the layout of the data may be one of theirs
         bench = open_bench(self.path, self.data, self.console)
         jobs = self._asked(bench.suite, architectures, folds)
         return bench, jobs, [attribution_method(name) for name in methods or bench.suite.explanation.methods]
@@ -242,8 +249,7 @@ class Run:
         self, suite: Suite, architectures: Sequence[str] | None, folds: Sequence[int] | None
     ) -> list[tuple[str, int]]:
         """Return the (architecture, fold) pairs asked about, after the run's plugins were loaded."""
-        for plugin in suite.architectures.plugins:
-            load_plugin_file(Path(plugin))
+        self._load_plugins()
         quiet_lightning()
         check_device(suite.training)
         chosen, known = folds_of(suite, folds), sorted({name for name, _ in self.folder.jobs()})
@@ -252,6 +258,11 @@ class Run:
                 raise SettingsError(f"{self.path} has no architecture {name!r}. {suggestion(name, known)}".strip())
         wanted = architectures or known
         return [(name, fold) for name, fold in self.folder.jobs() if fold in chosen and name in wanted]
+
+    def _load_plugins(self) -> None:
+        listed = self.suite.architectures.plugins
+        for file in plugins_to_run(listed, self.path, named=self.plugins, trusted=self.trust_plugins):
+            load_plugin_file(file)
 
     def _networks(self, jobs: Sequence[tuple[str, int]]) -> list[JobRecord]:
         records = [read_record(self.folder.record_path(*job)) for job in jobs]
@@ -262,14 +273,23 @@ class Run:
 
 
 def open_run(
-    path: str | Path, *, data: str | None = None, plugins: Sequence[str | Path] = (), console: Console | None = None
+    path: str | Path,
+    *,
+    data: str | None = None,
+    plugins: Sequence[str | Path] = (),
+    trust_plugins: bool = False,
+    console: Console | None = None,
 ) -> Run:
     """Open a run that lies on disk; nothing is read but its settings until it is asked for.
+
+    Plugin files that its suite lists are programs. They are executed, when a question needs them, if this machine has
+    run a file of the same content before, or with consent.
 
     Args:
         path: folder of the run, such as `runs/quickstart`.
         data: folder of the radiographs, needed to explain; None = the variable PNEUMOBENCH_DATA.
-        plugins: files that register architectures or methods, beside those of the suite.
+        plugins: files that register architectures or methods; one stands for a file of its name in the suite.
+        trust_plugins: execute the plugin files that the suite lists, whatever they are.
         console: where progress is shown; None = the terminal or notebook.
 
     Raises:
@@ -286,4 +306,4 @@ def open_run(
     for plugin in plugins:
         load_plugin_file(Path(plugin))
     _, suite = open_suite(Path(path))
-    return Run(Path(path), suite, data=data, console=console)
+    return Run(Path(path), suite, data=data, plugins=plugins, trust_plugins=trust_plugins, console=console)

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadableImageError,
     )
-    from pneumobench.runs.finished import Run, open_run
+    from pneumobench.runs.finished import Run
     from pneumobench.runs.lightning_parts import FoldDataModule, PneumoniaClassifier
+    from pneumobench.runs.opening import open_run
     from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
     from pneumobench.runs.run import run
     from pneumobench.suite.reader import load_suite
@@ -63,8 +64,9 @@ _NAMES_OF = {
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
     ),
-    "pneumobench.runs.finished": ("Run", "open_run"),
+    "pneumobench.runs.finished": ("Run",),
     "pneumobench.runs.lightning_parts": ("FoldDataModule", "PneumoniaClassifier"),
+    "pneumobench.runs.opening": ("open_run",),
     "pneumobench.runs.results": ("Evaluation", "ImageAnswers", "Leaderboard"),
     "pneumobench.runs.run": ("run",),
     "pneumobench.suite.reader": ("load_suite",),

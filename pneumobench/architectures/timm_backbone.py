@@ -6,6 +6,7 @@ Source: Wightman, PyTorch Image Models, doi 10.5281/zenodo.4414861.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.heatmap_layers import find_heatmap_layers
+from pneumobench.architectures.hub import quick_hub
 from pneumobench.errors import SettingsError
 
 
@@ -49,15 +51,19 @@ def build_timm_backbone(
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, head)}}
     random_state = torch.get_rng_state()
     try:
-        module = timm.create_model(name, **options)
-        layers = find_heatmap_layers(module, in_channels, image_side_px)
-    except (OSError, RuntimeError, ValueError) as error:
+        with quick_hub() if weights == "imagenet" else nullcontext():
+            module = timm.create_model(name, **options)
+    except Exception as error:  # a side or a file that does not fit shows in many ways
         if weights == "none":
-            raise SettingsError(f"{name}: cannot be built for {image_side_px} px: {error}.") from error
+            raise _unfit_side(name, config, image_side_px, error) from error
         raise SettingsError(
-            f"{name}: pretrained weights could not be loaded: {str(error) or type(error).__name__}. Without internet, "
+            f"{name}: pretrained weights could not be loaded: {_in_a_line(error)}. Without internet, "
             "put NAME.safetensors files into a folder and set architectures.weights to it, or set it to none."
         ) from error
+    try:
+        layers = find_heatmap_layers(module, in_channels, image_side_px)
+    except Exception as error:
+        raise _unfit_side(name, config, image_side_px, error) from error
     if origin.startswith("file:"):
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
@@ -77,6 +83,15 @@ def build_timm_backbone(
         pixel_std=std,
         weights_origin=origin,
     )
+
+
+def _unfit_side(name: str, config: Any, image_side_px: int, error: Exception) -> SettingsError:
+    made_for = f" It was made for {config.input_size[-1]} px and {config.input_size[0]} channels." if config else ""
+    return SettingsError(f"{name}: cannot be built for {image_side_px} px: {_in_a_line(error)}.{made_for}")
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def _tame_head(module: nn.Module) -> None:

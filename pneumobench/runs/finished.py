@@ -18,13 +18,14 @@ from pneumobench.records.run_state import claim_folder
 from pneumobench.reporting.external_table import write_external_table
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.words import patients_words
-from pneumobench.runs.context import Bench, open_suite
+from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
 from pneumobench.runs.evaluate import evaluate_networks
-from pneumobench.runs.explain_jobs import explain_jobs
+from pneumobench.runs.explain_jobs import explain_jobs, without_maps
+from pneumobench.runs.explained import Explained
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.gallery import write_galleries
-from pneumobench.runs.one_radiograph import explain_radiograph
+from pneumobench.runs.one_radiograph import explain_radiograph, image_file
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
 from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
@@ -49,6 +50,7 @@ class Run:
         board: the leaderboard, where it was just computed.
 
     Example:
+        >>> from pneumobench.runs.opening import open_run
         >>> from pneumobench.suite.shipped import declared_folder
         >>> published = declared_folder().parent / "leaderboard" / "kermany-cpu"  # of a clone of the repository
         >>> if published.is_dir():
@@ -126,8 +128,10 @@ class Run:
         architectures: Sequence[str] | None = None,
         folds: Sequence[int] | None = None,
         images: int | None = None,
-    ) -> Leaderboard:
+    ) -> Explained:
         """Explain the trained networks with further attribution methods, and compute the leaderboard again.
+
+        Methods are compared on the same images: fewer are drawn from those of earlier methods, more are added.
 
         Args:
             methods: names, e.g. `["gradcam", "occlusion"]`; None = those of the suite.
@@ -144,8 +148,17 @@ class Run:
         bench, jobs, asked = self._opened(methods, architectures, folds)
         with claim_folder(self.path):
             sample = bench.suite.explanation.checked_images_per_fold if images is None else images
-            explain_jobs(bench, jobs, [method.name for method in asked], sample, self.console, redo=images is not None)
-            return self._ranked_again()
+            names = [method.name for method in asked] if sample else []
+            explain_jobs(bench, jobs, names, sample, self.console, redo=images is not None)
+            board = self._ranked_again()
+        networks = self._networks(jobs)
+        return Explained(
+            board.board,
+            board.page,
+            methods=tuple(names),
+            architectures=tuple({job.architecture for job in networks}),
+            without_maps=tuple(without_maps(self.folder, networks, names)),
+        )
 
     def explain_image(
         self,
@@ -158,7 +171,7 @@ class Run:
         """Put one image, of the run's data or new, to the trained networks that have not learnt from it.
 
         Args:
-            image: JPEG, PNG or DICOM file.
+            image: JPEG, PNG or DICOM file, or the name of an image of the run (image_id of its index.csv).
             methods: attribution methods; None = those of the suite, or Grad-CAM.
             architectures: only these; None = all.
             folds: only these; None = all.
@@ -166,12 +179,12 @@ class Run:
         Raises:
             UnreadableImageError: the file is not an image that can be read.
             NotAvailableError: every one of the networks learnt from this image.
-            SettingsError: a method, an architecture or a fold is not known.
+            SettingsError: the image, a method, an architecture or a fold is not known.
         """
         bench, jobs, asked = self._opened(methods, architectures, folds)
         networks = self._networks(jobs)
         return ImageAnswers(
-            explain_radiograph(bench, Path(image), networks, asked or [attribution_method(MAIN_METHOD)])
+            explain_radiograph(bench, image_file(bench, image), networks, asked or [attribution_method(MAIN_METHOD)])
         )
 
     def gallery(
@@ -270,40 +283,3 @@ class Run:
         if not networks:
             raise SettingsError(f"{self.path}: found no trained network among those asked for.")
         return networks
-
-
-def open_run(
-    path: str | Path,
-    *,
-    data: str | None = None,
-    plugins: Sequence[str | Path] = (),
-    trust_plugins: bool = False,
-    console: Console | None = None,
-) -> Run:
-    """Open a run that lies on disk; nothing is read but its settings until it is asked for.
-
-    Plugin files that its suite lists are programs. They are executed, when a question needs them, if this machine has
-    run a file of the same content before, or with consent.
-
-    Args:
-        path: folder of the run, such as `runs/quickstart`.
-        data: folder of the radiographs, needed to explain; None = the variable PNEUMOBENCH_DATA.
-        plugins: files that register architectures or methods; one stands for a file of its name in the suite.
-        trust_plugins: execute the plugin files that the suite lists, whatever they are.
-        console: where progress is shown; None = the terminal or notebook.
-
-    Raises:
-        SettingsError: the folder is not a run, or a plugin fails.
-
-    Example:
-        >>> import pneumobench as pb
-        >>> try:
-        ...     pb.open_run("runs/nowhere")
-        ... except pb.SettingsError as error:
-        ...     print(error)
-        runs/nowhere: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.
-    """
-    for plugin in plugins:
-        load_plugin_file(Path(plugin))
-    _, suite = open_suite(Path(path))
-    return Run(Path(path), suite, data=data, plugins=plugins, trust_plugins=trust_plugins, console=console)

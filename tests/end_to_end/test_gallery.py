@@ -19,8 +19,8 @@ from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table
-from pneumobench.runs.finished import open_run
 from pneumobench.runs.one_radiograph import prepare_image
+from pneumobench.runs.opening import open_run
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())

@@ -1,0 +1,45 @@
+"""The checks of attribution methods as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.reporting.columns import NOTHING, number
+from pneumobench.reporting.words import METHODS_WORDS, verdict_words
+
+HEADINGS = ("images", "LAR adj.", "deletion", "insertion", "shuffled")
+
+
+def methods_table(board: Leaderboard, methods: Collection[str], architectures: Collection[str]) -> Table:
+    """Return a row for each of these architectures and methods, with the few columns that fit in a terminal."""
+    table = Table(
+        title="Attribution methods on the same images",
+        caption=escape(METHODS_WORDS),
+        caption_justify="left",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("architecture", overflow="fold")
+    table.add_column("method", no_wrap=True)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for row in board.rows:
+        for found in row.methods if row.architecture in architectures else ():
+            if found.method not in methods:
+                continue
+            if found.not_available:
+                nothing = [NOTHING] * len(HEADINGS)
+                table.add_row(escape(row.architecture), found.method, *nothing, "no maps", style="dim")
+                continue
+            attention = number(found.attention.pneumonia.lar_adjusted) if found.attention else NOTHING
+            checks = (found.deletion_gain, found.insertion_gain, found.randomised_similarity)
+            cells = [str(found.images), attention, *(number(check.mean, 2) for check in checks)]
+            table.add_row(escape(row.architecture), found.method, *cells, escape(verdict_words(found)))
+    return table

@@ -12,7 +12,7 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.columns import NOTHING, number
 from pneumobench.reporting.words import METHODS_WORDS, verdict_words
 
-HEADINGS = ("images", "LAR adj.", "deletion", "insertion", "shuffled")
+HEADINGS = ("images", "LAR adj.", "del.", "ins.", "shuffled")
 
 
 def methods_table(board: Leaderboard, methods: Collection[str], architectures: Collection[str]) -> Table:
@@ -25,21 +25,23 @@ def methods_table(board: Leaderboard, methods: Collection[str], architectures: C
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("architecture", overflow="fold")
-    table.add_column("method", no_wrap=True)
+    table.add_column("architecture\n  method", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column("verdict", min_width=12, overflow="fold")
     for row in board.rows:
-        for found in row.methods if row.architecture in architectures else ():
+        if row.architecture not in architectures:
+            continue
+        table.add_row(escape(row.architecture))
+        for found in row.methods:
             if found.method not in methods:
                 continue
+            name = f"  {found.method}"
             if found.not_available:
-                nothing = [NOTHING] * len(HEADINGS)
-                table.add_row(escape(row.architecture), found.method, *nothing, "no maps", style="dim")
+                table.add_row(name, *[NOTHING] * len(HEADINGS), "no maps", style="dim")
                 continue
             attention = number(found.attention.pneumonia.lar_adjusted) if found.attention else NOTHING
             checks = (found.deletion_gain, found.insertion_gain, found.randomised_similarity)
             cells = [str(found.images), attention, *(number(check.mean, 2) for check in checks)]
-            table.add_row(escape(row.architecture), found.method, *cells, escape(verdict_words(found)))
+            table.add_row(name, *cells, escape(verdict_words(found)))
     return table

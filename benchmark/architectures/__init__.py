@@ -1,0 +1,1 @@
+"""What timm has, tried by family."""

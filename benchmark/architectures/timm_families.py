@@ -1,6 +1,6 @@
 """The smallest network of each of timm's families: is it built, trained, explained and saved by this package?
 
-python -m benchmark.architectures.timm_families [--write] [--only NAME ...]
+python benchmark/architectures/timm_families.py [--write] [--only NAME ...]
 
 A family is a module of timm, such as `resnet` or `vision_transformer`. Its smallest
 network is taken, with random weights, if it has at most 100 million parameters. The contract (`pneumobench check`) is
@@ -129,13 +129,13 @@ def in_own_process(family: str, names: list[str]) -> FamilyResult:
     if sizes[name] > PARAMETERS_MAX:
         return FamilyResult(**words, contract="not tried: more than 100 million parameters", seconds="-")
     code = (
-        "import sys; from benchmark.architectures.timm_families import as_csv, examine; "
+        "import sys; from timm_families import as_csv, examine; "
         "print(as_csv([examine(sys.argv[1], sys.argv[2], int(sys.argv[3]))]).splitlines()[1])"
     )
     try:
         done = subprocess.run(
             [sys.executable, "-c", code, family, name, str(sizes[name])],
-            cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=SECONDS_MAX, check=False,
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=SECONDS_MAX, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return FamilyResult(**words, contract=f"not ready after {SECONDS_MAX} s", seconds=str(SECONDS_MAX))
@@ -173,7 +173,7 @@ def as_markdown(rows: list[FamilyResult]) -> str:
         f"{len(rows)} families of timm {importlib.metadata.version('timm')}: {kept} keep the contract (built, forward, "
         f"backward, same seed same output, saved and loaded), {maps} of them with heat maps. Random weights, gray "
         f"images, torch {torch.__version__.partition('+')[0]}. Made by "
-        "`python -m benchmark.architectures.timm_families --write`.",
+        "`python benchmark/architectures/timm_families.py --write`.",
         "",
         "| family | network | million parameters | side, px | contract | heat map | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from benchmark.architectures.timm_families import (
-    KEPT,
-    TABLE,
-    FamilyResult,
-    as_csv,
-    as_markdown,
-    examine,
-    families,
-    from_csv,
-    read_table,
-)
+from pneumobench.suite.shipped import declared_folder
+
+sys.path.append(str(declared_folder() / "architectures"))  # a script, run by its path
+from timm_families import KEPT, TABLE, FamilyResult, as_csv, as_markdown, examine, families, from_csv, read_table
 
 ROWS = read_table()
 TRIED = [row for row in ROWS if row.side_px != "-"]

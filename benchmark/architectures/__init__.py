@@ -1,1 +1,0 @@
-"""What timm has, tried by family."""

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from pneumobench.cli.main import main
-from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
+from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
@@ -100,7 +100,7 @@ def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [
-        ({}, UnreadableImageError, "no such file"),
+        ({}, SettingsError, "neither a file nor the name of an image of the run"),
         ({"architectures": ["crashes"]}, SettingsError, "no trained network"),
         ({"architectures": ["test_resnt"]}, SettingsError, "test_resnet"),
         ({"methods": ["gradcamm"]}, SettingsError, "gradcam"),

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadableImageError,
     )
-    from pneumobench.runs.finished import Run, open_run
+    from pneumobench.runs.finished import Run
     from pneumobench.runs.lightning_parts import FoldDataModule, PneumoniaClassifier
+    from pneumobench.runs.opening import open_run
     from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
     from pneumobench.runs.run import run
+    from pneumobench.suite.phantoms import PhantomSpec
     from pneumobench.suite.reader import load_suite
     from pneumobench.suite.shipped import suite_names
     from pneumobench.suite.spec import (
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
         ExplanationSpec,
         FoldSpec,
         LoggingSpec,
-        PhantomSpec,
         SearchSpec,
         Suite,
     )
@@ -63,14 +64,16 @@ _NAMES_OF = {
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
     ),
-    "pneumobench.runs.finished": ("Run", "open_run"),
+    "pneumobench.runs.finished": ("Run",),
     "pneumobench.runs.lightning_parts": ("FoldDataModule", "PneumoniaClassifier"),
+    "pneumobench.runs.opening": ("open_run",),
     "pneumobench.runs.results": ("Evaluation", "ImageAnswers", "Leaderboard"),
     "pneumobench.runs.run": ("run",),
     "pneumobench.suite.reader": ("load_suite",),
+    "pneumobench.suite.phantoms": ("PhantomSpec",),
     "pneumobench.suite.shipped": ("suite_names",),
     "pneumobench.suite.spec": (
-        "ArchitectureSpec", "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec", "PhantomSpec",
+        "ArchitectureSpec", "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec",
         "SearchSpec", "Suite",
     ),
     "pneumobench.training.controls": ("register_control",),

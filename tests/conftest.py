@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 # before timm and albumentations are imported: both look at the network otherwise
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+# plugins of tests are not remembered as trusted by whoever runs them
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="pneumobench-state-")
 # before PyTorch is imported: tests run side by side, and so do the commands that they start
 os.environ["OMP_NUM_THREADS"] = "1"
 

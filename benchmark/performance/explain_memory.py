@@ -28,7 +28,8 @@ from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
 from pneumobench.records.provenance import machine, software_versions
-from pneumobench.suite.spec import DataSpec, PhantomSpec, Suite
+from pneumobench.suite.phantoms import PhantomSpec
+from pneumobench.suite.spec import DataSpec, Suite
 
 PHANTOMS = 64  # images are drawn once and explained again and again
 MIB = 2**20

@@ -33,9 +33,10 @@ from pneumobench.files import write_text
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.records.provenance import machine, software_versions
+from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_path
-from pneumobench.suite.spec import DataSpec, PhantomSpec, Suite
+from pneumobench.suite.spec import DataSpec, Suite
 
 GOAL = 1.5
 

@@ -6,15 +6,17 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import build_architecture
-from pneumobench.errors import PneumobenchError, SettingsError
+from pneumobench.architectures.weights_file import load_weights, save_weights
+from pneumobench.errors import NotAvailableError, PneumobenchError, SettingsError
 
-RADIOGRAPHS = 4
+RADIOGRAPHS: Final = 4
+TRIED: Final = 2  # images: as few as batch normalisation takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,7 @@ def check_contract(name: str, *, in_channels: int = 1, image_side_px: int = 64) 
         raise
     except Exception as error:  # whatever a plugin does is the plugin author's to see, without our traceback
         raise SettingsError(f"architecture {name!r} cannot be built: {type(error).__name__}: {error}") from error
-    generator = torch.Generator().manual_seed(0)
-    radiographs = torch.randint(
-        0, 256, (RADIOGRAPHS, 1, image_side_px, image_side_px), generator=generator, dtype=torch.uint8
-    )
+    radiographs = random_radiographs(RADIOGRAPHS, image_side_px)
     rules: list[tuple[str, Callable[[], str]]] = [
         ("one finite logit an image", lambda: _one_logit(architecture, radiographs)),
         ("finite gradients", lambda: _finite_gradients(architecture, radiographs)),
@@ -61,6 +60,38 @@ def check_contract(name: str, *, in_channels: int = 1, image_side_px: int = 64) 
         except Exception as error:  # noqa: BLE001 - a broken rule is a finding, however it shows
             findings.append(Finding(rule=rule, kept=False, detail=f"{error}" or type(error).__name__))
     return findings
+
+
+def random_radiographs(count: int, side_px: int) -> torch.Tensor:
+    """Return images (count, 1, side, side) uint8 of noise, the same in every call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 1, side_px, side_px), generator=generator, dtype=torch.uint8)
+
+
+def try_training(architecture: Architecture, image_side_px: int) -> None:
+    """Do with random images all that a training needs a network to do, so that it does not fail at its end.
+
+    Forward, backward, a file of weights and back. The network has other weights afterwards; an output that is no number
+    is for the training to find.
+
+    Raises:
+        NotAvailableError: naming what the network cannot do. Errors of the network itself come as they are.
+    """
+    radiographs = random_radiographs(TRIED, image_side_px)
+    output = architecture.module.train()(architecture.normalise(radiographs))
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    expected = (TRIED, architecture.outputs)
+    if shape != expected and not (architecture.outputs == 1 and shape == (TRIED,)):
+        raise NotAvailableError(f"the network's output is {shape} for {TRIED} images; expected a tensor {expected}.")
+    if not output.requires_grad:
+        raise NotAvailableError("the network cannot be trained: its output depends on no parameter with a gradient.")
+    output.sum().backward()
+    try:
+        _round_trip(architecture, radiographs)
+    except Exception as error:
+        raise NotAvailableError(
+            f"the network's weights do not survive a file, so nothing of a training would be kept: {error}"
+        ) from error
 
 
 def _require(kept: bool, found: str) -> None:
@@ -117,14 +148,13 @@ def _round_trip(architecture: Architecture, radiographs: torch.Tensor) -> str:
     before = _eval_logits(architecture, radiographs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
-        save_file({key: value.contiguous() for key, value in architecture.module.state_dict().items()}, path)
+        save_weights(architecture.module.state_dict(), path)
         with torch.no_grad():
             for parameter in architecture.module.parameters():
                 parameter.zero_()
-        architecture.module.load_state_dict(load_file(path))
-    _require(
-        torch.equal(before, _eval_logits(architecture, radiographs)), "the output changed after saving and loading"
-    )
+        load_weights(architecture.module, path)
+    after = _eval_logits(architecture, radiographs)
+    _require(torch.equal(before.nan_to_num(), after.nan_to_num()), "the output changed after saving and loading")
     return "saved and loaded as safetensors"
 
 

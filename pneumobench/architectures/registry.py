@@ -12,7 +12,10 @@ import torch
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
-from pneumobench.errors import SettingsError, nearest_names, suggestion
+from pneumobench.architectures.hub import require_pretrained, without_address
+from pneumobench.errors import SettingsError, suggestion
+from pneumobench.suite.names import CONTROL_PREFIX, ENSEMBLE_PREFIX
+from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.registry import Registry, origin_of, require_source
 
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
@@ -35,7 +38,12 @@ class Registration:
     origin: str
 
 
-ARCHITECTURES: Final[Registry[Registration]] = Registry("architecture", group="pneumobench.architectures")
+ARCHITECTURES: Final[Registry[Registration]] = Registry(
+    "architecture",
+    group="pneumobench.architectures",
+    # rows of the leaderboard, folders of a run, and the first page of its gallery
+    kept=(CONTROL_PREFIX, ENSEMBLE_PREFIX, "external", "gallery", "index"),
+)
 
 
 def register_architecture(name: str, *, source: str) -> Callable[[Builder], Builder]:
@@ -71,27 +79,38 @@ def check_names(names: tuple[str, ...], weights: str = "none") -> None:
     """Check that every name is known and has its weights file where a folder of weights is named.
 
     Raises:
-        SettingsError: naming all unknown names with their nearest known ones, or the first missing file.
+        SettingsError: naming all unknown names with their nearest known ones, or the first without pretrained weights.
     """
     import timm
 
     from pneumobench.architectures.timm_backbone import local_weights_file
 
-    unknown = []
-    for name in names:
-        registered = ARCHITECTURES.find(name) is not None
-        tags = timm.list_models(f"{name.split('.')[0]}.*", include_tags=True) if timm.is_model(name) else []
-        if registered or name in tags or (timm.is_model(name) and "." not in name):
-            continue
-        known = [*ARCHITECTURES.names(), *timm.list_models(), *tags]
-        near = nearest_names(name, known, count=3)
-        unknown.append(f"unknown architecture {name!r}; {suggestion(name, known, count=3)}" if near else
-                       f"unknown architecture {name!r}; `pneumobench architectures` lists the known ones.")  # fmt: skip
+    unknown = [words for name in names if ARCHITECTURES.find(name) is None and (words := _unknown_words(name))]
     if unknown:
         raise SettingsError("\n".join(unknown))
-    if weights not in {"none", "imagenet"}:
-        for name in names:
+    for name in names:
+        if weights == "imagenet" and ARCHITECTURES.find(name) is None:
+            require_pretrained(name, timm.get_pretrained_cfg(name), timm.list_models(pretrained=True))
+        elif weights not in {"none", "imagenet"}:
             local_weights_file(name, Path(weights))
+
+
+def _unknown_words(name: str) -> str:
+    """Return what is wrong with a name that is not registered; empty where timm knows it."""
+    import timm
+
+    if (meant := without_address(name)) is not None:
+        return (
+            f"architecture {name!r} is an address, and a name is expected: a folder of the run is called so. "
+            + ("The same network is " if not _unknown_words(meant) else "timm does not know ")
+            + f"{meant!r}; its weights come with architectures.weights: imagenet. For weights of your own put "
+            "NAME.safetensors into a folder and set architectures.weights to it."
+        )
+    tags = timm.list_models(f"{name.split('.')[0]}.*", include_tags=True) if timm.is_model(name) else []
+    if name in tags or (timm.is_model(name) and "." not in name):
+        return ""
+    near = suggestion(name.lower(), [*ARCHITECTURES.names(), *timm.list_models(), *tags], count=3)
+    return f"unknown architecture {name!r}; {near or '`pneumobench architectures` lists the known ones.'}"
 
 
 def build_architecture(
@@ -126,7 +145,10 @@ def build_architecture(
         )
     wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
     accepted = inspect.signature(registration.build).parameters
-    architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
+    with unchanged_process(f"architecture {name!r}"):
+        architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
+        drawn = torch.get_rng_state()
+    torch.set_rng_state(drawn)  # what is drawn next, such as a new head, goes on after the weights
     if not isinstance(architecture, Architecture):
         raise SettingsError(
             f"{registration.origin}: {name!r} returned {type(architecture).__name__}; expected an Architecture."

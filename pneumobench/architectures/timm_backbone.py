@@ -6,6 +6,7 @@ Source: Wightman, PyTorch Image Models, doi 10.5281/zenodo.4414861.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumobench.architectures.architecture import Architecture, HeatMapLayer
+from pneumobench.architectures.architecture import Architecture
+from pneumobench.architectures.heatmap_layers import find_heatmap_layers
+from pneumobench.architectures.hub import quick_hub
 from pneumobench.errors import SettingsError
 
 
@@ -48,15 +51,19 @@ def build_timm_backbone(
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, head)}}
     random_state = torch.get_rng_state()
     try:
-        module = timm.create_model(name, **options)
-        layers = find_heatmap_layers(module, in_channels, image_side_px)
-    except (OSError, RuntimeError, ValueError) as error:
+        with quick_hub() if weights == "imagenet" else nullcontext():
+            module = timm.create_model(name, **options)
+    except Exception as error:  # a side or a file that does not fit shows in many ways
         if weights == "none":
-            raise SettingsError(f"{name}: cannot be built for {image_side_px} px: {error}.") from error
+            raise _unfit_side(name, config, image_side_px, error) from error
         raise SettingsError(
-            f"{name}: pretrained weights could not be loaded: {str(error) or type(error).__name__}. Without internet, "
+            f"{name}: pretrained weights could not be loaded: {_in_a_line(error)}. Without internet, "
             "put NAME.safetensors files into a folder and set architectures.weights to it, or set it to none."
         ) from error
+    try:
+        layers = find_heatmap_layers(module, in_channels, image_side_px)
+    except Exception as error:
+        raise _unfit_side(name, config, image_side_px, error) from error
     if origin.startswith("file:"):
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
@@ -76,6 +83,15 @@ def build_timm_backbone(
         pixel_std=std,
         weights_origin=origin,
     )
+
+
+def _unfit_side(name: str, config: Any, image_side_px: int, error: Exception) -> SettingsError:
+    made_for = f" It was made for {config.input_size[-1]} px and {config.input_size[0]} channels." if config else ""
+    return SettingsError(f"{name}: cannot be built for {image_side_px} px: {_in_a_line(error)}.{made_for}")
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def _tame_head(module: nn.Module) -> None:
@@ -161,44 +177,3 @@ def load_local_weights(architecture: Architecture, name: str, folder: Path) -> A
     except RuntimeError as error:
         raise SettingsError(f"{file}: tensors do not fit architecture {name!r}: {error}.") from error
     return dataclasses.replace(architecture, weights_origin=f"file:{file.name}")
-
-
-def find_heatmap_layers(module: nn.Module, in_channels: int, image_side_px: int) -> tuple[HeatMapLayer, ...]:
-    """Return the layers of a timm model that heat maps can be taken from, shallow to deep.
-
-    Plain vision transformers are read at the norm before the last attention, as tokens; all others at the stage
-    outputs that timm names, whose axes are found by running them once.
-    """
-    blocks = getattr(module, "blocks", None)
-    grid = getattr(getattr(module, "patch_embed", None), "grid_size", None)
-    if blocks is not None and grid is not None and hasattr(module, "num_prefix_tokens"):
-        last = f"blocks.{len(blocks) - 1}.norm1"
-        return (HeatMapLayer(name=last, layout="tokens", prefix_tokens=int(module.num_prefix_tokens)),)  # type: ignore[arg-type]
-    stages = [info for info in getattr(module, "feature_info", None) or [] if info.get("module")]
-    if not all(isinstance(info, dict) for info in stages):
-        return ()
-    known = dict(module.named_modules())
-    shapes: dict[str, torch.Size] = {}
-    hooks = [
-        known[info["module"]].register_forward_hook(
-            lambda _m, _i, output, name=info["module"]: shapes.__setitem__(name, output.shape)
-        )
-        for info in stages
-        if info["module"] in known
-    ]
-    was_training = module.training
-    with torch.no_grad():
-        module.eval()(torch.zeros(1, in_channels, image_side_px, image_side_px))
-    module.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    layers = []
-    for info in stages:
-        shape = shapes.get(info["module"])
-        if shape is None or len(shape) != 4:
-            continue
-        if shape[1] == info["num_chs"]:
-            layers.append(HeatMapLayer(name=info["module"], layout="NCHW"))
-        elif shape[3] == info["num_chs"]:
-            layers.append(HeatMapLayer(name=info["module"], layout="NHWC"))
-    return tuple(layers)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.heatmap_layers import find_heatmap_layers
 from pneumobench.architectures.registry import check_names
-from pneumobench.architectures.timm_backbone import find_heatmap_layers
 from pneumobench.attributions.grad_cam import choose_layer
 from pneumobench.attributions.methods import AttributionMethod, attribution_method, method_names
 from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, SIDE_PX, learn_patch, planted_images

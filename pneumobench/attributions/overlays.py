@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,9 @@ OVERLAY_SIDE_PX: Final = 256
 STRONGEST_TINT: Final = 0.65  # share of colour at the peak of a map: the image shows through everywhere
 OUTLINE_RGB: Final = (90, 220, 255)
 PAPER_RGB, INK_RGB = (20, 24, 27), (230, 234, 237)
+WARNING_RGB: Final = (255, 170, 60)
 TITLE_PX, GAP_PX, FONT_PX = 24, 6, 14
+LINE_PX, LETTER_PX = 18, 7  # of running text in that font: a line, and a letter on average
 JPEG_QUALITY: Final = 88
 
 Picture = NDArray[np.uint8]
@@ -67,16 +70,26 @@ class Tile:
     picture: Picture
 
 
-def draw_panel(rows: Sequence[Sequence[Tile]], *, legend: bool = False) -> Picture:
-    """Return tiles beside and below each other as one RGB picture, with a legend of the colours below if asked."""
+def draw_panel(rows: Sequence[Sequence[Tile]], *, legend: bool = False, warnings: Sequence[str] = ()) -> Picture:
+    """Return tiles beside and below each other as one RGB picture, with a legend of the colours below if asked.
+
+    Args:
+        rows: tiles, a row each.
+        legend: whether colours are explained below.
+        warnings: sentences that stand above all tiles, in the colour of warnings.
+    """
     cell = OVERLAY_SIDE_PX + GAP_PX
     width = max(len(row) for row in rows) * cell + GAP_PX
-    height = len(rows) * (OVERLAY_SIDE_PX + TITLE_PX) + GAP_PX + (TITLE_PX + GAP_PX if legend else 0)
+    lines = [line for words in warnings for line in textwrap.wrap(words, max(20, (width - 2 * GAP_PX) // LETTER_PX))]
+    above = len(lines) * LINE_PX + (2 * GAP_PX if lines else 0)
+    height = above + len(rows) * (OVERLAY_SIDE_PX + TITLE_PX) + GAP_PX + (TITLE_PX + GAP_PX if legend else 0)
     canvas = Image.new("RGB", (width, height), PAPER_RGB)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_PX)
+    for number, line in enumerate(lines):
+        pen.text((GAP_PX + 2, GAP_PX + number * LINE_PX), line, WARNING_RGB, font)
     for down, row in enumerate(rows):
         for across, tile in enumerate(row):
-            left, top = GAP_PX + across * cell, down * (OVERLAY_SIDE_PX + TITLE_PX)
+            left, top = GAP_PX + across * cell, above + down * (OVERLAY_SIDE_PX + TITLE_PX)
             pen.text((left + 2, top + TITLE_PX // 2), tile.title, INK_RGB, font, anchor="lm")
             canvas.paste(Image.fromarray(tile.picture), (left, top + TITLE_PX))
     if legend:
@@ -97,9 +110,11 @@ def _draw_legend(pen: ImageDraw.ImageDraw, middle: int, font: ImageFont.FreeType
     pen.text((outline + 32, middle), "lungs", INK_RGB, font, anchor="lm")
 
 
-def write_panel(path: Path, rows: Sequence[Sequence[Tile]], *, legend: bool = False) -> None:
-    """Write a panel as a JPEG file, whole or not at all."""
-    panel = draw_panel(rows, legend=legend)
+def write_panel(
+    path: Path, rows: Sequence[Sequence[Tile]], *, legend: bool = False, warnings: Sequence[str] = ()
+) -> None:
+    """Write a panel as a JPEG file, whole or not at all; arguments as `draw_panel`."""
+    panel = draw_panel(rows, legend=legend, warnings=warnings)
     done, encoded = cv2.imencode(".jpg", panel[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done, "OpenCV encodes every uint8 picture"
     with written_whole(path) as temporary:

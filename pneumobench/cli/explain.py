@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumobench.cli.exit_codes import DONE
+from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, tell
 from pneumobench.errors import SettingsError
 
@@ -17,10 +17,13 @@ def explain(
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
     plugin: list[str],
+    trust_plugins: bool = False,
     images: int | None = None,
-    image: Path | None = None,
+    image: str | None = None,
 ) -> int:
     """Explain the trained networks of a run further, or put one image to them.
+
+    The exit code is 4 where a method that is named has no maps of a network; the reason is printed.
 
     Args:
         run: folder of a run with its weights, e.g. runs/quickstart.
@@ -28,26 +31,27 @@ def explain(
         data: data folder (default: the variable PNEUMOBENCH_DATA).
         architectures: only these.
         folds: only these.
-        plugin: a plugin file.
+        plugin: a plugin file; one stands for a file of its name that the suite lists.
+        trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
         images: images of each fold (default: as the suite says).
-        image: one image instead, of the run's data or a new one.
+        image: one image instead: a file, or the name of an image of the run.
     """
     if images is not None and image is not None:
         raise SettingsError("--image explains one image and --images many of the run's: give one of the two.")
-    from pneumobench.runs.finished import open_run
+    from pneumobench.runs.opening import open_run
 
     console = console_for()
-    opened = open_run(run, data=data, plugins=plugin, console=console)
+    opened = open_run(run, data=data, plugins=plugin, trust_plugins=trust_plugins, console=console)
     if image is not None:
         answers = opened.explain_image(image, methods=methods, architectures=architectures, folds=folds)
         console.print(answers)
         tell(console, "picture", answers.picture)
-        return DONE
+        return CHECK_FAILED if methods and answers.found.without_maps else DONE
     board = opened.explain(methods=methods, architectures=architectures, folds=folds, images=images)
     console.print(board)
     tell(console, "page", board.page)
     next_step(console, "gallery", run)
-    return DONE
+    return CHECK_FAILED if methods and board.without_maps else DONE
 
 
 def gallery(
@@ -58,6 +62,7 @@ def gallery(
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
     plugin: list[str],
+    trust_plugins: bool = False,
 ) -> int:
     """Draw mean heat maps and every error of the trained networks of a run.
 
@@ -67,12 +72,13 @@ def gallery(
         data: data folder (default: the variable PNEUMOBENCH_DATA).
         architectures: only these.
         folds: only these.
-        plugin: a plugin file.
+        plugin: a plugin file; one stands for a file of its name that the suite lists.
+        trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
     """
-    from pneumobench.runs.finished import open_run
+    from pneumobench.runs.opening import open_run
 
     console = console_for()
-    opened = open_run(run, data=data, plugins=plugin, console=console)
+    opened = open_run(run, data=data, plugins=plugin, trust_plugins=trust_plugins, console=console)
     page = opened.gallery(methods=methods, architectures=architectures, folds=folds)
     tell(console, "gallery", page)
     next_step(console, "evaluate", run, "--data", "TABLE", "--name", "other")
@@ -87,6 +93,7 @@ def evaluate(
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
     plugin: list[str],
+    trust_plugins: bool = False,
     json: bool = False,
 ) -> int:
     """Score the trained networks of a run on images of another source, without training.
@@ -97,13 +104,14 @@ def evaluate(
         name: what the data are called (default: the name of their folder).
         architectures: only these.
         folds: only these.
-        plugin: a plugin file.
+        plugin: a plugin file; one stands for a file of its name that the suite lists.
+        trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
         json: print the table as JSON, for a program; what is told meanwhile goes to stderr.
     """
-    from pneumobench.runs.finished import open_run
+    from pneumobench.runs.opening import open_run
 
     console = console_for(json=json)
-    opened = open_run(run, plugins=plugin, console=console)
+    opened = open_run(run, plugins=plugin, trust_plugins=trust_plugins, console=console)
     found = opened.evaluate(data, name=name, architectures=architectures, folds=folds)
     console.print(found)
     tell(console, "table", found.page)

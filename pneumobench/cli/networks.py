@@ -18,21 +18,29 @@ def architectures(pattern: str = "*", *, plugin: list[Path]) -> int:
         pattern: only names like this, e.g. 'convnext*'.
         plugin: a plugin file.
     """
-    from fnmatch import fnmatch
+    from fnmatch import fnmatchcase
 
     import timm
 
     from pneumobench.architectures.registry import ARCHITECTURES
+    from pneumobench.errors import SettingsError, suggestion
     from pneumobench.suite.registry import load_plugin_file
 
     for file in plugin:
         load_plugin_file(file)
-    ARCHITECTURES.import_installed()
-    plugins = [item for name, item in ARCHITECTURES.loaded().items() if fnmatch(name, pattern)]
-    names = [name for name in timm.list_models() if fnmatch(name, pattern)]
-    for item in plugins:
-        print(f"{item.name}  (plugin: {item.source})")
-    print("\n".join(names))
+    broken = ARCHITECTURES.import_installed()
+    known = timm.list_models(include_tags="." in pattern)  # resnet18.a1_in1k: a network and its weights
+    registered = {name: f"{name}  (plugin: {item.source})" for name, item in ARCHITECTURES.loaded().items()}
+    registered |= {name: f"{name}  (broken: {reason})" for name, reason in broken.items()}
+    plugins = [words for name, words in registered.items() if fnmatchcase(name, pattern.lower())]
+    names = [name for name in known if fnmatchcase(name, pattern.lower())]
+    if not plugins and not names:
+        near = suggestion(pattern.lower().strip("*"), [*registered, *known])
+        raise SettingsError(
+            f"no architecture is called like {pattern!r}; {near or 'without a pattern all are listed.'} "
+            "A pattern has * for any letters, e.g. 'convnext*'."
+        )
+    print("\n".join([*plugins, *names]))
     print(f"{counted(len(plugins), 'plugin')}, {counted(len(names), 'timm model')}", file=sys.stderr)
     return DONE
 

@@ -47,7 +47,9 @@ class MeanWithInterval:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSummary:
-    """One attribution method on one architecture, over the same sample of out-of-fold images for every architecture.
+    """One attribution method on one architecture, over the images that all of its methods were checked on.
+
+    The two verdicts rest on all images that this method was checked on.
 
     Args:
         method: name.
@@ -117,11 +119,18 @@ def method_summaries(
         group: patient group by image_id.
     """
     names = sorted({name for part in found for name in part.record.methods})
-    return tuple(_method_summary(name, found, pooled, group) for name in names)
+    shared = {image_id for part in found for image_id in shared_images(part)}
+    return tuple(_method_summary(name, found, shared, pooled, group) for name in names)
+
+
+def shared_images(found: Explanations) -> set[str]:
+    """Return the images of a fold that every method with maps was checked on; all images where they share none."""
+    tables = [set(table["image_id"]) for table in found.methods.values()]
+    return (set.intersection(*tables) or set.union(*tables)) if tables else set()
 
 
 def _method_summary(
-    name: str, found: Sequence[Explanations], pooled: pd.DataFrame, group: pd.Series[int]
+    name: str, found: Sequence[Explanations], shared: set[str], pooled: pd.DataFrame, group: pd.Series[int]
 ) -> MethodSummary:
     asked = [part for part in found if name in part.record.methods]
     newest = max(part.record.methods[name].definition for part in asked)  # maps of two definitions have no mean
@@ -130,16 +139,15 @@ def _method_summary(
     tables = [part.methods[name] for part in asked if name in part.methods]
     columns = {column: MeanWithInterval(mean=float("nan"), interval=None) for column in CHECK_COLUMNS}
     attention, images, gains = None, 0, (columns["deletion"], columns["insertion"])
+    verdict = _Verdict(depends_on_weights=None, faithful=None)
     if tables:
         rows = attention_with_outcomes(pd.concat(tables), pooled).sort_values("image_id", ignore_index=True)
+        verdict = _Verdict.of(rows, group)
+        rows = rows[rows["image_id"].isin(shared)].reset_index(drop=True)
         images = len(rows)
         columns = {column: _mean(rows[column], rows["image_id"], group) for column in CHECK_COLUMNS}
-        gains = (
-            _mean(rows["deletion"] - rows["deletion_random"], rows["image_id"], group),
-            _mean(rows["insertion"] - rows["insertion_random"], rows["image_id"], group),
-        )
+        gains = _gains(rows, group)
         attention = next(iter(summaries(rows, group)), None)
-    similarity = columns["randomised_similarity"]
     seconds = [fact.seconds_per_image for fact in metadata if fact.seconds_per_image is not None]
     return MethodSummary(
         method=name,
@@ -154,10 +162,35 @@ def _method_summary(
         outside_body=columns["outside_body"],
         deletion_gain=gains[0],
         insertion_gain=gains[1],
-        randomised_similarity=similarity,
-        depends_on_weights=None if _no_interval(similarity) else _end(similarity, "high") < SIMILAR,
-        faithful=None if any(map(_no_interval, gains)) else _end(gains[0], "high") < 0 or _end(gains[1], "low") > 0,
+        randomised_similarity=columns["randomised_similarity"],
+        depends_on_weights=verdict.depends_on_weights,
+        faithful=verdict.faithful,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """Whether a method holds on an architecture, from all images that it was checked on."""
+
+    depends_on_weights: bool | None
+    faithful: bool | None
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, group: pd.Series[int]) -> _Verdict:
+        similarity = _mean(rows["randomised_similarity"], rows["image_id"], group)
+        gains = _gains(rows, group)
+        return cls(
+            depends_on_weights=None if _no_interval(similarity) else _end(similarity, "high") < SIMILAR,
+            faithful=None if any(map(_no_interval, gains)) else _end(gains[0], "high") < 0 or _end(gains[1], "low") > 0,
+        )
+
+
+def _gains(rows: pd.DataFrame, group: pd.Series[int]) -> tuple[MeanWithInterval, MeanWithInterval]:
+    """Return deletion and insertion areas minus those of random maps."""
+    deletion, insertion = (
+        _mean(rows[area] - rows[f"{area}_random"], rows["image_id"], group) for area in ("deletion", "insertion")
+    )
+    return deletion, insertion
 
 
 def _mean(values: pd.Series[float], image_id: pd.Series[str], group: pd.Series[int]) -> MeanWithInterval:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
 from pneumobench.reporting.columns import number
@@ -46,12 +47,24 @@ class ImageExplanation:
         picture: the image and the maps.
         lungs_from: drawn, segmented, box, or why there is no lung mask.
         known: whether the image is one of the run's own data.
+        warnings: why the answers may mean nothing: no lungs found, or an image unlike those of the run.
+        without_maps: a line for each architecture and method that has no map, with the reason.
     """
 
     answers: tuple[ImageAnswer, ...]
     picture: Path
     lungs_from: str
     known: bool
+    warnings: tuple[str, ...] = ()
+    without_maps: tuple[str, ...] = ()
+
+
+def image_warnings(radiograph: ImageExplanation) -> list[Text]:
+    """Return what stands above the answers, in the colour of warnings."""
+    lines = [Text(f"warning: {words}", style="bold red") for words in radiograph.warnings]
+    if lines:
+        lines.append(Text("The networks answer to any picture: take these answers for nothing.", style="bold red"))
+    return lines + [Text(words, style="yellow") for words in radiograph.without_maps]
 
 
 def _said(answer: ImageAnswer) -> str:

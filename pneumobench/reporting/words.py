@@ -19,10 +19,11 @@ ABLATION_WORDS: Final = (
     "manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and spine too."
 )
 METHODS_WORDS: Final = (
-    "On out-of-fold images chosen by the suite's seed. Adjusted LAR of maps resized to the image; shares of positive "
-    "attention in corners, along borders and outside the body; deletion and insertion areas minus those of random maps "
-    "(deletion below 0 and insertion above 0 = better than random); rank correlation with maps of "
-    "shuffled weights (near 0 = the map shows what was learnt); seconds for one map."
+    "On the out-of-fold images that all methods of a network were checked on; verdicts rest on all images of a method. "
+    "Adjusted LAR of maps resized to the image; shares of positive attention in corners, along borders and outside "
+    "the body; deletion and insertion areas minus those of random maps (deletion below 0 and insertion above 0 = "
+    "better than random); rank correlation with maps of shuffled weights (near 0 = the map shows what was learnt); "
+    "seconds for one map."
 )
 METHOD_HEADINGS: Final = (
     "method", "images", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",

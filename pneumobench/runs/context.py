@@ -31,7 +31,6 @@ from pneumobench.records.run_state import as_kept, refuse_other_run
 from pneumobench.reporting.words import patients_words, protocol_words
 from pneumobench.runs.inputs import inputs_of, lung_inputs
 from pneumobench.suite.reader import load_suite
-from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
@@ -132,14 +131,12 @@ def open_suite(path: Path) -> tuple[RunFolder, Suite]:
 
 
 def open_run(path: Path, data: str | None, console: Console) -> Bench:
-    """Return the data, folds and settings of a finished run; nothing is written.
+    """Return the data, folds and settings of a finished run, whose plugins were loaded; nothing is written.
 
     Raises:
         SettingsError: the folder is not a run, or its radiographs are not those of the run.
     """
     folder, suite = open_suite(path)
-    for plugin in suite.architectures.plugins:  # the layout of the data may be one of theirs
-        load_plugin_file(Path(plugin))
     if data is not None:
         suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
     bench = open_data(suite, folder, cache=path.parent / ".cache", console=console)

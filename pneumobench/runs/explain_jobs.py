@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -24,10 +25,12 @@ from pneumobench.records.explanation_record import (
     ExplanationRecord,
     MethodMetadata,
     read_explanation_record,
+    read_explanations,
     write_explanations,
 )
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.provenance import machine, software_versions
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.progress import duration
 from pneumobench.runs.context import Bench
 from pneumobench.runs.map_checks import checked_maps, read_main_pass
@@ -48,7 +51,8 @@ def explain_jobs(
 ) -> None:
     """Explain every completed network among the jobs (architecture, fold); one that fails is said and costs itself.
 
-    With `told` false nothing else is shown: whoever calls shows the progress.
+    Methods without maps are said too, once for each architecture. With `told` false nothing else is shown: the caller
+    shows the progress.
     """
     records = [read_record(path) for job in jobs if (path := bench.folder.record_path(*job)).is_file()]
     networks = [job for job in records if job.completed and not job.is_control]
@@ -60,10 +64,30 @@ def explain_jobs(
             explained += explain_network(bench, job, methods, images, redo=redo)
         except (PneumobenchError, RuntimeError) as error:
             console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
+    if images:
+        for words in without_maps(bench.folder, networks, methods):
+            console.print(words, style="yellow", markup=False)
     if explained and told:
         words = f"{', '.join(methods)} on {images} images a fold; " if methods and images else ""
         took = duration(time.monotonic() - started)
         console.print(f"{explained} networks explained ({words}parts of the image blanked) in {took}", highlight=False)
+
+
+def without_maps(folder: RunFolder, networks: Sequence[JobRecord], methods: Sequence[str]) -> list[str]:
+    """Return a line for each architecture and method of which a network has no maps, with the reason.
+
+    Raises:
+        RecordError: earlier explanations are damaged.
+    """
+    reasons: dict[tuple[str, str], str] = {}
+    for job in networks:
+        record = read_explanation_record(folder, job)
+        for method in methods:
+            known = record.methods.get(method) if record is not None else None
+            reason = "not explained" if known is None else known.not_available
+            if reason:
+                reasons.setdefault((job.architecture, method), reason)
+    return [f"{architecture}: no maps by {method}: {reason}" for (architecture, method), reason in reasons.items()]
 
 
 def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
@@ -89,7 +113,7 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
     if earlier is not None and not todo:
         return False
     architecture = trained_network(bench.suite, bench.folder, job)
-    rows = rows_with_lungs(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
+    rows = _sample(bench, job, images)
     main = read_main_pass(bench, job, rows) if MAIN_METHOD in (method.name for method in todo) else None
     tables: dict[str, pd.DataFrame] = {}
     checked: dict[str, MethodMetadata] = {}
@@ -116,6 +140,26 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
     )
     write_explanations(bench.folder, record, tables)
     return True
+
+
+def _sample(bench: Bench, job: JobRecord, images: int) -> NDArray[np.int64]:
+    """Return test rows with lungs to check methods on, so that methods can be compared on the same images.
+
+    The images on which all methods so far were checked come first: fewer are drawn from them, more are added to them.
+    """
+    drawn = rows_with_lungs(bench.fold_images(job.fold), bench.masks, images, bench.suite.seed)
+    earlier = read_explanations(bench.folder, job)
+    tables = [set(table["image_id"]) for table in earlier.methods.values()] if earlier is not None else []
+    if not tables:
+        return drawn
+    every = rows_with_lungs(bench.fold_images(job.fold), bench.masks, None, bench.suite.seed)
+    shared = bench.index.table["image_id"].iloc[every].isin(set.intersection(*tables)).to_numpy()
+    known, others = every[shared], every[~shared]
+    rng = np.random.default_rng([bench.suite.seed, 3])
+    if len(known) > images:
+        return np.sort(rng.choice(known, images, replace=False))
+    added = rng.choice(others, min(images - len(known), len(others)), replace=False)
+    return np.sort(np.concatenate([known, added]))
 
 
 def _is_current(method: AttributionMethod, known: MethodMetadata | None, images: int | None) -> bool:

@@ -19,14 +19,16 @@ from pneumobench.records.run_state import claim_folder
 from pneumobench.reporting.external_table import write_external_table
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.words import patients_words
-from pneumobench.runs.context import Bench, open_suite
+from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
 from pneumobench.runs.evaluate import evaluate_networks
-from pneumobench.runs.explain_jobs import explain_jobs
+from pneumobench.runs.explain_jobs import explain_jobs, without_maps
+from pneumobench.runs.explained import Explained
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.gallery import write_galleries
-from pneumobench.runs.one_radiograph import explain_radiograph
+from pneumobench.runs.one_radiograph import explain_radiograph, image_file
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
+from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
@@ -44,10 +46,13 @@ class Run:
         suite: its settings.
         jobs: the (architecture, fold) pairs that were asked for; None = all that left a record.
         data: folder of the radiographs; None = the variable PNEUMOBENCH_DATA.
+        plugins: plugin files that were named for it, beside those that its suite lists.
+        trust_plugins: execute the plugin files that its suite lists, whatever they are.
         console: where progress is shown; None = the terminal or notebook.
         board: the leaderboard, where it was just computed.
 
     Example:
+        >>> from pneumobench.runs.opening import open_run
         >>> from pneumobench.suite.shipped import declared_folder
         >>> published = declared_folder().parent / "leaderboard" / "kermany-cpu"  # of a clone of the repository
         >>> if published.is_dir():
@@ -61,10 +66,13 @@ class Run:
         *,
         jobs: Sequence[tuple[str, int]] | None = None,
         data: str | None = None,
+        plugins: Sequence[str | Path] = (),
+        trust_plugins: bool = False,
         console: Console | None = None,
         board: Leaderboard | None = None,
     ) -> None:
         self.path, self.suite, self.data = path, suite, data
+        self.plugins, self.trust_plugins = [Path(plugin) for plugin in plugins], trust_plugins
         self.folder = RunFolder(path)
         self.console = console or Console()
         self._jobs = jobs
@@ -122,8 +130,10 @@ class Run:
         architectures: Sequence[str] | None = None,
         folds: Sequence[int] | None = None,
         images: int | None = None,
-    ) -> Leaderboard:
+    ) -> Explained:
         """Explain the trained networks with further attribution methods, and compute the leaderboard again.
+
+        Methods are compared on the same images: fewer are drawn from those of earlier methods, more are added.
 
         Args:
             methods: names, e.g. `["gradcam", "occlusion"]`; None = those of the suite.
@@ -140,8 +150,17 @@ class Run:
         bench, jobs, asked = self._opened(methods, architectures, folds)
         with claim_folder(self.path):
             sample = bench.suite.explanation.checked_images_per_fold if images is None else images
-            explain_jobs(bench, jobs, [method.name for method in asked], sample, self.console, redo=images is not None)
-            return self._ranked_again()
+            names = [method.name for method in asked] if sample else []
+            explain_jobs(bench, jobs, names, sample, self.console, redo=images is not None)
+            board = self._ranked_again()
+        networks = self._networks(jobs)
+        return Explained(
+            board.board,
+            board.page,
+            methods=tuple(names),
+            architectures=tuple({job.architecture for job in networks}),
+            without_maps=tuple(without_maps(self.folder, networks, names)),
+        )
 
     def explain_image(
         self,
@@ -154,7 +173,7 @@ class Run:
         """Put one image, of the run's data or new, to the trained networks that have not learnt from it.
 
         Args:
-            image: JPEG, PNG or DICOM file.
+            image: JPEG, PNG or DICOM file, or the name of an image of the run (image_id of its index.csv).
             methods: attribution methods; None = those of the suite, or Grad-CAM.
             architectures: only these; None = all.
             folds: only these; None = all.
@@ -162,12 +181,12 @@ class Run:
         Raises:
             UnreadableImageError: the file is not an image that can be read.
             NotAvailableError: every one of the networks learnt from this image.
-            SettingsError: a method, an architecture or a fold is not known.
+            SettingsError: the image, a method, an architecture or a fold is not known.
         """
         bench, jobs, asked = self._opened(methods, architectures, folds)
         networks = self._networks(jobs)
         return ImageAnswers(
-            explain_radiograph(bench, Path(image), networks, asked or [attribution_method(MAIN_METHOD)])
+            explain_radiograph(bench, image_file(bench, image), networks, asked or [attribution_method(MAIN_METHOD)])
         )
 
     def gallery(
@@ -238,6 +257,7 @@ class Run:
     ) -> tuple[Bench, list[tuple[str, int]], list[AttributionMethod]]:
         for method in methods or ():  # before the data are read, which takes a while
             attribution_method(method)
+        self._load_plugins()  # the layout of the data may be one of theirs
         bench = open_bench(self.path, self.data, self.console)
         jobs = self._asked(bench.suite, architectures, folds)
         return bench, jobs, [attribution_method(name) for name in methods or bench.suite.explanation.methods]
@@ -246,8 +266,7 @@ class Run:
         self, suite: Suite, architectures: Sequence[str] | None, folds: Sequence[int] | None
     ) -> list[tuple[str, int]]:
         """Return the (architecture, fold) pairs asked about, after the run's plugins were loaded."""
-        for plugin in suite.architectures.plugins:
-            load_plugin_file(Path(plugin))
+        self._load_plugins()
         quiet_lightning()
         check_device(suite.training)
         chosen, known = folds_of(suite, folds), sorted({name for name, _ in self.folder.jobs()})
@@ -257,37 +276,14 @@ class Run:
         wanted = architectures or known
         return [(name, fold) for name, fold in self.folder.jobs() if fold in chosen and name in wanted]
 
+    def _load_plugins(self) -> None:
+        listed = self.suite.architectures.plugins
+        for file in plugins_to_run(listed, self.path, named=self.plugins, trusted=self.trust_plugins):
+            load_plugin_file(file)
+
     def _networks(self, jobs: Sequence[tuple[str, int]]) -> list[JobRecord]:
         records = [read_record(self.folder.record_path(*job)) for job in jobs]
         networks = [record for record in records if record.completed and not record.is_control]
         if not networks:
             raise SettingsError(f"{self.path}: found no trained network among those asked for.")
         return networks
-
-
-def open_run(
-    path: str | Path, *, data: str | None = None, plugins: Sequence[str | Path] = (), console: Console | None = None
-) -> Run:
-    """Open a run that lies on disk; nothing is read but its settings until it is asked for.
-
-    Args:
-        path: folder of the run, such as `runs/quickstart`.
-        data: folder of the radiographs, needed to explain; None = the variable PNEUMOBENCH_DATA.
-        plugins: files that register architectures or methods, beside those of the suite.
-        console: where progress is shown; None = the terminal or notebook.
-
-    Raises:
-        SettingsError: the folder is not a run, or a plugin fails.
-
-    Example:
-        >>> import pneumobench as pb
-        >>> try:
-        ...     pb.open_run("runs/nowhere")
-        ... except pb.SettingsError as error:
-        ...     print(error)
-        runs/nowhere: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.
-    """
-    for plugin in plugins:
-        load_plugin_file(Path(plugin))
-    _, suite = open_suite(Path(path))
-    return Run(Path(path), suite, data=data, console=console)

@@ -53,22 +53,26 @@ def heat_maps(
 ) -> HeatMaps:
     """Return the maps of rows of the index by each method that is available for the network."""
     radiographs = np.array(bench.radiographs[rows])
-    return HeatMaps(rows=rows, radiographs=radiographs, heat=maps_of(architecture, methods, radiographs))
+    return HeatMaps(rows=rows, radiographs=radiographs, heat=maps_of(architecture, methods, radiographs)[0])
 
 
 def maps_of(
     architecture: Architecture, methods: Sequence[AttributionMethod], radiographs: NDArray[np.uint8]
-) -> dict[str, NDArray[np.float32]]:
-    """Return maps of images (B, side, side): of pneumonia by each method, then of each class where there are three."""
-    heat = {}
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """Return maps of images (B, side, side), and by method why it has none.
+
+    Maps are of pneumonia by each method, then of each class where there are three.
+    """
+    heat, reasons = {}, {}
     for method in methods:
         for words, target in {"": 0, **(CLASS_TARGETS if architecture.outputs > 1 else {})}.items():
             try:
                 maps = method.attribute(architecture, torch.from_numpy(radiographs)[:, None], target)
-            except NotAvailableError:
+            except NotAvailableError as error:
+                reasons[method.name] = str(error)
                 continue
             heat[method.name + words] = maps.cpu().numpy()
-    return heat
+    return heat, reasons
 
 
 def write_galleries(

@@ -10,13 +10,13 @@ import torch
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.head import attach_head
 from pneumobench.architectures.registry import ARCHITECTURES
+from pneumobench.architectures.weights_file import load_weights
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CLASSES, Suite
 from pneumobench.training.cost import device_of
-from pneumobench.training.fit import load_weights
 
 # mean and standard deviation of gray levels; of ImageNet the means over its three channels
 PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}
@@ -64,7 +64,7 @@ def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architec
             "record beside it names. Bring them back, or delete the job's folder and run the suite again."
         )
     architecture = build_network(suite, job.architecture, weights="none")
-    load_weights(architecture, path)
+    load_weights(architecture.module, path)
     architecture.module.eval().to(device_of(suite.training))
     # images are normalised as in training; pretrained weights bring statistics of their own
     mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, write_panel
-from pneumobench.errors import NotAvailableError
+from pneumobench.errors import NotAvailableError, SettingsError, suggestion
 from pneumobench.files import sha256_of_file
+from pneumobench.lungs.familiarity import familiarity, lungs_words, strange_words
 from pneumobench.lungs.prepared import prepare_new_image
-from pneumobench.radiographs.formats import read_content
+from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
+from pneumobench.radiographs.formats import decode_radiograph, read_content
+from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.records.job_record import JobRecord
 from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
 from pneumobench.runs.context import Bench
@@ -37,12 +40,30 @@ class PreparedImage:
         lungs: (side, side) bool; None = no usable mask.
         lungs_from: drawn, segmented, box, or why there is no mask.
         rows: rows of the index whose file this is; none = the run has not seen it.
+        warnings: in what a new image is unlike what the networks learnt from; nothing of the run's own images.
     """
 
     radiograph: NDArray[np.uint8]
     lungs: NDArray[np.bool_] | None
     lungs_from: str
     rows: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def image_file(bench: Bench, name: str | Path) -> Path:
+    """Return the file of an image: a path, or the name of an image of the run as index.csv has it.
+
+    Raises:
+        SettingsError: it is neither; suggests the nearest names of the run.
+    """
+    path = Path(name)
+    known = bench.index.table["image_id"].tolist()
+    if not path.is_file() and str(name) in known:
+        path = bench.index.root / str(name)
+    if not path.is_file():
+        near = suggestion(str(name), known) or "names stand in the column image_id of the run's index.csv."
+        raise SettingsError(f"--image {name}: neither a file nor the name of an image of the run; {near}")
+    return path
 
 
 def prepare_image(bench: Bench, path: Path) -> PreparedImage:
@@ -64,11 +85,21 @@ def prepare_image(bench: Bench, path: Path) -> PreparedImage:
     data = dataclasses.replace(bench.suite.data, lung_mask_tier=bench.masks.tier())
     prepared = prepare_new_image(path, data)
     assert prepared.masks is not None
-    if not prepared.masks.has(0):
+    radiograph, lungs = prepared.radiographs[0], None
+    if prepared.masks.has(0):
+        lungs, lungs_from = prepared.masks.of_rows(np.array([0]))[0], str(prepared.masks.tier())
+    else:
         (reason,) = prepared.masks.left_out
-        return PreparedImage(radiograph=prepared.radiographs[0], lungs=None, lungs_from=f"none: {reason}", rows=())
-    lungs = prepared.masks.of_rows(np.array([0]))[0]
-    return PreparedImage(radiograph=prepared.radiographs[0], lungs=lungs, lungs_from=prepared.masks.tier(), rows=())
+        lungs_from = f"none: {reason}"
+    strange = strange_words(radiograph, familiarity(bench.radiographs, bench.suite.seed))
+    without_lungs = lungs_words(image_to_square(decode_radiograph(path, content).gray, SEGMENTED_SIDE_PX))
+    return PreparedImage(
+        radiograph=radiograph,
+        lungs=lungs,
+        lungs_from=lungs_from,
+        rows=(),
+        warnings=tuple(filter(None, [without_lungs, *strange])),
+    )
 
 
 def unseen_jobs(bench: Bench, jobs: Sequence[JobRecord], rows: Sequence[int]) -> list[JobRecord]:
@@ -107,6 +138,7 @@ def explain_radiograph(
         raise NotAvailableError(f"{path}: every network that was asked learnt from this image (or was tuned on it).")
     radiographs = torch.from_numpy(prepared.radiograph)[None, None]
     answers, rows = [], []
+    reasons: dict[tuple[str, str], str] = {}
     for name in dict.fromkeys(job.architecture for job in asked):
         probabilities: dict[int, float] = {}
         shares: list[NDArray[np.float64]] = []
@@ -117,7 +149,9 @@ def explain_radiograph(
             probabilities[job.fold] = float(probability_of(logit_of(outputs))[0])
             if architecture.outputs > 1:
                 shares.append(class_probabilities(outputs)[0])
-            for method, (one,) in maps_of(architecture, methods, prepared.radiograph[None]).items():
+            maps, missing = maps_of(architecture, methods, prepared.radiograph[None])
+            reasons |= {(name, method): reason for method, reason in missing.items()}
+            for method, (one,) in maps.items():
                 positive = np.maximum(one, 0)
                 heat.setdefault(method, []).append(positive / max(float(positive.sum()), 1e-12))
         mean = {method: np.mean(maps, axis=0) for method, maps in heat.items()}
@@ -141,7 +175,12 @@ def explain_radiograph(
         rows.append([Tile(title=f"{name}  p {probability:.3f}", picture=first.picture), *others])
     stem = re.sub(r"[^\w.-]+", "-", path.stem)
     picture = bench.folder.gallery / f"film-{stem}-{sha256_of_file(path)[:8]}.jpg"
-    write_panel(picture, rows, legend=True)
+    write_panel(picture, rows, legend=True, warnings=prepared.warnings)
     return ImageExplanation(
-        answers=tuple(answers), picture=picture, lungs_from=prepared.lungs_from, known=bool(prepared.rows)
+        answers=tuple(answers),
+        picture=picture,
+        lungs_from=prepared.lungs_from,
+        known=bool(prepared.rows),
+        warnings=prepared.warnings,
+        without_maps=tuple(f"{name}: no map by {method}: {reason}" for (name, method), reason in reasons.items()),
     )

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from pneumobench.leaderboard.board import Leaderboard as Ranking
 from pneumobench.reporting.external_table import external_table
-from pneumobench.reporting.image_answers import ImageExplanation, image_table
+from pneumobench.reporting.image_answers import ImageExplanation, image_table, image_warnings
 from pneumobench.reporting.leaderboard import LeaderboardPaths
 from pneumobench.reporting.tables import leaderboard_csv
 from pneumobench.reporting.terminal import terminal_table, three_class_table
@@ -126,10 +126,11 @@ class ImageAnswers(Shown):
         return self.found.picture
 
     def tables(self) -> Sequence[RenderableType]:
-        """Return a row for each architecture."""
-        return [image_table(self.found)]
+        """Return warnings of the image, then a row for each architecture."""
+        return [*image_warnings(self.found), image_table(self.found)]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row an architecture: mean, lowest and highest probability of pneumonia, in [0, 1]."""
+        """Return one row an architecture: mean, lowest and highest probability of pneumonia in [0, 1], warnings."""
         columns = ("architecture", "probability", "lowest", "highest")
-        return pd.DataFrame([{name: getattr(answer, name) for name in columns} for answer in self.found.answers])
+        table = pd.DataFrame([{name: getattr(answer, name) for name in columns} for answer in self.found.answers])
+        return table.assign(warning="; ".join(self.found.warnings))

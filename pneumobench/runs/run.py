@@ -130,4 +130,5 @@ def run(
         leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
     data = suite.data.root or None
-    return Run(folder.path, suite, jobs=jobs, data=data, console=console, board=Leaderboard.written(leaderboard))
+    board = Leaderboard.written(leaderboard)
+    return Run(folder.path, suite, jobs=jobs, data=data, trust_plugins=True, console=console, board=board)

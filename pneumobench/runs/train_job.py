@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
-from pneumobench.attributions.grad_cam import choose_layer
+from pneumobench.architectures.weights_file import load_weights
 from pneumobench.attributions.job_overlays import write_overlays
 from pneumobench.attributions.lung_attention_maps import (
     MAIN_METHOD,
@@ -34,9 +34,10 @@ from pneumobench.records.run_folder import write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
 from pneumobench.runs.networks import build_network
+from pneumobench.runs.preflight import try_network
 from pneumobench.suite.spec import Suite
 from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
-from pneumobench.training.fit import TERMINATED, EpochReport, fit, load_weights, remove_training_files
+from pneumobench.training.fit import TERMINATED, EpochReport, fit, remove_training_files
 from pneumobench.training.predictions import score
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
@@ -107,10 +108,9 @@ def _completed(
 ) -> JobRecord:
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
     job_folder = bench.folder.job_folder(name, fold)
+    try_network(suite, name)
     reset_peak_memory()
     architecture = build_network(suite, name)
-    if architecture.heatmap_layers:  # a wrong layer is found now, not after the training
-        choose_layer(architecture, suite.data.image_side_px)
     data = fold_data(suite, images)
     fitted = fit(
         architecture, data, spec, folder=job_folder, seed=suite.seed,
@@ -119,7 +119,7 @@ def _completed(
     trainable = architecture.parameter_count(trainable_only=True)
     training_peak = peak_memory_mib(device_of(spec).type)
     weights = bench.folder.weights_path(name, fold)
-    load_weights(architecture, weights)  # the saved file is what is scored, never the module in memory
+    load_weights(architecture.module, weights)  # the saved file is what is scored, never the module in memory
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
     for part, part_scored in scored.items():
         if not np.isfinite(part_scored.class_logits).all():

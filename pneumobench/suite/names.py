@@ -7,8 +7,9 @@ from typing import Final
 
 NAME_RULE: Final = "1 to 64 of a-z 0-9 _ . -, a letter or digit first"
 CONTROL_PREFIX: Final = "control-"  # of the name of a control in records and tables
-MEAN_ENSEMBLE: Final = "ensemble-mean"
-WEIGHTED_ENSEMBLE: Final = "ensemble-weighted"
+ENSEMBLE_PREFIX: Final = "ensemble-"  # of the name of an ensemble in tables
+MEAN_ENSEMBLE: Final = f"{ENSEMBLE_PREFIX}mean"
+WEIGHTED_ENSEMBLE: Final = f"{ENSEMBLE_PREFIX}weighted"
 # the kinds whose names a suite checks when it is read, and where what ships of them lies: modules named after it
 LAYOUT_GROUP, SHIPPED_LAYOUTS = "pneumobench.data_layouts", "pneumobench.datasets.layouts"
 CONTROL_GROUP, SHIPPED_CONTROLS = "pneumobench.controls", "pneumobench.training.controls"

@@ -20,6 +20,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.names import NAME_RULE, is_name
+from pneumobench.suite.plugin_trust import remember
+from pneumobench.suite.process_state import unchanged_process
 
 PLUGIN_KEY = "architectures.plugins"  # of a suite: the plugin files, whatever they register
 PLUGIN_MODULE = "pneumobench_plugin_"  # what the module names of plugin files begin with
@@ -48,10 +50,12 @@ class Registry(Generic[Item]):
         kind: what one is called in messages, e.g. `data layout`.
         group: entry point group; the name of an entry point is the name that its module registers.
         shipped: package whose modules register what ships; empty = nothing ships.
+        kept: names that stand for something else beside what is registered; one that ends with `-` is the beginning of
+            such names.
     """
 
-    def __init__(self, kind: str, *, group: str, shipped: str = "") -> None:
-        self.kind, self.group, self.shipped = kind, group, shipped
+    def __init__(self, kind: str, *, group: str, shipped: str = "", kept: tuple[str, ...] = ()) -> None:
+        self.kind, self.group, self.shipped, self.kept = kind, group, shipped, kept
         self._items: dict[str, Item] = {}
         _registries[group] = self
 
@@ -63,6 +67,11 @@ class Registry(Generic[Item]):
         """
         if not is_name(item.name):
             raise SettingsError(f"{item.origin}: {self.kind} name {item.name!r}; expected {NAME_RULE}")
+        if any(item.name == kept or (kept.endswith("-") and item.name.startswith(kept)) for kept in self.kept):
+            raise SettingsError(
+                f"{item.origin}: {self.kind} name {item.name!r} stands for something else in a run's folder or tables; "
+                f"expected none of {', '.join(self.kept)}, nor one that begins like those with - at their end."
+            )
         known = self._items.get(item.name)
         if known is not None and known.origin != item.origin:
             raise SettingsError(
@@ -71,10 +80,16 @@ class Registry(Generic[Item]):
         self._items[item.name] = item
 
     def find(self, name: str) -> Item | None:
-        """Return what has this name, or None; an installed package is imported only when it offers the name."""
+        """Return what has this name, or None; an installed package is imported only when it offers the name.
+
+        Raises:
+            SettingsError: a package that offers the name fails while it is imported, or does not register it.
+        """
         self._import_shipped()
         if name not in self._items:
-            self.import_installed(name)
+            for entry in self._entries():
+                if entry.name == name:
+                    self._import_offered(entry)
         return self._items.get(name)
 
     def get(self, name: str) -> Item:
@@ -98,19 +113,27 @@ class Registry(Generic[Item]):
         self._import_shipped()
         return dict(sorted(self._items.items()))
 
-    def import_installed(self, name: str | None = None) -> None:
-        """Import the installed packages that offer this name, or all of them for None.
-
-        Raises:
-            SettingsError: a package fails while it is imported.
-        """
+    def import_installed(self) -> dict[str, str]:
+        """Import all installed packages that offer something, and return why those that failed did, by name."""
+        broken = {}
         for entry in self._entries():
-            if name in (None, entry.name) and entry.name not in self._items:
+            if entry.name not in self._items:
                 try:
-                    entry.load()
-                except (Exception, SystemExit) as error:
-                    package = entry.dist.name if entry.dist else "unknown"
-                    raise SettingsError(f"package {package}: {self.kind} {entry.name!r} failed: {error!r}.") from error
+                    self._import_offered(entry)
+                except SettingsError as error:
+                    broken[entry.name] = str(error)
+        return broken
+
+    def _import_offered(self, entry: importlib.metadata.EntryPoint) -> None:
+        package = entry.dist.name if entry.dist else "unknown"
+        what = f"package {package}: {self.kind} {entry.name!r}"
+        try:
+            with unchanged_process(what):
+                entry.load()
+        except (Exception, SystemExit) as error:
+            raise SettingsError(f"{what} failed: {error!r}.") from error
+        if entry.name not in self._items:
+            raise SettingsError(f"{what} is offered, and {entry.value} registers nothing of this name.")
 
     def _entries(self) -> Iterator[importlib.metadata.EntryPoint]:
         yield from importlib.metadata.entry_points(group=self.group)
@@ -183,9 +206,11 @@ def load_plugin_file(path: Path) -> None:
     """Run a Python file that registers architectures, attribution methods, data layouts or controls, once.
 
     A file that is not there counts as loaded where one of its name was: runs keep plugins from elsewhere by name alone.
+    What the file changes of the process, such as the default dtype, is put back; its content is remembered as run on
+    this machine, see `plugin_trust`.
 
     Raises:
-        SettingsError: the file is missing, or fails or exits while it is imported.
+        SettingsError: the file is missing, or fails, exits or ends the process while it is imported.
     """
     path = path.resolve()
     if not path.is_file():
@@ -201,10 +226,12 @@ def load_plugin_file(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        with unchanged_process(f"plugin file {path}"):
+            spec.loader.exec_module(module)
     except SettingsError:
         del sys.modules[module_name]
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise SettingsError(f"plugin file {path} failed while it was imported: {error!r}.") from error
+    remember(path)

@@ -12,6 +12,7 @@ import yaml
 from pneumobench.files import sha256_of_text
 from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
+from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.rules import (
     COUNT,
     FOLD_COUNT,
@@ -23,11 +24,9 @@ from pneumobench.suite.rules import (
     NAMES,
     NONE_TO_HALF,
     OVERLAYS,
-    PATIENTS,
     SEED,
     SIDE_PX,
     SOME_IMAGES,
-    SOME_PATIENTS,
     TEXT,
     UP_TO_HALF,
     check_protocol,
@@ -40,23 +39,6 @@ CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the 
 Protocol = Literal["patient", "holdout", "official", "image_random"]
 WandbMode = Literal["off", "offline", "online"]
 PatientRule = Literal["number", "folder_subtype_number", "image"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhantomSpec(Checked, group="data.phantoms"):
-    """Synthetic radiographs, made on the spot when `data.source` is `phantoms`.
-
-    Args:
-        patients: number of synthetic patients that are split into folds.
-        official_test_patients: number of further patients in a separate test set.
-        side_px: side of an image in pixels.
-        seed: seed of anatomy, disease and noise.
-    """
-
-    patients: Annotated[int, PATIENTS] = 120
-    official_test_patients: Annotated[int, SOME_PATIENTS] = 30
-    side_px: Annotated[int, SIDE_PX] = 128
-    seed: Annotated[int, SEED] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

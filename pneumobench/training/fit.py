@@ -20,9 +20,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from safetensors.torch import load_file, save_file
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.weights_file import save_weights
 from pneumobench.datasets.datamodule import FoldDataModule
 from pneumobench.errors import RecordError, warn
 from pneumobench.files import write_text, written_whole
@@ -210,8 +210,8 @@ def fit(
     weights = found["state_dict"]
     prefix = "network."
     with written_whole(folder / "weights.safetensors") as temporary:
-        save_file(
-            {key.removeprefix(prefix): w.contiguous() for key, w in weights.items() if key.startswith(prefix)},
+        save_weights(
+            {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)},
             temporary,
         )
     write_text(folder / "history.csv", _history_csv(seen["rows"]))
@@ -286,8 +286,3 @@ def remove_training_files(folder: Path) -> None:
         remove_checkpoint(folder / name)
         for left_over in folder.glob(f"*{name}.new*"):  # of a process that was killed while it wrote
             left_over.unlink()
-
-
-def load_weights(architecture: Architecture, path: Path) -> None:
-    """Load weights.safetensors of a finished training into an architecture of the same kind."""
-    architecture.module.load_state_dict(load_file(path))

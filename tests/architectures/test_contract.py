@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer, register_architecture
-from pneumobench.architectures.contract import check_contract
-from pneumobench.errors import SettingsError
+from pneumobench.architectures.contract import check_contract, try_training
+from pneumobench.architectures.weights_file import load_weights, save_weights
+from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.shipped import declared_folder
 
@@ -170,3 +172,61 @@ def test_a_plugin_file_may_hold_the_network(tmp_path: Path) -> None:
     )
     load_plugin_file(tmp_path / "net.py")
     assert all(finding.kept for finding in check_contract("flat", in_channels=3, image_side_px=32))
+
+
+class Tied(TinyNet):
+    """Two layers with one weight, and a part of it as a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+        self.register_buffer("corner", self.first.weight.detach()[:2, :2])
+
+    def forward(self, radiographs: Tensor) -> Tensor:
+        features = self.norm(self.conv(radiographs)).relu().mean((2, 3))
+        logits: Tensor = self.head(self.second(self.first(features)))
+        return logits
+
+
+def test_layers_that_share_a_weight_keep_every_rule() -> None:
+    assert broken_rules(Tied) == {}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_weights_come_back_as_they_were_and_ordinary_files_stay_as_they_are(shared: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Tied() if shared else TinyNet()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    save_weights(module.state_dict(), tmp_path / "saved.safetensors")
+    if not shared:
+        save_file({name: value.contiguous() for name, value in before.items()}, tmp_path / "plain.safetensors")
+        assert (tmp_path / "saved.safetensors").read_bytes() == (tmp_path / "plain.safetensors").read_bytes()
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    load_weights(module, tmp_path / "saved.safetensors")
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+class Unsaved(TinyNet):
+    """A network whose state is no tensor."""
+
+    def get_extra_state(self) -> str:
+        return "a word"
+
+    def set_extra_state(self, state: Any) -> None:
+        del state
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (lambda: TinyNet(outputs=2), r"output is \(2, 2\) for 2 images; expected a tensor \(2, 1\)"),
+        (lambda: TinyNet(after=lambda logits: (logits, logits)), "output is tuple for 2 images"),  # type: ignore[arg-type, return-value]
+        (lambda: TinyNet(after=lambda logits: logits.detach()), "depends on no parameter with a gradient"),
+        (Unsaved, "do not survive a file"),
+    ],
+)
+def test_what_would_fail_at_the_end_of_a_training_fails_before_it(module: Callable[[], nn.Module], words: str) -> None:
+    with pytest.raises(NotAvailableError, match=words):
+        try_training(Architecture(module=module()), 16)

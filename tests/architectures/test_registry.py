@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pneumobench.architectures import hub
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import (
     ARCHITECTURES,
@@ -277,5 +280,75 @@ def test_listing_imports_all_and_names_the_one_that_fails(monkeypatch: pytest.Mo
     ARCHITECTURES.import_installed()
     assert list(ARCHITECTURES.loaded()) == ["first", "second"]
     offer(monkeypatch, tmp_path, broken="raise RuntimeError('no GPU')")
+    broken = ARCHITECTURES.import_installed()
+    assert list(broken) == ["broken"]
+    assert "architecture 'broken' failed: RuntimeError('no GPU')" in broken["broken"]
     with pytest.raises(SettingsError, match=r"architecture 'broken' failed: RuntimeError\('no GPU'\)"):
-        ARCHITECTURES.import_installed()
+        check_names(("broken",))
+
+
+@pytest.mark.parametrize("name", ["ensemble-mean", "ensemble-weighted", "control-majority", "gallery", "index"])
+def test_names_of_other_rows_and_folders_cannot_be_registered(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"architecture name '{name}' stands for something else"):
+        register_architecture(name, source="x")(linear)
+
+
+def test_what_building_changes_of_the_process_is_put_back() -> None:
+    @register_architecture("meddles", source="x")
+    def meddles() -> Architecture:
+        torch.set_num_threads(5)
+        torch.set_default_dtype(torch.float64)
+        return linear()
+
+    build("meddles")
+    assert (torch.get_num_threads(), torch.get_default_dtype()) == (1, torch.float32)
+
+
+# addresses, tags and pretrained weights
+
+
+@pytest.mark.parametrize(
+    "name", ["hf-hub:timm/resnet18.a1_in1k", "hf_hub:timm/resnet18.a1_in1k", "timm/resnet18.a1_in1k"]
+)
+def test_an_address_of_the_hub_names_the_same_network(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"is an address.*The same network is 'resnet18\.a1_in1k'"):
+        check_names((name,))
+
+
+def test_an_address_of_somebody_elses_network_says_what_to_do() -> None:
+    with pytest.raises(SettingsError, match=r"timm does not know 'pneumonia'.*put NAME\.safetensors into a folder"):
+        check_names(("hf-hub:someone/pneumonia",))
+
+
+def test_capital_letters_are_a_misspelling() -> None:
+    with pytest.raises(SettingsError, match="did you mean resnet18"):
+        check_names(("ResNet18",))
+
+
+def test_a_network_without_pretrained_weights_is_found_before_anything_is_read() -> None:
+    without = sorted(set(timm.list_models()) - {name.split(".")[0] for name in timm.list_models(pretrained=True)})[0]
+    with pytest.raises(SettingsError, match=f"{without}: timm has no pretrained weights of it"):
+        check_names((without,), "imagenet")
+
+
+def test_weights_offline_fail_at_once_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "hub_answers", lambda: False)
+    started = time.monotonic()
+    with pytest.raises(
+        SettingsError, match=r"does not answer, and they are not in its local cache\. Without internet, put"
+    ):
+        build_architecture("test_resnet", in_channels=1, image_side_px=64, weights="imagenet")
+    assert time.monotonic() - started < 10
+
+
+def test_a_hub_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent:
+        def head(self, *_: object, **__: object) -> None:
+            time.sleep(30)
+
+    monkeypatch.setattr("huggingface_hub.get_session", Silent)
+    started = time.monotonic()
+    assert not hub.hub_answers(0.2)
+    assert time.monotonic() - started < 5

@@ -9,7 +9,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pneumobench.architectures.architecture import Architecture
+from pneumobench.architectures.contract import random_radiographs
+from pneumobench.architectures.heatmap_layers import find_heatmap_layers
 from pneumobench.architectures.timm_backbone import build_timm_backbone
+from pneumobench.attributions.methods import attribution_method
 from pneumobench.errors import SettingsError
 
 SIDE_PX = 64
@@ -80,6 +83,42 @@ def test_a_vision_transformer_is_read_before_its_last_attention(name: str, prefi
 
 def test_a_network_without_stages_has_no_heat_maps() -> None:
     assert build("mixer_s32_224").heatmap_layers == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "prefix_tokens"),
+    [
+        ("hrnet_w18_small", 5, 0),  # its stages give lists of branches
+        ("cait_xxs24_224", 1, 0),  # its class token joins after the blocks
+        ("coat_tiny", 0, 0),  # its blocks are run again and again, and give tuples
+        ("crossvit_tiny_240", 0, 0),
+    ],
+)
+def test_outputs_of_any_structure_are_another_layer_or_no_heat_map(name: str, layers: int, prefix_tokens: int) -> None:
+    architecture = build(name, side_px=240 if "240" in name else SIDE_PX)
+    assert len(architecture.heatmap_layers) == layers
+    assert all(layer.prefix_tokens == prefix_tokens for layer in architecture.heatmap_layers)
+    if layers:
+        outputs_of_layers(architecture)
+        maps = attribution_method("gradcam").attribute(architecture, random_radiographs(2, SIDE_PX))
+        assert maps.shape == (2, SIDE_PX, SIDE_PX)
+
+
+def test_a_layer_that_the_output_does_not_depend_on_is_none() -> None:
+    class Spare(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.spare = torch.nn.Conv2d(1, 3, 3, 2), torch.nn.Conv2d(1, 4, 3, 2)
+            self.feature_info = [
+                {"module": "spare", "num_chs": 4, "reduction": 2}, {"module": "used", "num_chs": 3, "reduction": 2}
+            ]  # fmt: skip
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.spare(images)
+            logits: Tensor = self.used(images).mean((1, 2, 3))[:, None]
+            return logits
+
+    assert [layer.name for layer in find_heatmap_layers(Spare(), 1, 17)] == ["used"]
 
 
 def test_the_search_for_layers_leaves_the_network_as_it_was() -> None:

@@ -11,7 +11,8 @@ from pneumobench.datasets.index import Index
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError
 from pneumobench.files import canonical_json
-from pneumobench.suite.spec import DATA_VARIABLE, DataSpec, PhantomSpec, Suite
+from pneumobench.suite.phantoms import PhantomSpec
+from pneumobench.suite.spec import DATA_VARIABLE, DataSpec, Suite
 from tests.datasets.tiny_sets import index_of, write_image, write_kermany
 
 

@@ -14,13 +14,13 @@ import pytest
 from rich.console import Console
 
 from pneumobench.cli.main import main
-from pneumobench.errors import NotAvailableError, SettingsError, UnreadableImageError
+from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.lungs.crop import FIXED_BOX
 from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table
-from pneumobench.runs.finished import open_run
 from pneumobench.runs.one_radiograph import prepare_image
+from pneumobench.runs.opening import open_run
 from tests.lungs.test_prepared_run import prepared
 
 QUIET = Console(file=io.StringIO())
@@ -100,7 +100,7 @@ def test_a_new_image_is_put_to_all_folds(run: RunFolder, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [
-        ({}, UnreadableImageError, "no such file"),
+        ({}, SettingsError, "neither a file nor the name of an image of the run"),
         ({"architectures": ["crashes"]}, SettingsError, "no trained network"),
         ({"architectures": ["test_resnt"]}, SettingsError, "test_resnet"),
         ({"methods": ["gradcamm"]}, SettingsError, "gradcam"),
@@ -127,3 +127,56 @@ def test_a_new_image_is_cut_as_the_images_of_the_run(tmp_path: Path) -> None:
     radiograph = prepare_image(bench, known)
     assert radiograph.rows == (3,)
     assert np.array_equal(radiograph.radiograph, bench.radiographs[3])
+
+
+def test_an_image_is_named_as_in_the_index_of_the_run(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    index, folds = run.index_and_folds()
+    name = str(index.table["image_id"].iloc[int(folds.positions(index, 1)["test"][0])])
+    assert main(["explain", str(run.path), "--image", name, "--architectures", "test_resnet"]) == 0
+    shown = capsys.readouterr().out
+    assert "picture: " in shown
+    assert "warning" not in shown, "an image of the run is what the networks know"
+    assert main(["explain", str(run.path), "--image", name.replace("-1", "-77")]) == 2
+    assert "neither a file nor the name of an image of the run; did you mean " in capsys.readouterr().err
+
+
+def test_noise_is_called_far_from_the_training_images_in_terminal_and_picture(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    assert main(["explain", str(run.path), "--image", str(tmp_path / "noise.png"), "--architectures", "test_vit"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warning: no lungs found" in shown
+    assert "warning: far from the training images: its layout correlates" in shown
+    assert "take these answers for nothing" in shown
+    answers = open_run(run.path, console=QUIET).explain_image(tmp_path / "noise.png", architectures=["test_vit"])
+    assert "no lungs found" in answers.to_frame()["warning"].iloc[0]
+    drawn = cv2.imread(str(answers.picture))
+    assert drawn is not None
+    blue, _, red = (drawn[:40].astype(int)[..., channel] for channel in range(3))
+    assert (red - blue > 80).any(), "words in orange stand at the top of the picture"
+
+
+def test_a_method_that_a_network_does_not_have_is_said_and_is_no_success(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["explain", str(run.path), "--architectures", "test_vit", "--folds", "0", "--images", "2"]
+    assert main([*asked, "--methods", "guided_gradcam,occlusion"]) == 4
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "test_vit: no maps by guided_gradcam: guided_gradcam is not available" in shown
+    table = shown.partition("Attribution methods on the same images")[2]
+    assert re.search(r"guided_gradcam( –)+ no maps", table)
+    assert re.search(r"occlusion 2 ", table), "on the two images that all methods share"
+    assert main([*asked, "--methods", "occlusion"]) == 0, "already checked"
+
+
+def test_plugins_of_a_run_from_elsewhere_need_consent(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # of somebody who has not run this plugin
+    for command in (["explain"], ["gallery"], ["evaluate", "--data", "images.csv"]):
+        assert main([command[0], str(run.path), *command[1:]]) == 2
+        assert "never run on this machine" in " ".join(capsys.readouterr().err.split())
+    assert main(["explain", str(run.path), "--images", "2", "--architectures", "test_vit", "--trust-plugins"]) == 0
+    capsys.readouterr()

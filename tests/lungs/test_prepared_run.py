@@ -16,7 +16,8 @@ from pneumobench.lungs import segmented as segmented_module
 from pneumobench.lungs.prepared import prepare_images
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import Bench, open_data
-from pneumobench.suite.spec import DataSpec, FoldSpec, PhantomSpec, Suite
+from pneumobench.suite.phantoms import PhantomSpec
+from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
 
 
 def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:

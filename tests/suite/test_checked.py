@@ -12,6 +12,7 @@ import pytest
 
 from pneumobench.errors import SettingsError
 from pneumobench.suite.checked import Checked, field_types, fitted, type_name
+from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.reader import load_suite, public_overrides
 from pneumobench.suite.spec import (
     ArchitectureSpec,
@@ -20,7 +21,6 @@ from pneumobench.suite.spec import (
     ExplanationSpec,
     FoldSpec,
     LoggingSpec,
-    PhantomSpec,
     SearchSpec,
     Suite,
 )

@@ -156,3 +156,38 @@ def test_a_plugin_that_a_run_names_without_its_place_is_the_loaded_one_of_that_n
     (tmp_path / "elsewhere/only_by_name.py").write_text("")
     load_plugin_file(tmp_path / "elsewhere/only_by_name.py")
     load_plugin_file(Path("only_by_name.py"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("ensemble-mean", "ensemble-"), ("index", "index"), ("control-x", "control-")]
+)
+def test_a_name_of_another_row_or_folder_cannot_be_registered(name: str, kept: str) -> None:
+    one: Registry[Thing] = Registry("thing", group="test.kept", kept=(kept,))
+    with pytest.raises(SettingsError, match=rf"here\.py:1: thing name '{name}' stands for something else"):
+        one.add(Thing(name=name))
+    one.add(Thing(name="indexed"))
+
+
+def test_a_broken_package_is_listed_with_its_reason_and_costs_only_itself(
+    shipped: Registry[Thing], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = (
+        "import shipped_things\nfrom tests.suite.test_registry import Thing\n"
+        "shipped_things.THINGS.add(Thing(name='whole', origin='whole'))\n"
+    )
+    offer(
+        monkeypatch,
+        tmp_path,
+        broken="raise RuntimeError('no GPU')",
+        ends="import os; os._exit(0)",
+        empty="",
+        whole=code,
+    )
+    broken = shipped.import_installed()
+    assert set(broken) == {"broken", "ends", "empty"}
+    assert "no GPU" in broken["broken"]
+    assert "os._exit" in broken["ends"]
+    assert "registers nothing of this name" in broken["empty"]
+    assert shipped.get("whole").origin == "whole"
+    with pytest.raises(SettingsError, match="no GPU"):
+        shipped.get("broken")

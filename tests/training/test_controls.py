@@ -17,8 +17,9 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.suite.names import CONTROL_GROUP, SHIPPED_CONTROLS
+from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.registry import known_without_import, load_plugin_file
-from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, PhantomSpec, Suite
+from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, Suite
 from pneumobench.training.controls import (
     CONTROLS,
     Seen,

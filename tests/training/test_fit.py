@@ -13,10 +13,11 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.weights_file import load_weights
 from pneumobench.errors import DivergedError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.training import fit as training_of_a_fold
-from pneumobench.training.fit import fit, load_weights, memory_format, remove_training_files
+from pneumobench.training.fit import fit, memory_format, remove_training_files
 from pneumobench.training.predictions import logit_of, probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
@@ -41,7 +42,7 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
     result = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path, seed=0)
     assert result.epochs_run == 6
     fresh = tiny_architecture(seed=99)
-    load_weights(fresh, tmp_path / "weights.safetensors")
+    load_weights(fresh.module, tmp_path / "weights.safetensors")
     scored = score(fresh, tiny_data(images).scoring_dataloader("tune"), spec)
     assert scored.rows.tolist() == images.positions["tune"].tolist()
     assert roc_auc_score(images.label[scored.rows], probability_of(logit_of(scored.class_logits))) > 0.95

@@ -58,7 +58,10 @@ class AttributionMethod:
 
 Method = TypeVar("Method", bound=Callable[..., Tensor])
 METHODS: Final[Registry[AttributionMethod]] = Registry(
-    "attribution method", group="pneumobench.attribution_methods", shipped=__name__
+    "attribution method",
+    group="pneumobench.attribution_methods",
+    shipped=__name__,
+    kept=("reliance",),  # the table of scores with regions masked lies beside those of the methods
 )
 
 

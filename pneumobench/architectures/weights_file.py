@@ -1,0 +1,28 @@
+"""Weights of a network as a safetensors file: the one way to disk and back, in training and in the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write the weights of a network, whole or not at all only if the caller sees to it.
+
+    safetensors refuses tensors that share memory. Layers that share theirs (tied weights, such as the position
+    encodings of CoaT) are written once under each of their names, and `load_weights` brings each of them back.
+
+    Args:
+        weights: `state_dict()` of the network, of any shapes.
+        path: file to write.
+    """
+    save_file({name: one.detach().clone(memory_format=torch.contiguous_format) for name, one in weights.items()}, path)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load what `save_weights` wrote into a network of the same kind."""
+    module.load_state_dict(load_file(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import tempfile
 import threading
 import uuid
@@ -251,13 +250,10 @@ class WandbTracking:
     def _finish(self, *, exit_code: int) -> None:
         run, self._run, self._logger = self._run, None, None
         if run is not None:
-            logs = Path(run.settings.log_dir)
             run.finish(exit_code=exit_code)
             # privacy: W&B's own logs name folders of this machine, and `wandb sync` does not need them
-            if logs.parent != self.files and logs.is_relative_to(self.files):
-                shutil.rmtree(logs, ignore_errors=True)
-            for link in self.files.glob("debug*.log"):
-                link.unlink(missing_ok=True)
+            for log in self.files.rglob("*debug*.log"):
+                log.unlink(missing_ok=True)
 
 
 class _QueuedLogger(Logger):

@@ -32,7 +32,11 @@ def test_one_suite_under_three_protocols(
         assert row["difference"] == pytest.approx(row["auc"] - reference["auc"], abs=2e-6)
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
     readme = Path("runs/smoke-protocols/README.md").read_text()
-    assert "`pneumobench run smoke --architectures test_resnet --protocols" in readme
+    assert (
+        "`pneumobench run smoke --architectures test_resnet --explanation.checked_images_per_fold 0 --protocols "
+        in readme
+    )
+    assert " image_random,patient,official`" in readme
     assert "Random initialisation" in readme
     assert "Protocol `patient`: 1 architecture, 2 folds by patient" in readme
     page = Path("runs/smoke-image_random/leaderboard/index.html").read_text()

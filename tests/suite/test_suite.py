@@ -85,7 +85,7 @@ def test_a_suite_is_found_by_path(write: Write) -> None:
         ("name: a\ntraining:\n  epoch: 3\n", ["my.yaml line 3", "'training.epoch'", "did you mean training.epochs?"]),
         ("name: a\ntraning:\n  epochs: 3\n", ["my.yaml line 2", "'traning'", "did you mean training?"]),
         ("epochs: 3\n", ["my.yaml line 1", "'epochs'", "did you mean training.epochs?"]),
-        ("zzzzzzz: 3\n", ["line 1: unknown key 'zzzzzzz'", "--help"]),
+        ("zzzzzzz: 3\n", ["line 1: unknown key 'zzzzzzz'", "`pneumobench help` lists all keys"]),
         ("name: a\nseed: 1\nname: b\n", ["my.yaml line 3", "key name stands already in line 1"]),
         ("training:\n  epochs: 1\n  epochs: 2\n", ["line 3", "key training.epochs stands already in line 2"]),
         ("training:\n  epochs: many\n", ["line 2", "training.epochs is 'many'", "a whole number"]),

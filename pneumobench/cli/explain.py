@@ -89,6 +89,7 @@ def evaluate(
     run: Path,
     *,
     data: Path,
+    overrides: list[str],
     name: str | None = None,
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
@@ -98,9 +99,12 @@ def evaluate(
 ) -> int:
     """Score the trained networks of a run on images of another source, without training.
 
+    Settings of the data are given as for `audit`, e.g. `--data.columns.image "Image Index"`.
+
     Args:
         run: folder of a run with its weights, e.g. runs/quickstart.
         data: CSV table image,label[,patient], paths relative to it; or a folder of a layout that `audit` recognises.
+        overrides: settings of the data.
         name: what the data are called (default: the name of their folder).
         architectures: only these.
         folds: only these.
@@ -108,11 +112,14 @@ def evaluate(
         trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
         json: print the table as JSON, for a program; what is told meanwhile goes to stderr.
     """
+    from pneumobench.datasets.sources import recognised_data
     from pneumobench.runs.opening import open_run
+    from pneumobench.suite.reader import with_data_overrides
 
+    asked = with_data_overrides(recognised_data(data), overrides)
     console = console_for(json=json)
     opened = open_run(run, plugins=plugin, trust_plugins=trust_plugins, console=console)
-    found = opened.evaluate(data, name=name, architectures=architectures, folds=folds)
+    found = opened.evaluate(asked, name=name, architectures=architectures, folds=folds)
     console.print(found)
     tell(console, "table", found.page)
     if json:

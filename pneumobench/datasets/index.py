@@ -12,6 +12,7 @@ import pandas as pd
 
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_text, write_text
+from pneumobench.texts import counted
 
 INDEX_COLUMNS = [
     "image_id", "split", "label", "subtype", "patient", "group", "sha256", "width", "height", "lung_mask"
@@ -180,6 +181,6 @@ def problem_error(root: Path, problems: tuple[str, ...]) -> DataError:
     shown = "\n".join(f"  {line}" for line in problems[:SHOWN_PROBLEMS])
     more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
     return DataError(
-        f"{root}: {len(problems)} files cannot be used:\n{shown}{more}\n"
+        f"{root}: {counted(len(problems), 'file')} cannot be used:\n{shown}{more}\n"
         f"Repair or remove them; `pneumobench audit {root}` writes the whole list."
     )

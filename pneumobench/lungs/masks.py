@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_squares, content_key, crop_key
-from pneumobench.errors import DataError, SettingsError
+from pneumobench.errors import DataError, SettingsError, UnreadableImageError
 from pneumobench.files import sha256_of_text
 from pneumobench.lungs.segmented import SegmentedLungs
+from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, mask_to_square
 
 MaskTier = Literal["drawn", "segmented", "box"]
@@ -43,10 +43,11 @@ def read_drawn_mask(path: Path, side_px: int, crop_box: CropBox | None = None) -
     Raises:
         DataError: the file is not an image, or nothing in it is marked as lung.
     """
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise DataError(f"{path}: lung mask cannot be read as an image; remove it or draw it again.")
-    lung = np.asarray(mask) > int(np.max(mask)) // 2
+    try:
+        mask = read_gray(path)
+    except UnreadableImageError as error:
+        raise DataError(f"{path}: lung mask cannot be read as an image; remove it or draw it again. {error}") from error
+    lung = mask > int(mask.max()) // 2
     if not lung.any():
         raise DataError(f"{path}: lung mask is empty; remove the file to use the fixed lung box instead.")
     return mask_to_square(cropped(lung, crop_box), side_px)

@@ -14,6 +14,7 @@ from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_text
 from pneumobench.records.job_record import HASH_PATTERN, JobRecord, record_text
 from pneumobench.records.run_folder import FOLD_PREFIX, RunFolder
+from pneumobench.texts import counted
 
 MANIFEST_FORMAT: Final = 1
 EXPLANATIONS: Final = "explanations"
@@ -134,7 +135,7 @@ def _weights_notes(folder: RunFolder, records: Sequence[JobRecord], *, read: boo
                 f"{folder.weights_path(job.architecture, job.fold)}: missing, and those of {len(here)} other jobs are "
                 "there. Bring it back, or delete the job's folder and run the suite again."
             )
-        yield f"weights of {len(networks)} jobs are not here: nobody can score images with them again"
+        yield f"weights of {counted(len(networks), 'job')} are not here: nobody can score images with them again"
     for job in here if read else ():
         path = folder.weights_path(job.architecture, job.fold)
         if (found := sha256_of_file(path)) != job.hashes["weights"]:

@@ -15,7 +15,6 @@ from rich.progress import track
 
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.index import Index, content_of, contents, problem_error
-from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.external import ExternalScore, external_score
 from pneumobench.leaderboard.scores import FoldModel, fold_model
@@ -25,7 +24,7 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.external_predictions import earlier_predictions, write_predictions
 from pneumobench.runs.networks import trained_network
 from pneumobench.suite.names import is_name
-from pneumobench.suite.spec import Suite
+from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 
@@ -54,7 +53,7 @@ def evaluate_networks(
     folder: RunFolder,
     suite: Suite,
     jobs: Sequence[JobRecord],
-    data: Path,
+    data: DataSpec,
     *,
     name: str,
     cache: Path,
@@ -68,7 +67,7 @@ def evaluate_networks(
         folder: the run.
         suite: its settings.
         jobs: completed networks.
-        data: CSV `image,label[,patient,...]`, paths relative to it, or a folder of a known layout.
+        data: where the other images are and how they are read.
         name: what the data are called: a folder under `external/`.
         cache: where decoded images are kept.
         console: where progress is shown.
@@ -80,18 +79,17 @@ def evaluate_networks(
     """
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
-    spec = recognised_data(data)
     shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
-    index, problems = read_radiographs(Suite(data=spec), cache, squares=wanted_squares(shown))
+    index, problems = read_radiographs(Suite(data=data), cache, squares=wanted_squares(shown))
     if problems:
         raise problem_error(index.root, problems)
     if index.table["label"].nunique() < 2:
-        raise DataError(f"{data}: all images have one label; expected NORMAL and PNEUMONIA.")
+        raise DataError(f"{data.root}: all images have one label; expected NORMAL and PNEUMONIA.")
     own, _ = folder.index_and_folds()
     known = contents(own.table)
     if shared := int((index.table["sha256"].isin(known) | content_of(index.table).isin(known)).sum()):
         raise SettingsError(
-            f"{data}: {shared} of its images are images of the run itself, which networks may have learnt from; "
+            f"{data.root}: {shared} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
     output, records = folder.external / name, [record for record in folder.records() if record.completed]
@@ -119,7 +117,7 @@ def evaluate_networks(
         folder=output,
         index=index,
         scores=best_first,
-        source=spec.source,
+        source=data.source,
         three_classes=suite.task == "three_class",
     )
 

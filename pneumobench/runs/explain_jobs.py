@@ -35,6 +35,7 @@ from pneumobench.reporting.progress import duration
 from pneumobench.runs.context import Bench
 from pneumobench.runs.map_checks import checked_maps, read_main_pass
 from pneumobench.runs.networks import trained_network
+from pneumobench.texts import counted
 from pneumobench.training.cost import hardware
 from pneumobench.training.predictions import logit_of, score_images
 
@@ -70,7 +71,9 @@ def explain_jobs(
     if explained and told:
         words = f"{', '.join(methods)} on {images} images a fold; " if methods and images else ""
         took = duration(time.monotonic() - started)
-        console.print(f"{explained} networks explained ({words}parts of the image blanked) in {took}", highlight=False)
+        console.print(
+            f"{counted(explained, 'network')} explained ({words}parts of the image masked) in {took}", highlight=False
+        )
 
 
 def without_maps(folder: RunFolder, networks: Sequence[JobRecord], methods: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich.console import Console
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.datasets.index import unknown_patients
+from pneumobench.datasets.layouts import LAYOUTS
+from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.run_folder import RunFolder
@@ -28,9 +31,10 @@ from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.gallery import write_galleries
 from pneumobench.runs.one_radiograph import explain_radiograph, image_file
 from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
+from pneumobench.suite.commands import DATA_WORD, data_options
 from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
-from pneumobench.suite.spec import Suite
+from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
 from pneumobench.training.fit import quiet_lightning
@@ -206,7 +210,7 @@ class Run:
 
     def evaluate(
         self,
-        data: str | Path,
+        data: str | Path | DataSpec,
         *,
         name: str | None = None,
         architectures: Sequence[str] | None = None,
@@ -215,7 +219,8 @@ class Run:
         """Score the trained networks on images of another source, without training. The run's own are not needed.
 
         Args:
-            data: CSV table image,label[,patient], paths relative to it, or a folder of a layout that is recognised.
+            data: a table image,label[,patient], paths relative to it, or a folder of a layout that is recognised; or
+                settings that say how they are read, such as the headings of a table.
             name: what the data are called; None = the name of their folder.
             architectures: only these; None = all.
             folds: only these; None = all.
@@ -224,12 +229,13 @@ class Run:
             DataError: images cannot be read, or show one class only.
             SettingsError: images are those of the run, or an architecture or a fold is not known.
         """
-        data = Path(data)
-        place = data.resolve()
-        name = name or (place if place.is_dir() else place.parent).name.lower()
+        spec = data if isinstance(data, DataSpec) else recognised_data(Path(data))
+        table_name = f"/{spec.csv}" if LAYOUTS.get(spec.source).reads_table else ""
+        found_spec = recognised_data(Path(f"{spec.root}{table_name}"))
+        name = name or Path(spec.root).resolve().name.lower()
         networks = self._networks(self._asked(self.suite, architectures, folds))
         cache = self.path.parent / ".cache"
-        found = evaluate_networks(self.folder, self.suite, networks, data, name=name, cache=cache, console=self.console)
+        found = evaluate_networks(self.folder, self.suite, networks, spec, name=name, cache=cache, console=self.console)
         table = found.index.table
         unknown = int(unknown_patients(table).sum())
         patients = patients_words(found.source, table["patient"].nunique(), unknown=unknown)
@@ -237,8 +243,8 @@ class Run:
         what += f"({int(table['label'].sum()):,} with pneumonia)."
         if found.three_classes:
             what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."
-        shown = "DATA" if place.is_dir() else f"DATA/{place.name}"
-        command = f"pneumobench evaluate {Path(*self.path.parts[-2:])} --data {shown} --name {name}"
+        words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
+        command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])
         return Evaluation(found, write_external_table(found.folder, name, what, found.scores, command))
 
     def __repr__(self) -> str:

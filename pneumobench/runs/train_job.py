@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -77,12 +79,16 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
     return record
 
 
+# the folders of absolute paths: a record names none of this machine
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s'\":,;()]+/)+")
+
+
 def reason_of(error: Exception, batch_size: int) -> str:
     """Say in a line why a training failed."""
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return f"out of memory, batch {batch_size}"
-    return f"{type(error).__name__}: {text}"[:500]
+    return f"{type(error).__name__}: {_FOLDERS.sub('', text)}"[:500]
 
 
 def fold_data(suite: Suite, images: FoldImages) -> FoldDataModule:

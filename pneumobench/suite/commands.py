@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 from pneumobench.suite.described import yaml_value
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names
-from pneumobench.suite.spec import Suite
+from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.types import is_text, known_keys
 
 DATA_WORD: Final = "DATA"  # stands for the folder of the data, as in the documentation
@@ -48,10 +49,17 @@ def run_command(
         elif key == "architectures.weights" and value not in ("none", "imagenet"):
             words += [f"--{key}", Path(value).name]
         else:
-            words += [f"--{key}", value if is_text(known_keys()[key]) else yaml_value(value)]
+            words += [f"--{key}", _written(key, value)]
     for option, chosen in (("--folds", folds), ("--protocols", protocols)):
         words += [option, ",".join(map(str, chosen))] if chosen is not None else []
     return shlex.join(words)
+
+
+def data_options(found: DataSpec, asked: DataSpec) -> list[str]:
+    """Return the options that turn settings of the data as they were recognised into those asked for."""
+    before, after = (_leaves({"data": dataclasses.asdict(spec)}) for spec in (found, asked))
+    changed = {key: value for key, value in after.items() if value != before[key] and not key.startswith(NOT_TOLD)}
+    return [word for key, value in changed.items() for word in (f"--{key}", _written(key, value))]
 
 
 def joined_command(earlier: str, now: str) -> str:
@@ -72,6 +80,10 @@ def joined_command(earlier: str, now: str) -> str:
             every = dict.fromkeys(word for names in given for word in names or ())
             words[place : place + 2] = [option, ",".join(every)] if None not in given else []
     return shlex.join(words)
+
+
+def _written(key: str, value: Any) -> str:
+    return str(value) if is_text(known_keys()[key]) else yaml_value(value)
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -148,3 +148,13 @@ def test_refused_segmentations_stand_in_for_blanking(tmp_path: Path) -> None:
     assert np.array_equal(masks.to_blank([2])[0], ~half(20, 20))
     with pytest.raises(KeyError):
         masks.of_rows(np.array([2]))
+
+
+def test_what_a_decoder_warns_of_in_a_mask_is_refused_by_its_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_mask(tmp_path / "m.png", half())
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"m\.png: lung mask cannot be read as an image.*truncated or damaged"):
+        read_drawn_mask(path, 8)
+    assert capfd.readouterr().err == ""

@@ -13,6 +13,7 @@ from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.patients import SCHEME_EXAMPLES
 from pneumobench.errors import DataError, LeakError
 from pneumobench.suite.spec import Suite
+from pneumobench.texts import counted
 
 SHOWN: Final = 3
 
@@ -65,7 +66,7 @@ def _refusals(index: Index, suite: Suite) -> Iterator[DataError]:
         pictures = table[content_of(table) == torn.index[0]].drop_duplicates("label")
         shown = " and ".join(f"{row.image_id} ({CLASS_NAMES[int(row.label)]})" for row in pictures.itertuples())
         yield DataError(
-            f"{index.root}: {len(torn)} pictures stand in files of two labels, e.g. {shown}: correct the label, or "
+            f"{index.root}: {counted(len(torn), 'picture')} in files of two labels, e.g. {shown}: correct the label, or "
             "remove the files."
         )
     for label, name in enumerate(CLASS_NAMES):

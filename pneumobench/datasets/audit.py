@@ -23,6 +23,7 @@ from pneumobench.datasets.opening import SquareKind, opened_images
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError
 from pneumobench.suite.spec import DataSpec, Suite
+from pneumobench.texts import counted
 
 SHOWN_PAIRS: Final = 10
 
@@ -207,7 +208,7 @@ def audit_text(metadata: dict[str, Any]) -> str:
         ),
         f"files that cannot be used: {len(metadata['problems'])}",
         *(f"    {problem}" for problem in metadata["problems"]),
-        *([f"a run refuses this set: {len(metadata['refusals'])} reasons"] if metadata["refusals"] else []),
+        *([f"a run refuses this set: {counted(len(metadata['refusals']), 'reason')}"] if metadata["refusals"] else []),
         *(f"    {refusal}" for refusal in metadata["refusals"]),
     ]
     return "\n".join(lines)

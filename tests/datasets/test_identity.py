@@ -220,7 +220,7 @@ def test_one_picture_with_two_labels_is_refused(suffix: str, tmp_path: Path) -> 
     with Image.open(original) as opened:
         opened.save(tmp_path / f"copy{suffix}")
     suite = table_suite(tmp_path, ["a.jpeg,0,p", f"copy{suffix},1,p"])
-    words = rf"1 pictures stand in files of two labels, e\.g\. a\.jpeg \(NORMAL\) and copy{suffix} \(PNEUMONIA\)"
+    words = rf"1 picture in files of two labels, e\.g\. a\.jpeg \(NORMAL\) and copy{suffix} \(PNEUMONIA\)"
     with pytest.raises(DataError, match=words):
         refuse_unfit(read_radiographs(suite)[0], suite)
 

@@ -66,8 +66,8 @@ def _refusals(index: Index, suite: Suite) -> Iterator[DataError]:
         pictures = table[content_of(table) == torn.index[0]].drop_duplicates("label")
         shown = " and ".join(f"{row.image_id} ({CLASS_NAMES[int(row.label)]})" for row in pictures.itertuples())
         yield DataError(
-            f"{index.root}: {counted(len(torn), 'picture')} in files of two labels, e.g. {shown}: correct the label, or "
-            "remove the files."
+            f"{index.root}: {counted(len(torn), 'picture')} in files of two labels, e.g. {shown}: correct the label "
+            "or remove the files."
         )
     for label, name in enumerate(CLASS_NAMES):
         if not (table["label"] == label).any():

@@ -92,7 +92,7 @@ def test_a_network_without_stages_has_no_heat_maps() -> None:
             "hrnet_w18_small",
             3,
             0,
-        ),  # its stages give lists of branches: stem and last layer, which all of the image passes
+        ),  # its stages give lists of branches
         ("cait_xxs24_224", 1, 0),  # its class token joins after the blocks
         ("coat_tiny", 0, 0),  # its blocks are run again and again, and give tuples
         ("crossvit_tiny_240", 0, 0),

@@ -20,8 +20,9 @@ def find_heatmap_layers(module: nn.Module, in_channels: int, image_side_px: int)
 
     Plain vision transformers are read at the norm before the last attention, as tokens. All others are read at the
     stage outputs that timm names. Where these are no maps, as the branches of HRNet, a network that is convolutional to
-    its end is read at the last convolution of each resolution. A layer counts if it is run once for an image, gives a
-    square map, and the output depends on it.
+    its end is read at the last convolution of each resolution that all of the image passes: beside the layer of one
+    branch the others decide too. A layer counts if it is run once for an image, gives a square map, and the output
+    depends on it.
     """
     seen = _run_once(module, torch.zeros(1, in_channels, image_side_px, image_side_px))
     return _last_tokens(module, seen) or _named_stages(module, seen) or _last_of_each_resolution(module, seen)
@@ -36,12 +37,14 @@ class _Seen:
         runs: how often each ran.
         outputs: the last output of each, of any structure.
         reached: those whose output the logit depends on.
+        passed: those that all of the image passes on its way to the logit.
     """
 
     order: list[str] = field(default_factory=list)
     runs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
 
     def shape(self, name: str, axes: int) -> tuple[int, ...] | None:
         """Return the shape of a tensor of so many axes that was made once and that the logit depends on, else None."""
@@ -52,13 +55,14 @@ class _Seen:
 
 def _run_once(module: nn.Module, images: Tensor) -> _Seen:
     """Run a network on images in eval mode, with gradients, and leave it as it was."""
-    seen, handles = _Seen(), list[RemovableHandle]()
+    seen, handles, nodes = _Seen(), list[RemovableHandle](), dict[str, Any]()
 
     def watch(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: object, output: Any) -> None:
             seen.order.append(name)
             seen.runs[name] = seen.runs.get(name, 0) + 1
             seen.outputs[name] = output
+            nodes[name] = getattr(output, "grad_fn", None)  # now: layers that follow may change the tensor in place
 
         return hook
 
@@ -66,7 +70,7 @@ def _run_once(module: nn.Module, images: Tensor) -> _Seen:
     try:
         handles = [part.register_forward_hook(watch(name)) for name, part in module.named_modules()]
         with torch.enable_grad():
-            logits: Tensor = module.eval()(images)
+            logits: Tensor = module.eval()(images.requires_grad_().clone())  # a leaf cannot be changed in place
         asked = {
             name: output
             for name, output in seen.outputs.items()
@@ -75,12 +79,42 @@ def _run_once(module: nn.Module, images: Tensor) -> _Seen:
         if asked and logits.requires_grad:
             gradients = torch.autograd.grad(logits.sum(), list(asked.values()), allow_unused=True)
             seen.reached = {name for name, gradient in zip(asked, gradients, strict=True) if gradient is not None}
+            bottlenecks = _bottlenecks(logits.grad_fn, images)
+            seen.passed = {name for name in seen.reached if nodes[name] in bottlenecks}
     finally:
         for handle in handles:
             handle.remove()
         for part, training in modes:
             part.training = training
     return seen
+
+
+def _bottlenecks(output: Any, images: Tensor) -> set[Any]:
+    """Return the steps of a computation that every path from the images to the output goes through.
+
+    All paths are counted, down from the output and up from the images: a step that they all go through has as many on
+    one side times on the other as there are in all.
+    """
+    children: dict[Any, list[Any]] = {}
+    order: list[Any] = []  # every step after those that it is computed from
+    waiting = [(output, False)]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            order.append(node)
+        elif node not in children:
+            children[node] = [child for child, _ in node.next_functions if child is not None]
+            waiting += [(node, True), *((child, False) for child in children[node])]
+    to_images: dict[Any, int] = {}
+    for node in order:
+        is_images = getattr(node, "variable", None) is images
+        to_images[node] = int(is_images) + sum(to_images[child] for child in children[node])
+    from_output = dict.fromkeys(order, 0) | {output: 1}
+    for node in reversed(order):
+        for child in children[node]:
+            from_output[child] += from_output[node]
+    total = to_images[output]
+    return {node for node in order if from_output[node] * to_images[node] == total > 0}
 
 
 def _last_tokens(module: nn.Module, seen: _Seen) -> tuple[HeatMapLayer, ...]:
@@ -122,7 +156,8 @@ def _last_of_each_resolution(module: nn.Module, seen: _Seen) -> tuple[HeatMapLay
     last: dict[int, str] = {}  # by side of the map, in the order of the network
     for name in seen.order:
         shape = seen.shape(name, 4)
-        if isinstance(parts[name], SPATIAL) and shape is not None and shape[2] == shape[3] > 1:
+        is_map = isinstance(parts[name], SPATIAL) and shape is not None and shape[2] == shape[3] > 1
+        if is_map and name in seen.passed and shape is not None:
             last.pop(shape[2], None)
             last[shape[2]] = name
     if not last:

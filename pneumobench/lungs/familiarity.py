@@ -110,4 +110,7 @@ def lungs_words(whole: NDArray[np.uint8]) -> str:
     if found.usable:
         return ""
     name, _, rest = found.reason.partition(" too ")
-    return f"no lungs found: {f'{MEASURES[name]} is too {rest}' if name in MEASURES else found.reason}"
+    if not mask.any():
+        return "no lungs found"
+    words = f"{MEASURES[name].partition(',')[0]} is too {rest}" if name in MEASURES else found.reason
+    return f"no pair of lungs found: {words}"

@@ -88,7 +88,11 @@ def test_a_network_without_stages_has_no_heat_maps() -> None:
 @pytest.mark.parametrize(
     ("name", "layers", "prefix_tokens"),
     [
-        ("hrnet_w18_small", 5, 0),  # its stages give lists of branches
+        (
+            "hrnet_w18_small",
+            3,
+            0,
+        ),  # its stages give lists of branches
         ("cait_xxs24_224", 1, 0),  # its class token joins after the blocks
         ("coat_tiny", 0, 0),  # its blocks are run again and again, and give tuples
         ("crossvit_tiny_240", 0, 0),
@@ -102,6 +106,24 @@ def test_outputs_of_any_structure_are_another_layer_or_no_heat_map(name: str, la
         outputs_of_layers(architecture)
         maps = attribution_method("gradcam").attribute(architecture, random_radiographs(2, SIDE_PX))
         assert maps.shape == (2, SIDE_PX, SIDE_PX)
+
+
+class Branches(torch.nn.Module):
+    """Two convolutions side by side between two that all of the image passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one = torch.nn.Conv2d(1, 4, 3, 2, 1), torch.nn.Conv2d(4, 4, 3, 2, 1)
+        self.other, self.last = torch.nn.Conv2d(4, 4, 3, 2, 1), torch.nn.Conv2d(4, 4, 3, 2, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        stem = self.stem(images)
+        logits: Tensor = self.last(self.one(stem) + self.other(stem)).mean((1, 2, 3))[:, None]
+        return logits
+
+
+def test_a_layer_of_one_branch_is_not_read() -> None:
+    assert [layer.name for layer in find_heatmap_layers(Branches(), 1, 32)] == ["stem", "last"]
 
 
 def test_a_layer_that_the_output_does_not_depend_on_is_none() -> None:

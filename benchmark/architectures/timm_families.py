@@ -3,7 +3,7 @@
 python benchmark/architectures/timm_families.py [--write] [--only NAME ...]
 
 A family is a module of timm, such as `resnet` or `vision_transformer`. Its smallest
-network is taken, with random weights, if it has at most 100 million parameters. The contract (`pneumobench check`) is
+network is taken, with random weights, if it has at most 130 million parameters. The contract (`pneumobench check`) is
 examined on gray images at 64 px, or at the side and with the three channels that it was made for where it takes no
 others; then one Grad-CAM map is made. Each network is tried in a process of its own.
 """
@@ -32,7 +32,7 @@ from pneumobench.errors import NotAvailableError, PneumobenchError
 from pneumobench.files import write_text
 
 SIDE_PX: Final = 64
-PARAMETERS_MAX: Final = 100_000_000
+PARAMETERS_MAX: Final = 130_000_000
 TABLE: Final = Path(__file__).with_suffix(".csv")
 SECONDS_MAX: Final = 600
 KEPT: Final = "kept"
@@ -127,7 +127,7 @@ def in_own_process(family: str, names: list[str]) -> FamilyResult:
     million = f"{sizes[name] / 1e6:.1f}"
     words = {"family": family, "network": name, "parameters": million, "side_px": "-", "heat_map": "-"}
     if sizes[name] > PARAMETERS_MAX:
-        return FamilyResult(**words, contract="not tried: more than 100 million parameters", seconds="-")
+        return FamilyResult(**words, contract="not tried: more than 130 million parameters", seconds="-")
     code = (
         "import sys; from timm_families import as_csv, examine; "
         "print(as_csv([examine(sys.argv[1], sys.argv[2], int(sys.argv[3]))]).splitlines()[1])"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -118,19 +119,19 @@ def _bottlenecks(output: Any, images: Tensor) -> set[Any]:
 
 
 def _last_tokens(module: nn.Module, seen: _Seen) -> tuple[HeatMapLayer, ...]:
-    """Return the norm before the last attention of a plain vision transformer, if it gives a token for each patch."""
+    """Return the norm before the last attention of a plain vision transformer, if its patches make a square."""
     blocks: Any = getattr(module, "blocks", None)
-    grid: Any = getattr(getattr(module, "patch_embed", None), "grid_size", None)
-    if blocks is None or grid is None or grid[0] != grid[1] or not hasattr(module, "num_prefix_tokens"):
+    if blocks is None or not hasattr(module, "patch_embed") or not hasattr(module, "num_prefix_tokens"):
         return ()
     last = f"blocks.{len(blocks) - 1}.norm1"
     shape = seen.shape(last, 3)
     if shape is None:
         return ()
-    prefix_tokens = shape[1] - grid[0] * grid[1]  # none where the class token joins later, as in CaiT
-    if prefix_tokens not in (0, module.num_prefix_tokens):
-        return ()
-    return (HeatMapLayer(name=last, layout="tokens", prefix_tokens=prefix_tokens),)
+    # none where the class token joins later, as in CaiT
+    for prefix_tokens in (int(module.num_prefix_tokens), 0):  # type: ignore[arg-type]
+        if (patches := shape[1] - prefix_tokens) > 1 and math.isqrt(patches) ** 2 == patches:
+            return (HeatMapLayer(name=last, layout="tokens", prefix_tokens=prefix_tokens),)
+    return ()
 
 
 def _named_stages(module: nn.Module, seen: _Seen) -> tuple[HeatMapLayer, ...]:

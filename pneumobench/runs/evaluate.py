@@ -92,6 +92,7 @@ def evaluate_networks(
             f"{data.root}: {shared} of its images are images of the run itself, which networks may have learnt from; "
             "external data are those of another source."
         )
+    index = index.without_names()
     output, records = folder.external / name, [record for record in folder.records() if record.completed]
     predictions = earlier_predictions(output, index, jobs, records)
     radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs
@@ -106,7 +107,6 @@ def evaluate_networks(
         part = pd.DataFrame({**columns, "probability": probability_of(logit)})
         others = [predictions[job.architecture]] if job.architecture in predictions else []
         predictions[job.architecture] = pd.concat([*others, part])
-    index = index.without_names()
     group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
     models, weights = _models(folder, records, predictions)
     written = write_predictions(output, name, index, predictions, weights)

@@ -269,7 +269,7 @@ def test_a_path_with_two_dots_is_no_link_and_never_followed(tmp_path: Path) -> N
 @pytest.mark.parametrize("path", ["/abs/x", "../x", "a/../../x", "a\0b"])
 def test_paths_of_the_settings_are_below_the_root(key: str, path: str, tmp_path: Path) -> None:
     write_kermany(tmp_path)
-    with pytest.raises(SettingsError, match=rf"data\.{key} is .*; expected a path relative to the data folder"):
+    with pytest.raises(SettingsError, match=rf"data\.{key} is .*; expected (a path|no line break)"):
         listing_of(tmp_path, **{key: path})
 
 

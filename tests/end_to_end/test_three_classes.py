@@ -18,6 +18,7 @@ from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.records.job_record import write_record
+from pneumobench.records.manifest import seal
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.final_metrics import final_metrics
 from tests.datasets.published_sets import write_rsna
@@ -141,7 +142,7 @@ def test_a_class_that_does_not_fit_its_label_is_found(three: tuple[RunFolder, st
 def test_classes_that_are_not_those_of_the_index_are_found(three: tuple[RunFolder, str]) -> None:
     run = three[0]
     record = next(found for found in run.records() if found.architecture == "test_vit")
-    paths = (run.predictions_path("test_vit", record.fold), run.record_path("test_vit", record.fold))
+    paths = (run.predictions_path("test_vit", record.fold), run.record_path("test_vit", record.fold), run.manifest_json)
     before = [path.read_bytes() for path in paths]
     table = pd.read_csv(paths[0])
     try:
@@ -155,6 +156,7 @@ def test_classes_that_are_not_those_of_the_index_are_found(three: tuple[RunFolde
             change.to_csv(paths[0], index=False, lineterminator="\n")
             hashes = {**record.hashes, "predictions": sha256_of_file(paths[0])}
             write_record(paths[1], dataclasses.replace(record, hashes=hashes))
+            seal(run, paths[:2])
             with pytest.raises(RecordError, match=words):
                 rank_run(run.path)
     finally:

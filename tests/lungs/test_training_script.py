@@ -51,7 +51,7 @@ def test_it_writes_weights_bounds_card_and_pictures(
     for stated in ("10.17632/rscbjbr9sj", "V7 Labs", "CC BY 4.0", "held-out patients", "official test folder"):
         assert stated in card
     shown = [line for line in card.splitlines() if line.startswith("| `chest_xray/train")]
-    held_out = int(next(line for line in card.splitlines() if line.startswith("| images with drawn")).split("|")[2])
+    held_out = int(next(line for line in card.splitlines() if line.startswith("| images with annotated")).split("|")[2])
     assert int(metadata["images"]) + held_out == (phantoms.table["split"] == "train").sum(), (
         "held-out images are not trained on"
     )

@@ -72,7 +72,7 @@ def test_what_decides_the_comparison_cannot_be_searched() -> None:
     ("search", "words"),
     [
         ("  trails: 3", ["line 8", "'search.trails'", "did you mean search.trials?"]),
-        ("  trials: 0", ["search.trials is 0", "at least 1"]),
+        ("  trials: 0", ["search.trials is 0", "expected 1 to"]),
         ("  sampler: grid", ["line 8", "search.sampler is 'grid'", "one of tpe, random"]),
         ("  folds: [2]", ["search.folds has 2", "folds 0 to 1"]),
         ("  folds: []", ["search.folds is ()", "at least one fold"]),
@@ -85,7 +85,7 @@ def test_what_decides_the_comparison_cannot_be_searched() -> None:
         ("  space: {training.monitor: [tune_auc]}", ["training.monitor is the same in all trials"]),
         ("  space: {training.epochs: 3}", ["line 8", "search.space.training.epochs is 3", "a list of choices"]),
         ("  space:\n    training.epochs: [1, many]", ["line 9", "training.epochs is 'many'", "a whole number"]),
-        ("  space:\n    training.epochs: [1, 0]", ["line 9", "training.epochs is 0", "at least 1"]),
+        ("  space:\n    training.epochs: [1, 0]", ["line 9", "training.epochs is 0", "expected 1 to"]),
         ("  space: {training.epochs: []}", ["at least one choice"]),
         ("  space: {training.epochs: [1, 1]}", ["each once"]),
         ("  space: {training.loss: [bce, hinge]}", ["training.loss is 'hinge'", "one of bce, focal"]),

@@ -193,7 +193,7 @@ def _killed_before_the_weights(folder: Path, monkeypatch: pytest.MonkeyPatch, **
         raise _KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_of_a_fold, "save_file", killed)
+        patch.setattr(training_of_a_fold, "save_weights", killed)
         with pytest.raises(_KilledError):
             fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(**settings), folder=folder, seed=0)
     assert (folder / "resume.ckpt").is_file()

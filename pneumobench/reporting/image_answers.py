@@ -87,7 +87,7 @@ def image_table(radiograph: ImageExplanation) -> Table:
         padding=(0, 1, 0, 0),
     )
     methods = list(dict.fromkeys(method for answer in radiograph.answers for method in answer.lar))
-    table.add_column("architecture")
+    table.add_column("architecture", no_wrap=True, overflow="fold")
     table.add_column("says")
     table.add_column("probability", justify="right", no_wrap=True)
     classes = list(radiograph.answers[0].classes) if radiograph.answers else []

@@ -47,7 +47,7 @@ OVERLAYS: Final = between(0, 1000)
 DEVICES: Final = between(1, 1024)
 WORKERS: Final = between(0, 256)
 PATIENCE: Final = between(0, 100_000)
-RATE: Final = Rule(lambda rate: 0 < rate <= 100, "0 < x <= 100")
+RATE: Final = Rule(lambda rate: 0 < rate <= 1e30, "0 < x <= 1e30")  # one that diverges is a result, not a mistake
 AMOUNT: Final = between(0, 1000)
 EPOCHS: Final = between(0, 100_000)
 NORM: Final = Rule(lambda norm: 0 < norm <= 1e6, "0 < x <= 1,000,000")

@@ -153,7 +153,7 @@ def test_the_winner_is_a_suite_that_runs(folder: Path, capsys: pytest.CaptureFix
 
 
 def test_a_search_that_never_ends_a_trial_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    diverging = ["--search.space.training.learning_rate", "[100.0]", "--search.trials", "1"]
+    diverging = ["--search.space.training.learning_rate", "[1.0e+30]", "--search.trials", "1"]
     assert main(["tune", "sought.yaml", *SMALL, *diverging]) == 4
     shown = " ".join(capsys.readouterr().out.split())
     assert "no trial was completed, so there is no winner; the loss became" in shown

@@ -134,7 +134,7 @@ def test_the_audit_counts_and_shows_them(foreign: Path, tmp_path: Path, capsys: 
     assert "patients not known: 2 images, each counts as a patient of its own" in output
     assert "naming schemes: 5 person, 6 IM; names of copied files: 1" in output
     assert "file names of no known scheme: 2 (train/NORMAL/scan 7.jpeg, train/PNEUMONIA/00000012_000.png)" in output
-    assert "a run refuses this set: 1 reasons" in output
+    assert "a run refuses this set: 1 reason" in output
     found = json.loads(report.read_text())
     assert found["file_names"]["unexplained"] == ["train/NORMAL/scan 7.jpeg", "train/PNEUMONIA/00000012_000.png"]
     assert found["patients_unknown"] == 2

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# what tables, spreadsheets and de-identification leave where no patient is named, as `identifier_key` writes it
-MISSING: Final = frozenset(
-    {
-        *("", "nan", "-nan", "none", "na", "n/a", "n.a.", "n.a", "n.d.", "nd", "null", "nil", "nat", "<na>", "#n/a"),
-        *("#na", "#n/a n/a", "#null!", "#value!", "#ref!", "#name?", "#div/0!", "inf", "-inf", "undefined"),
-        *("missing", "unknown", "unspecified", "not available", "not applicable", "not known"),
-        *("anonymous", "anonymized", "anonymised", "?", "??", "???", ".", "..", "..."),
-    }
-)
+from pneumobench.datasets.spellings import MISSING
+
+# words that say nothing, as `identifier_key` writes them, and those that say of a person only that nobody knows
+NO_PATIENT: Final = MISSING | {
+    *("?", "??", "???", "unknown", "unspecified", "not known", "anonymous", "anonymized", "anonymised")
+}
 _INVISIBLE: Final = {"Cc", "Cf"}  # control characters; zero-width spaces, byte order marks, direction marks
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d]")
 _QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)'|'(.*)")  # ="0012" and '0012 keep a spreadsheet from reading a number
@@ -51,7 +48,7 @@ def identifier_key(text: str) -> str:
     """
     while (shorter := _plainer(text)) != text:  # quotation marks may stand around quotation marks
         text = shorter
-    return "" if text in MISSING or not text.strip("-_") else text
+    return "" if text in NO_PATIENT or not text.strip("-_") else text
 
 
 def _plainer(text: str) -> str:

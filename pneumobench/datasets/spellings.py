@@ -13,9 +13,14 @@ Kind = Literal["normal", "pneumonia", "other", "uncertain", "missing", "unclear"
 Part = Literal["train", "val", "test"]
 View = Literal["frontal", "lateral", "unknown", "other"]
 
+# what tables, spreadsheets, pandas and R leave where nothing is said, in small letters
 MISSING: Final = frozenset(
-    {"", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "nil", "nat", "-", "--", "not available", "unlabelled"}
-    | {"unlabeled", "todo", "missing"}
+    {
+        *("", "-", "--", ".", "..", "...", "nan", "-nan", "na", "n/a", "n.a.", "n.a", "<na>", "nat"),
+        *("none", "null", "nil", "n.d.", "nd", "inf", "-inf", "undefined", "todo"),
+        *("#n/a", "#na", "#n/a n/a", "#null!", "#value!", "#ref!", "#name?", "#div/0!"),
+        *("missing", "not available", "not applicable", "unlabelled", "unlabeled"),
+    }
 )
 _NORMAL: Final = frozenset(
     {"normal", "normals", "healthy", "no finding", "no findings", "nofinding", "unremarkable", "negative", "neg"}
@@ -117,7 +122,7 @@ def _number(text: str) -> float | None:
 def _one(text: str) -> Finding:
     word = plain(text.replace("?", " "))
     words = set(word.split())
-    if "?" in text and word in {*_NORMAL, *_PNEUMONIA}:
+    if "?" in text and word in {"", *_NORMAL, *_PNEUMONIA}:
         return Finding("uncertain")
     if word in _NORMAL:
         return Finding("normal")

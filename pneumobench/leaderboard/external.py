@@ -12,6 +12,7 @@ import pandas as pd
 from pneumobench.leaderboard.scores import (
     DEFAULT_THRESHOLD,
     FoldModel,
+    MetricValues,
     metrics_of,
     pooled_predictions,
 )
@@ -23,7 +24,7 @@ EXTERNAL_COLUMNS: Final = ("image_id", "label", "fold", "logit", "probability")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExternalScore:
+class ExternalScore(MetricValues):
     """One architecture on external data.
 
     Args:
@@ -51,19 +52,6 @@ class ExternalScore:
     drop_interval: Interval
     at_half: Confusion
     at_tuned: Confusion
-
-    @property
-    def auc(self) -> float:
-        """Area under the ROC curve of the mean probability of the networks."""
-        return self.of_probability["auc"]
-
-    def value(self, metric: str) -> float:
-        """Return a metric of the table by its name; decisions are those at probability 0.5.
-
-        Raises:
-            KeyError: no metric has this name.
-        """
-        return self.of_probability[metric] if metric in self.of_probability else self.at_half.value(metric)
 
 
 def external_score(

@@ -20,8 +20,28 @@ from pneumobench.records.run_folder import CLASS_COLUMNS
 DEFAULT_THRESHOLD: Final = 0.5
 
 
+class MetricValues:
+    """Scores of images whose metrics are asked for by the names of the table of metrics."""
+
+    of_probability: Mapping[str, float]
+    at_half: Confusion
+
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve, 0 to 1, 1 = perfect ranking: what the leaderboard is ordered by."""
+        return self.of_probability["auc"]
+
+    def value(self, metric: str) -> float:
+        """Return a metric of the table by its name; decisions are those at probability 0.5.
+
+        Raises:
+            KeyError: no metric has this name.
+        """
+        return self.of_probability[metric] if metric in self.of_probability else self.at_half.value(metric)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class Scores(MetricValues):
     """All scores of one set of predictions.
 
     Args:
@@ -41,19 +61,6 @@ class Scores:
     tempered: Mapping[str, float]
     at_half: Confusion
     at_tuned: Confusion
-
-    @property
-    def auc(self) -> float:
-        """Area under the ROC curve, 0 to 1, 1 = perfect ranking: what the leaderboard is ordered by."""
-        return self.of_probability["auc"]
-
-    def value(self, metric: str) -> float:
-        """Return a metric of the table by its name; decisions are those at probability 0.5.
-
-        Raises:
-            KeyError: no metric has this name.
-        """
-        return self.of_probability[metric] if metric in self.of_probability else self.at_half.value(metric)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,17 @@
-"""A console that shows foreign text and obeys none of it, and names that break between their words."""
+"""A console that shows foreign text and obeys none of it, its tables, and names that break between their words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.control import Control
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from pneumobench.texts import safe_text
@@ -38,6 +41,23 @@ def safe_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr)
     console.push_render_hook(_Hook())
     return console
+
+
+def console_table(title: str = "", caption: str = "") -> Table:
+    """Return an empty table as all tables look in a terminal.
+
+    Args:
+        title: above it, as plain text; empty = none.
+        caption: below it, as plain text; empty = none.
+    """
+    return Table(
+        title=escape(title) or None,
+        caption=escape(caption) or None,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
 
 
 class Name:

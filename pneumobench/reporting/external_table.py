@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.external import ExternalScore
 from pneumobench.metrics.table import COUNT_METRICS, METRICS
 from pneumobench.reporting.columns import interval_text, number
-from pneumobench.reporting.console import Name
+from pneumobench.reporting.console import Name, console_table
 from pneumobench.texts import markdown_text
 
 # The AUC comes first, with what it is compared with, then every other metric of the table.
@@ -62,13 +61,9 @@ def _cells(score: ExternalScore) -> dict[str, str]:
 
 def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     """Return the table for a terminal."""
-    table = Table(
-        title=f"External data: {escape(name)}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        caption=escape(MEANING_IN_TERMINAL),
-        caption_justify="left",
+    table = console_table(
+        title=f"External data: {name}",
+        caption=MEANING_IN_TERMINAL,
     )
     for heading, short in IN_TERMINAL.items():
         first = heading == HEADINGS[0]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
 from pneumobench.reporting.columns import number
-from pneumobench.reporting.console import Name
+from pneumobench.reporting.console import Name, console_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +76,11 @@ def _said(answer: ImageAnswer) -> str:
 def image_table(radiograph: ImageExplanation) -> Table:
     """Return a row for each architecture: probability of pneumonia, and the LAR of its maps."""
     asked = "of the folds that have not seen it" if radiograph.known else "of all folds asked"
-    table = Table(
-        caption=escape(
+    table = console_table(
+        caption=(
             f"Mean probability over the networks {asked}, with the lowest and the highest. "
             f"Lungs: {radiograph.lungs_from}. Research software: not a diagnosis."
         ),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
     methods = list(dict.fromkeys(method for answer in radiograph.answers for method in answer.lar))
     table.add_column("architecture", no_wrap=True, overflow="fold")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.columns import NOTHING, number
+from pneumobench.reporting.console import console_table
 from pneumobench.reporting.words import METHODS_WORDS, verdict_words
 
 HEADINGS = ("images", "LAR adj.", "del.", "ins.", "shuffled")
@@ -17,14 +17,7 @@ HEADINGS = ("images", "LAR adj.", "del.", "ins.", "shuffled")
 
 def methods_table(board: Leaderboard, methods: Collection[str], architectures: Collection[str]) -> Table:
     """Return a row for each of these architectures and methods, with the few columns that fit in a terminal."""
-    table = Table(
-        title="Attribution methods on the same images",
-        caption=escape(METHODS_WORDS),
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = console_table(title="Attribution methods on the same images", caption=METHODS_WORDS)
     table.add_column("architecture\n  method", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)

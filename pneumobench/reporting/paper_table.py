@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.files import write_text
 from pneumobench.leaderboard.reproduction import Reproduction
 from pneumobench.reporting.columns import NOTHING, interval_text, number
-from pneumobench.reporting.console import Name
+from pneumobench.reporting.console import Name, console_table
 from pneumobench.texts import counted, markdown_text
 
 HEADINGS: Final = ("System", "Metric", "Printed", "Reproduced [95 %]", "Printed numbers")
@@ -61,7 +60,7 @@ def _rows(result: PaperResult) -> list[list[str]]:
 
 def paper_table(result: PaperResult) -> Table:
     """Return the table of a paper for a terminal."""
-    table = Table(title=escape(result.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = console_table(result.title)
     for place, heading in enumerate(HEADINGS):
         table.add_column(escape(heading), justify="right" if place in (2, 3) else "left")
     for system, *row in _rows(result):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -53,7 +53,41 @@ class LogLines:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class RunProgress:
+class LiveBar:
+    """A bar that moves while something goes on, where it can move; gone when it ends.
+
+    Args:
+        console: where to write.
+        total: how many steps there are.
+        unit: what a step is, in the plural.
+    """
+
+    def __init__(self, console: Console, *, total: int, unit: str) -> None:
+        self.console = console
+        self.started, self.log = time.monotonic(), LogLines(console)
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} " + unit),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not is_live(console),
+        )
+        self.task: TaskID = self.bar.add_task("preparing", total=max(1, total), left="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+
+class RunProgress(LiveBar):
     """Shows which job is trained and how long the rest will take, judged by what is done so far.
 
     The time of an epoch holds its share of the scoring and explaining of its job, once one job is done.
@@ -65,29 +99,9 @@ class RunProgress:
     """
 
     def __init__(self, console: Console, *, jobs: int, epochs: int) -> None:
-        self.console, self.jobs, self.epochs = console, jobs, epochs
+        super().__init__(console, total=jobs * epochs, unit="epochs")
+        self.jobs, self.epochs = jobs, epochs
         self.epochs_done, self.jobs_done, self.label = 0, 0, ""
-        self.started, self.log = time.monotonic(), LogLines(console)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            transient=True,
-            disable=not is_live(console),
-        )
-        self.task: TaskID = self.bar.add_task("preparing", total=max(1, jobs * epochs), left="")
-
-    def __enter__(self) -> RunProgress:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
 
     def time_left(self) -> str:
         """Return the time left, from the mean time of the epochs done so far."""

@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,7 +14,7 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect
 from pneumobench.reporting.columns import NOTHING, interval_text, number
-from pneumobench.reporting.console import Name
+from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.words import data_words, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.texts import markdown_text
@@ -39,7 +38,7 @@ def _cells(effect: ProtocolEffect, digits: int = 4) -> list[str]:
 
 def protocol_table(effects: Sequence[ProtocolEffect]) -> Table:
     """Return the table for a terminal of 80 characters: without the intervals of the areas themselves."""
-    table = Table(title="Effect of the split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = console_table(title="Effect of the split")
     for place, heading in enumerate(("architecture", "protocol", "images", "AUC", f"minus {REFERENCE} [95 %]")):
         table.add_column(escape(heading), justify="left" if place < 2 else "right", no_wrap=place > 0)
     for effect in effects:

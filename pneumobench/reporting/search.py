@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pneumobench.records.search_trials import SearchTrial, best_first, written_value
-from pneumobench.reporting.console import Name
-from pneumobench.reporting.progress import LogLines, duration
+from pneumobench.reporting.console import Name, console_table
+from pneumobench.reporting.progress import LiveBar, duration
 from pneumobench.texts import counted
 
 SHOWN_TRIALS = 10
 
 
-class SearchProgress:
+class SearchProgress(LiveBar):
     """Shows which trial is trained: a live bar in a terminal, one line a trial.
 
     Args:
@@ -30,27 +27,8 @@ class SearchProgress:
     """
 
     def __init__(self, console: Console, *, trials: int, monitor: str) -> None:
-        self.console, self.trials, self.monitor, self.label = console, trials, monitor, ""
-        self.started, self.done_here, self.log = time.monotonic(), 0, LogLines(console)
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=28),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} trials"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task: TaskID = self.bar.add_task("preparing", total=trials)
-
-    def __enter__(self) -> SearchProgress:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
+        super().__init__(console, total=trials, unit="trials")
+        self.trials, self.monitor, self.label, self.done_here = trials, monitor, "", 0
 
     def trial_started(self, number: int, fold: int) -> None:
         """Show the trial that is trained."""
@@ -90,16 +68,12 @@ def trials_table(trials: Sequence[SearchTrial], settings: Sequence[str], *, moni
     """Return the best trials as a table, with how many were pruned and failed."""
     states = [trial.state for trial in trials]
     completed, failed = states.count("completed"), states.count("failed") + states.count("diverged")
-    table = Table(
-        title=escape(title),
-        caption=escape(
+    table = console_table(
+        title,
+        (
             f"{counted(completed, 'trial')} completed, {states.count('pruned')} pruned, {failed} failed. "
             "Chosen on validation parts; no test image was scored."
         ),
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(monitor, justify="right", no_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -10,7 +9,7 @@ from rich.table import Table
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
-from pneumobench.reporting.console import Name
+from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.words import attention_words, controls_words, data_words, leak_notice, marks, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
 
@@ -27,18 +26,14 @@ SHOWN = {"auc": "AUC", "recall": "Recall", "specificity": "Spec.", "mcc": "MCC",
 
 def terminal_table(board: Leaderboard) -> Table:
     """Return the ranking with the few columns that fit in a terminal."""
-    table = Table(
-        title=f"Leaderboard: {escape(board.suite)}",
-        caption=escape(
+    table = console_table(
+        title=f"Leaderboard: {board.suite}",
+        caption=(
             "\n".join(filter(None, (weights_notice(board), leak_notice(board), data_words(board)))) + "\n"
             "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first. c shortcut "
             "baseline (control), e ensemble.\n"
             + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
     columns = [column for column in (*POOLED, *LUNG_ATTENTION) if column.key in SHOWN]
     table.add_column("#", justify="right", min_width=2)
@@ -66,13 +61,9 @@ def three_class_table(board: Leaderboard) -> Table | None:
     rows = [row for row in board.rows if row.three_classes is not None]
     if not rows:
         return None
-    table = Table(
+    table = console_table(
         title="Normal, bacterial, viral",
-        caption=escape(THREE_CLASS_WORDS),
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        caption=THREE_CLASS_WORDS,
     )
     columns = [column for column in THREE_CLASSES if column.key in SHOWN_CLASSES]
     table.add_column("architecture")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumobench.datasets.identifiers import MISSING, identifier_key, named_patients
+from pneumobench.datasets.identifiers import NO_PATIENT, identifier_key, named_patients
 
 TWELVE = [
     "12", "00012", "12.0", "12.00", "12,0", " 12 ", "12\t", "\u00a012\u2009", "\uff11\uff12", "\ufeff12", "1\u200b2",
@@ -92,4 +92,4 @@ def test_images_that_are_their_own_patients_are_not_joined_by_the_numbers_in_the
 
 
 def test_missing_values_are_written_as_keys() -> None:
-    assert {identifier_key(value) for value in MISSING} == {""}
+    assert {identifier_key(value) for value in NO_PATIENT} == {""}

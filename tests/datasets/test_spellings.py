@@ -10,7 +10,7 @@ SPELLINGS = {
     "normal": "0 0.0 0,0 NORMAL normal Healthy no No N FALSE f negative neg No_Finding no-finding NoFinding absent",
     "pneumonia": "1 1.0 1,0 PNEUMONIA Pneumonia yes YES y TRUE t positive pos present bacterial VIRUS Pnemonia "
     "bronchopneumonia pneumonia. 'pneumonia'",
-    "uncertain": "-1 -1.0 uncertain Unknown equivocal ?",
+    "uncertain": "-1 -1.0 uncertain Unknown equivocal ? ???",
     "missing": "nan NaN NA N/A None null - -- #N/A todo",
     "unclear": "2 7 -2 Pnuemonia pneumona nromal abnormal",
     "other": "COVID-19 Tuberculosis Effusion Pneumothorax pneumonitis Lung_Opacity",

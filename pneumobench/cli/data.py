@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
-from pneumobench.cli.shown import console_for, next_step
-from pneumobench.texts import counted, safe_text
+from pneumobench.cli.shown import console_for, fields_of, next_step, print_json, tell
+from pneumobench.texts import counted
 
 if TYPE_CHECKING:
     from pneumobench.datasets.cards import DatasetCard
@@ -21,6 +21,7 @@ def audit(
     source: str | None = None,
     lung_masks: str = "",
     output: Path = Path("audit.json"),
+    json: bool = False,
 ) -> int:
     """Check radiographs before anything is trained.
 
@@ -35,6 +36,7 @@ def audit(
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of manual lung masks, relative to the data folder.
         output: the report.
+        json: print the report as JSON, for a program; what is told meanwhile goes to stderr.
     """
     from pneumobench.datasets.audit import audit as audited
     from pneumobench.datasets.audit import audit_text, found_radiographs
@@ -72,13 +74,16 @@ def audit(
             )
             lines += [f"    {line}" for line in differences]
     write_json(output, metadata)
-    print(safe_text("\n".join(lines)))
-    print(f"report: {output}")
+    console = console_for(json=json)
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    tell(console, "report", output)
+    if json:
+        print_json(metadata)
     if problems or metadata["refusals"]:
         return UNUSABLE_DATA
     table = ["--data.csv", spec.csv] if LAYOUTS.get(spec.source).reads_table else []
     settings = ["--data.source", spec.source, "--data.root", spec.root, *table, *overrides]
-    next_step(console_for(), "run", "quickstart", "--name", "mine", *settings)
+    next_step(console, "run", "quickstart", "--name", "mine", *settings)
     return DONE
 
 
@@ -96,14 +101,19 @@ def _published_differences(card: DatasetCard, splits: dict[str, Any]) -> list[st
     return count_differences(read, found)
 
 
-def datasets(name: str | None = None) -> int:
+def datasets(name: str | None = None, *, json: bool = False) -> int:
     """List the known data sets, or print the card of one.
 
     Args:
         name: name of a card, e.g. kermany.
+        json: print the cards as JSON, for a program.
     """
     from pneumobench.datasets.cards import card_names, card_path, read_card
 
+    if json:
+        cards = [fields_of(read_card(card_path(one))) for one in ([name] if name else card_names())]
+        print_json(cards[0] if name else cards)
+        return DONE
     if name:
         print(card_path(name).read_text(encoding="utf-8"), end="")
         return DONE

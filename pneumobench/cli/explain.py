@@ -20,6 +20,7 @@ def explain(
     trust_plugins: bool = False,
     images: int | None = None,
     image: str | None = None,
+    json: bool = False,
 ) -> int:
     """Explain the trained networks of a run further, or put one image to them.
 
@@ -35,21 +36,26 @@ def explain(
         trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
         images: images of each fold (default: as the suite says).
         image: one image instead: a file, or the name of an image of the run.
+        json: print the answers as JSON, for a program; what is told meanwhile goes to stderr.
     """
     if images is not None and image is not None:
         raise SettingsError("--image explains one image and --images many of the run's: give one of the two.")
     from pneumobench.runs.opening import open_run
 
-    console = console_for()
+    console = console_for(json=json)
     opened = open_run(run, data=data, plugins=plugin, trust_plugins=trust_plugins, console=console)
     if image is not None:
         answers = opened.explain_image(image, methods=methods, architectures=architectures, folds=folds)
         console.print(answers)
         tell(console, "picture", answers.picture)
+        if json:
+            print_json({"picture": str(answers.picture), "rows": frame_of(answers)})
         return CHECK_FAILED if methods and answers.found.without_maps else DONE
     board = opened.explain(methods=methods, architectures=architectures, folds=folds, images=images)
     console.print(board)
     tell(console, "page", board.page)
+    if json:
+        print_json({"page": str(board.page), "rows": frame_of(board)})
     next_step(console, "gallery", run)
     return CHECK_FAILED if methods and board.without_maps else DONE
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pneumobench.cli import data, explain, help_pages, networks, papers, run, search, suites
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
+from pneumobench.cli.shown import TYPED
 from pneumobench.errors import PneumobenchError
 from pneumobench.texts import safe_text
 
@@ -33,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of the user's end as one message on stderr."""
     try:
         parser = command_parser(COMMANDS)
-        options, overrides = parsed(parser, sys.argv[1:] if arguments is None else arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        options, overrides = parsed(parser, words)
+        TYPED.set(tuple(words))
         if options.command is None:
             parser.print_help()
             return DONE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
-from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, tell
+from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, same_again, tell
 from pneumobench.errors import SettingsError
 from pneumobench.suite.spec import Protocol, WandbMode
 from pneumobench.texts import counted
@@ -168,7 +168,8 @@ def _ended(path: Path, records: Sequence[JobRecord], console: Console) -> int:
     for record in failed:
         console.print(f"{record.architecture} fold {record.fold} {record.status}: {record.reason}", markup=False)
     if failed:
-        console.print("next: the same command with --retry-failed, when the reasons above are mended", highlight=False)
+        console.print("when the reasons above are mended:", highlight=False)
+        same_again(console, "--retry-failed")
         return CHECK_FAILED
     next_step(console, "gallery", path)
     return DONE

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.run import with_plugins
 from pneumobench.cli.shown import console_for, next_step, print_json, tell
+from pneumobench.texts import counted
 
 if TYPE_CHECKING:
-    from pneumobench.search.tune import SearchOutcome
+    from pneumobench.search.outcome import SearchOutcome
 
 
 def tune(
@@ -59,11 +60,19 @@ def tune(
     path = suite_path(suite)
     loaded = with_plugins(load_suite(path, settings, section=section_of(path)), plugin)
     console = console_for(json=json)
-    console.print(f"loading PyTorch; search of suite {loaded.name!r}", highlight=False)
     from pneumobench.reporting.search import importance_words, trials_table
-    from pneumobench.search.tune import tune as run_search
+    from pneumobench.search.outcome import finished_search
 
-    outcome = run_search(loaded, output=output, console=console, storage=storage, accept_changes=accept_changes)
+    outcome = finished_search(loaded, output, storage=storage)
+    if outcome is not None:
+        console.print(
+            f"{counted(loaded.search.trials, 'trial')}, all finished before; nothing is left to do", highlight=False
+        )
+    else:
+        console.print(f"loading PyTorch; search of suite {loaded.name!r}", highlight=False)
+        from pneumobench.search.tune import tune as run_search
+
+        outcome = run_search(loaded, output=output, console=console, storage=storage, accept_changes=accept_changes)
     keys, monitor = list(loaded.search.space), loaded.training.monitor
     console.print(trials_table(outcome.trials, keys, monitor=monitor, title=f"Search: {loaded.name}"))
     tell(console, "trials", outcome.folder.trials_csv)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import shlex
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
 from pneumobench.files import canonical_json
 
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pneumobench.runs.results import Shown
+
+TYPED: Final[ContextVar[tuple[str, ...]]] = ContextVar("TYPED", default=())  # the words of this command line
 
 
 def console_for(*, json: bool = False) -> Console:
@@ -27,6 +32,12 @@ def next_step(console: Console, *words: object) -> None:
     )
 
 
+def same_again(console: Console, *more: str) -> None:
+    """End a command with itself and further options."""
+    words = TYPED.get()
+    next_step(console, *words, *(word for word in more if word not in words))
+
+
 def tell(console: Console, what: str, path: object) -> None:
     """Tell where something was written, on one line that can be copied."""
     console.print(f"{what}: {path}", highlight=False, soft_wrap=True, markup=False)
@@ -35,6 +46,12 @@ def tell(console: Console, what: str, path: object) -> None:
 def print_json(value: Any) -> None:
     """Print an answer for a program, alone on stdout."""
     print(canonical_json(value), end="")
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass as JSON has them: what does not exist is null."""
+    plain = dataclasses.asdict(value)
+    return {name: None if isinstance(field, float) and math.isnan(field) else field for name, field in plain.items()}
 
 
 def frame_of(shown: Shown) -> list[dict[str, Any]]:

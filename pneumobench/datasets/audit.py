@@ -61,6 +61,8 @@ def found_radiographs(
         SettingsError: the layout of the data is unknown, or does not understand another setting.
     """
     root, listing = list_radiographs(suite, cache_folder or Path())
+    if (sizes := suite.controls.original_sizes) and not (root / sizes).is_file():  # before images are opened
+        raise DataError(f"{root / sizes}: no such table of original sizes; correct or unset controls.original_sizes.")
     with opened_images(root, listing, cache_folder=cache_folder, squares=squares) as opened:
         index = opened.index
         if not index.table.empty and suite.data.subset_images is not None:
@@ -105,6 +107,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
         "patients_unknown": int(unknown.sum()),
         "patient_rule": suite.data.patient_rule,
         "spellings_of_one_patient": [list(spellings) for spellings in index.identity.joined],
+        "rounded_identifiers": index.identity.rounded,
         "groups": int(table["group"].nunique()),
         "folds_at_most": most_folds(table),
         "splits": splits,
@@ -141,7 +144,7 @@ def near_duplicates(index: Index) -> list[dict[str, Any]]:
             {
                 "images": list(pair.image_ids),
                 "correlation": pair.correlation,
-                "mirrored": pair.mirrored,
+                "change": pair.change,
                 "across_patients": bool(both["patient"].nunique() > 1),
                 "across_train_and_test": bool(both["split"].nunique() > 1),
             }
@@ -186,7 +189,7 @@ def audit_text(metadata: dict[str, Any]) -> str:
         f"train and test: {sum(pair['across_train_and_test'] for pair in near)}",
         *(
             f"    {' = '.join(pair['images'])} (correlation {pair['correlation']:.3f}"
-            f"{', mirrored' if pair['mirrored'] else ''}{', two patients' if pair['across_patients'] else ''}"
+            f"{', ' * bool(pair['change'])}{pair['change']}{', two patients' if pair['across_patients'] else ''}"
             f"{', train and test' if pair['across_train_and_test'] else ''})"
             for pair in near[:SHOWN_PAIRS]
         ),
@@ -228,6 +231,14 @@ def _patient_lines(metadata: dict[str, Any]) -> list[str]:
                 f"{' = '.join(repr(spelling) for spelling in joined[0])}), taken for one each"
             ]
             if joined
+            else []
+        ),
+        *(
+            [
+                f"patient identifiers that look rounded by a spreadsheet (such as 1.01E+06): {rounded} images; "
+                "different patients may have been given one name: read the original table"
+            ]
+            if (rounded := metadata["rounded_identifiers"])
             else []
         ),
         *([f"naming schemes: {schemes}; names of copied files: {names['copies']}"] if schemes else []),

@@ -18,6 +18,7 @@ _INVISIBLE: Final = {"Cc", "Cf"}  # control characters; zero-width spaces, byte 
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d]")
 _QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)'|'(.*)")  # ="0012" and '0012 keep a spreadsheet from reading a number
 _WHOLE_NUMBER: Final = re.compile(r"(\d+)(\.0*|,00?)")  # 12.0 as pandas and R write a column with gaps; 12,0
+_ROUNDED: Final = re.compile(r"\s*(\d[.,]\d+E\+?\d+|\dE\+\d+)\s*")  # 1.01E+06, as spreadsheets show a long number
 _LEADING_ZEROS: Final = re.compile(r"(?<!\d)0+(?=\d)")
 
 
@@ -28,10 +29,12 @@ class NamedPatients:
     Args:
         patient: one name an image. An image whose patient is not known is named as itself: it is a patient of its own.
         joined: the spellings that were taken for one patient, sorted; one tuple a patient that has several.
+        rounded: images whose identifier a spreadsheet seems to have rounded: several children may have it.
     """
 
     patient: tuple[str, ...]
     joined: tuple[tuple[str, ...], ...]
+    rounded: int = 0
 
 
 def identifier_key(text: str) -> str:
@@ -70,7 +73,7 @@ def named_patients(listed: Sequence[str], image_id: Sequence[str]) -> NamedPatie
     A patient keeps the spelling that is listed, the first in alphabetical order where there are several.
 
     >>> named_patients(["007", "7", "nan"], ["a.png", "b.png", "c.png"])
-    NamedPatients(patient=('007', '007', 'c.png'), joined=(('007', '7'),))
+    NamedPatients(patient=('007', '007', 'c.png'), joined=(('007', '7'),), rounded=0)
     """
     # an image that is listed as its own patient has a path there, which is no identifier
     keys = [
@@ -83,4 +86,5 @@ def named_patients(listed: Sequence[str], image_id: Sequence[str]) -> NamedPatie
     return NamedPatients(
         patient=tuple(min(spellings[key]) if key else image for key, image in zip(keys, image_id, strict=True)),
         joined=tuple(sorted(tuple(sorted(found)) for found in spellings.values() if len(found) > 1)),
+        rounded=sum(_ROUNDED.fullmatch(patient.upper()) is not None for patient in listed),
     )

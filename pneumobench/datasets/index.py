@@ -29,12 +29,12 @@ class NearPair:
     Args:
         image_ids: the two images, sorted.
         correlation: of their thumbnails, up to 1.
-        mirrored: one is the mirror image of the other.
+        change: how the second has to be changed to be like the first, in words; empty = not at all.
     """
 
     image_ids: tuple[str, str]
     correlation: float
-    mirrored: bool
+    change: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,12 @@ class Identity:
 
     Args:
         joined: spellings of patient identifiers that were taken for one patient, one tuple a patient.
+        rounded: images whose patient identifier a spreadsheet seems to have rounded.
         near: pairs of images that look alike.
     """
 
     joined: tuple[tuple[str, ...], ...] = ()
+    rounded: int = 0
     near: tuple[NearPair, ...] = ()
 
 

@@ -1,8 +1,8 @@
-"""Images that show the same picture although their files differ: re-saved, resized, mirrored, brightened."""
+"""Images that show the same picture although their files differ: saved again, resized, brightened, turned, inverted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 THUMBNAIL_SIDE_PX: Final = 16
 # On 5,840 radiographs of Kermany et al. (17 million pairs) no two different pictures come above a correlation of 0.987
-# or below a largest difference of 32 gray levels, mirrored or not; copies are at 1.0 and 0.
+# or below a largest difference of 32 gray levels, however they are turned; copies are at 1.0 and 0.
 NEAR_CORRELATION: Final = 0.99
 SAME_GRAY_LEVELS: Final = 3  # colour to gray rounds by 1, JPEG and resizing move a mean by 1 or 2
 _DIMENSIONS: Final = 12  # principal components that candidates are looked for in; distances only shrink there
@@ -27,13 +27,13 @@ class LookAlikes:
         same: pairs (n, 2) whose thumbnails differ by rounding alone: one picture in two files.
         near: pairs (m, 2) of the others that look alike.
         correlation: of the thumbnails of each near pair, NEAR_CORRELATION to 1.
-        mirrored: for each near pair, whether one of the two is the mirror image of the other.
+        change: for each near pair, how the second has to be changed to be like the first, in words; empty = not at all.
     """
 
     same: NDArray[np.int64]
     near: NDArray[np.int64]
     correlation: NDArray[np.float64]
-    mirrored: NDArray[np.bool_]
+    change: tuple[str, ...]
 
 
 def thumbnail(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -43,7 +43,7 @@ def thumbnail(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
-    """Compare all pictures with each other, upright and mirrored left-right.
+    """Compare all pictures with each other: as they are, turned by quarters, mirrored and with inverted gray levels.
 
     Pictures are alike where their thumbnails correlate: brightness and contrast do not count. An even picture is like
     no other.
@@ -53,23 +53,36 @@ def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
     """
     count = len(thumbnails)
     levels = np.array(thumbnails, dtype=np.float64).reshape(count, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
-    upright = _unit(levels)
-    # the mirrored ones stand behind the others, so that one tree finds both kinds of pairs
-    patterns = np.concatenate([upright, _unit(levels[:, :, ::-1])])
-    pairs = _candidates(patterns, count) if count > 1 else np.empty((0, 2), dtype=np.int64)
-    one, other = pairs[:, 0], pairs[:, 1]
-    correlation = np.einsum("ij,ij->i", patterns[one], patterns[other])
-    mirrored = other >= count
-    other = np.where(mirrored, other - count, other)
-    flat = levels.reshape(count, THUMBNAIL_SIDE_PX**2)
-    difference = np.abs(flat[one] - flat[other]).max(axis=1, initial=0)
-    alike = correlation >= NEAR_CORRELATION
-    same = alike & ~mirrored & (difference <= SAME_GRAY_LEVELS)
-    near = alike & ~same & (one < other)  # a picture that is its own mirror image is no pair
-    pairs = np.stack([one, other], axis=1)
+    alike: dict[tuple[int, int], tuple[float, str]] = {}  # of several changes that make two alike, the best
+    for change, changed in _changes(levels):
+        for one, other, correlation in _correlated(levels, changed):
+            if correlation > alike.get((one, other), (0.0, ""))[0]:
+                alike[one, other] = correlation, change
+    pairs = np.array(sorted(alike), dtype=np.int64).reshape(-1, 2)
+    change = [alike[one, other][1] for one, other in pairs.tolist()]
+    difference = np.abs(levels[pairs[:, 0]] - levels[pairs[:, 1]]).max(axis=(1, 2), initial=0)
+    same = (difference <= SAME_GRAY_LEVELS) & np.array([not words for words in change], dtype=bool)
+    near = np.flatnonzero(~same)
     return LookAlikes(
-        same=pairs[same], near=pairs[near], correlation=correlation[near].clip(max=1.0), mirrored=mirrored[near]
+        same=pairs[same],
+        near=pairs[near],
+        correlation=np.array([alike[one, other][0] for one, other in pairs[near].tolist()]).clip(max=1.0),
+        change=tuple(change[row] for row in near),
     )
+
+
+def _changes(levels: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield each change in words, and pictures (N, side, side) changed by it; first as they are."""
+    for inverted in (False, True):
+        for mirrored in (False, True):
+            for quarters in range(4):
+                words = [
+                    *(["mirrored"] if mirrored else []),
+                    *([f"turned by {90 * quarters}°"] if quarters else []),
+                    *(["inverted"] if inverted else []),
+                ]
+                turned = np.rot90(levels[:, :, ::-1] if mirrored else levels, quarters, axes=(1, 2))
+                yield " and ".join(words), -turned if inverted else turned
 
 
 def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,13 +93,19 @@ def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6))
 
 
-def _candidates(patterns: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Return pairs (first, second) with first an upright picture that may correlate by NEAR_CORRELATION or more."""
+def _correlated(levels: NDArray[np.float64], changed: NDArray[np.float64]) -> Iterator[tuple[int, int, float]]:
+    """Yield (first, second, correlation) of pictures and later ones that were changed, from NEAR_CORRELATION on."""
+    patterns, others = _unit(levels), _unit(changed)
     uneven = np.flatnonzero(patterns.any(axis=1))
-    components = np.linalg.eigh(np.cov(patterns[:count].T))[1][:, -_DIMENSIONS:]
+    if len(uneven) < 2:
+        return
+    components = np.linalg.eigh(np.cov(patterns.T))[1][:, -_DIMENSIONS:]
     farthest = np.sqrt(2 * (1 - NEAR_CORRELATION)) + 1e-6  # of two vectors of length 1
     tree: Any = cKDTree(patterns[uneven] @ components)
-    pairs = uneven[tree.query_pairs(farthest, output_type="ndarray").astype(np.int64).reshape(-1, 2)]
-    pairs = np.sort(pairs, axis=1)
-    pairs = pairs[pairs[:, 0] < count]
-    return np.asarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], dtype=np.int64)
+    found = tree.query_ball_point(others[uneven] @ components, farthest, return_sorted=True)
+    for other, near in zip(uneven.tolist(), found, strict=True):
+        earlier = uneven[near]
+        earlier = earlier[earlier < other]
+        correlation = patterns[earlier] @ others[other]
+        close = correlation >= NEAR_CORRELATION
+        yield from zip(earlier[close].tolist(), [other] * int(close.sum()), correlation[close].tolist(), strict=True)

@@ -174,6 +174,6 @@ def _opened(
         table=table[[*INDEX_COLUMNS, PICTURE]],
         notes=listing.notes,
         findings=notes,
-        identity=Identity(joined=patients.joined, near=near),
+        identity=Identity(joined=patients.joined, rounded=patients.rounded, near=near),
     )
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)

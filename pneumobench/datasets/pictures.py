@@ -31,9 +31,9 @@ def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[lis
         NearPair(
             image_ids=(image_id[rows[one]], image_id[rows[other]]),
             correlation=round(float(correlation), 4),
-            mirrored=bool(mirrored),
+            change=change,
         )
-        for (one, other), correlation, mirrored in zip(found.near, found.correlation, found.mirrored, strict=True)
+        for (one, other), correlation, change in zip(found.near, found.correlation, found.change, strict=True)
         if cluster[one] != cluster[other]
     )
     return [picture[image.pixels] for image in measured], near

@@ -14,7 +14,7 @@ from pneumobench.records.job_record import JobRecord
 from pneumobench.records.manifest import check_manifest
 from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import is_claimed, jobs_to_run, refuse_other_run
+from pneumobench.records.run_state import as_kept, is_claimed, jobs_to_run, refuse_other_run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.inputs import inputs_of
 from pneumobench.suite.reader import load_suite
@@ -74,6 +74,7 @@ def finished_run(
             return None
         check_manifest(folder, list(records.values()), weights=False)
         index, problems = read_radiographs(suite, output / ".cache")
+        index = as_kept(folder, index)
         refuse_other_run(folder, suite, index)
         if problems or changed_inputs(environment, inputs_of(suite, index)):
             return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +15,24 @@ from rich.console import Console
 from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names
 from pneumobench.errors import DivergedError, SettingsError
-from pneumobench.files import canonical_json, sha256_of_text, write_text
+from pneumobench.files import write_text
 from pneumobench.records.environment import keep_environment
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import claim_folder, waited_for
-from pneumobench.records.search_trials import SearchTrial, best_first, write_trials
+from pneumobench.records.search_trials import SearchTrial, write_trials
 from pneumobench.reporting.search import SearchProgress
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.runs.train_job import reason_of
 from pneumobench.search import study as studies
 from pneumobench.search.folder import SearchFolder
+from pneumobench.search.outcome import (
+    SearchOutcome,
+    best_of,
+    database_url,
+    minimises,
+    search_folder,
+    search_identity,
+)
 from pneumobench.search.trial import tidy, train_trial
 from pneumobench.suite.names import NAME_RULE, is_name
 from pneumobench.suite.registry import load_plugin_file
@@ -36,23 +43,6 @@ from pneumobench.training.cost import check_device
 from pneumobench.training.fit import TERMINATED, quiet_lightning
 
 WAIT_S: Final = 0.5  # between looks at trials of other processes
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOutcome:
-    """What a search found.
-
-    Args:
-        trials: all trials by number.
-        best: the winner, None if no trial was completed.
-        importance: share of each setting, empty if too few trials were completed.
-        folder: where its files are.
-    """
-
-    trials: tuple[SearchTrial, ...]
-    best: SearchTrial | None
-    importance: dict[str, float]
-    folder: SearchFolder
 
 
 class _BrokenOff(BaseException):
@@ -79,11 +69,16 @@ def tune(
     studies.quiet_optuna()
     space = read_space(suite, {}, suite.name)
     check_search(suite, space)
-    folder = SearchFolder(output / f"{suite.name}-search")
-    url = storage or f"sqlite:///{folder.database}"
+    folder = search_folder(suite, output)
+    url = database_url(folder, storage)
     with waited_for(folder.path):  # a second process finds the data prepared and the study made
         bench = open_data(suite, RunFolder(folder.path), cache=output / ".cache", console=console)
-        study = studies.open_study(url, folder.path.name, minimise=_minimises(suite), identity=_identity(bench, space))
+        study = studies.open_study(
+            url,
+            folder.path.name,
+            minimise=minimises(suite),
+            identity=search_identity(suite, space, bench.index, bench.folds),
+        )
         keep_environment(
             bench.folder, bench.inputs,
             unfinished=len(study.trials) < suite.search.trials, accept_changes=accept_changes,
@@ -132,25 +127,6 @@ def tuned_suite(suite: Suite, best: SearchTrial) -> Suite:
     return dataclasses.replace(tuned, name=f"{suite.name}-tuned", data=data, search=SearchSpec())
 
 
-def _minimises(suite: Suite) -> bool:
-    return suite.training.monitor == "tune_loss"
-
-
-def _identity(bench: Bench, space: Space) -> dict[str, str]:
-    """Return what has to be the same at every start; the number of trials may grow."""
-    suite, spec = bench.suite, bench.suite.search
-    return {
-        "architecture": suite.architectures.names[0],
-        "space": canonical_json({key: dataclasses.asdict(kind) for key, kind in space.items()}),
-        "sampler": spec.sampler,
-        "pruner": spec.pruner,
-        "list of folds": canonical_json(spec.folds),
-        "suite (settings)": sha256_of_text(suite.training_hash()),
-        "data set": bench.index.hash(),
-        "split": bench.folds.hash(),
-    }
-
-
 class _Search:
     """A search in this process; others may work on the same study."""
 
@@ -185,10 +161,6 @@ class _Search:
         """Return the trials by number."""
         return studies.read_trials(self.study, self.space)
 
-    def best(self, trials: list[SearchTrial]) -> SearchTrial | None:
-        """Return the winner so far."""
-        return next(iter(best_first(trials, minimise=_minimises(self.suite))), None)
-
     def _one_trial(self, progress: SearchProgress, turn: ExitStack, *, number: int) -> None:
         """Run the next trial: one that was interrupted, or a new one with the next number."""
         self.study.sampler = studies.sampler_for(self.suite.search, seed=self.suite.seed, number=number)
@@ -210,7 +182,7 @@ class _Search:
             turn.close()
         with waited_for(self.folder.path):
             trials = self.trials()
-            best = self.best(trials)
+            best = best_of(self.suite, trials)
             for trial in trials:
                 if trial.finished:
                     tidy(self.folder.trial(trial.number), keep_weights=trial == best)
@@ -268,7 +240,7 @@ class _Search:
     def conclude(self) -> SearchOutcome:
         """Write the table of trials and the winner's suite, and return them."""
         trials = self.trials()
-        best = self.best(trials)
+        best = best_of(self.suite, trials)
         self._write(trials, best)
         return SearchOutcome(
             trials=tuple(trials), best=best, importance=studies.importances(self.study), folder=self.folder

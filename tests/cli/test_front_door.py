@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pneumobench.cli import main as cli
+from pneumobench.datasets.cards import card_names
+from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.suite.described import described_keys
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names
@@ -69,6 +72,40 @@ def test_quiet_prints_errors_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.err == ""
     assert cli.main(["suite", "smke", "--quiet"]) == 2
     assert "did you mean smoke" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "holds"),
+    [
+        ("audit {folder} --output report.json", {"images": 40, "refusals": []}),
+        ("datasets kermany", {"name": "kermany", "source": "kermany"}),
+        ("architectures resnet1*", {"plugins": {}, "broken": {}}),
+    ],
+)
+def test_a_program_reads_json_alone_on_stdout(
+    command: str, holds: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    make_phantoms(tmp_path / "set", patients=16, official_test_patients=0, side_px=32, seed=1)
+    for quiet in ([], ["--quiet"]):
+        assert cli.main([*command.format(folder="set").split(), "--json", *quiet]) == 0
+        shown = capsys.readouterr()
+        answer = json.loads(shown.out)
+        assert {key: answer[key] for key in holds} == holds
+        assert not (quiet and shown.err)
+    if command.startswith("audit"):
+        assert answer == json.loads(Path("report.json").read_text())
+
+
+def test_lists_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["datasets", "--json"]) == 0
+    assert [card["name"] for card in json.loads(capsys.readouterr().out)] == card_names()
+    assert cli.main(["check", "test_resnet", "--json"]) == 0
+    shown = capsys.readouterr()
+    findings = json.loads(shown.out)
+    assert all(finding["kept"] for finding in findings)
+    assert len(findings) == shown.err.count("ok  ")
 
 
 def test_an_error_shows_escapes_and_obeys_none(capsys: pytest.CaptureFixture[str]) -> None:

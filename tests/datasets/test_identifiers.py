@@ -93,3 +93,9 @@ def test_images_that_are_their_own_patients_are_not_joined_by_the_numbers_in_the
 
 def test_missing_values_are_written_as_keys() -> None:
     assert {identifier_key(value) for value in NO_PATIENT} == {""}
+
+
+def test_identifiers_that_a_spreadsheet_rounded_are_counted() -> None:
+    listed = ["1.01E+06", "1,01E+06", " 1e+06", "p1.1e06", "12", "3e45", "2.5", ""]
+    found = named_patients(listed, [f"{number}.png" for number in range(len(listed))])
+    assert found.rounded == 3

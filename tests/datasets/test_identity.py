@@ -86,7 +86,7 @@ def test_near_duplicates_are_listed_those_across_the_parts_first(tmp_path: Path)
     assert [pair["images"] for pair in metadata["near_duplicates"]] == [
         ["2.jpeg", "m2.png"], ["1.jpeg", "m1.png"], ["0.jpeg", "m0.png"]
     ]  # fmt: skip
-    assert all(pair["mirrored"] for pair in metadata["near_duplicates"])
+    assert all(pair["change"] == "mirrored" for pair in metadata["near_duplicates"])
     text = audit_text(metadata)
     assert "near duplicates: 3 pairs, across patients: 2, across train and test: 1" in text
     assert "    2.jpeg = m2.png (correlation " in text

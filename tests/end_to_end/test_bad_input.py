@@ -105,6 +105,14 @@ def test_unusable_data_ends_with_one_message_and_code_3(
     assert code == 3
     assert "PNEUMONIA: class folder is missing" in message
 
+    sizes = ["--controls.original_sizes", "gone.csv"]
+    code, message = _fails(
+        capsys, monkeypatch, tmp_path, ["run", "kermany", "--data", str(_kermany(tmp_path / "sizes")), *sizes]
+    )
+    assert code == 3
+    assert "gone.csv: no such table of original sizes" in message
+    assert not (tmp_path / "runs/.cache").exists(), "no image was opened"
+
     root = _kermany(tmp_path / "few", normal=3)
     code, message = run(root)
     assert code == 3
@@ -119,6 +127,15 @@ def test_unusable_data_ends_with_one_message_and_code_3(
     assert "2 files cannot be used" in message
     assert "IM-9999-0001.jpeg" in message
     assert "person1_bacteria_1.jpeg" in message
+
+
+def test_protocols_that_the_data_do_not_have_are_refused_before_the_first_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["run", "smoke", "--protocols", "image_random,official", "--data.phantoms.official_test_patients", "0"]
+    code, message = _fails(capsys, monkeypatch, tmp_path, asked)
+    assert code == 2
+    assert "official" in message
 
 
 def test_audit_lists_every_bad_file_and_writes_its_report(

@@ -43,6 +43,8 @@ def test_a_failing_architecture_costs_only_itself(smoke: Smoke) -> None:
     assert status["diverges", 0][0] == "diverged"
     assert "loss became nan in step 0" in str(status["diverges", 0][1])
     assert "crashes fold 0 failed: RuntimeError: shape mismatch" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("next: pneumobench run smoke --architectures test_resnet,")
+    assert done.stdout.endswith(" --retry-failed\n")
 
 
 def test_every_image_is_predicted_once_out_of_fold(smoke: Smoke) -> None:
@@ -77,7 +79,19 @@ def test_starting_again_trains_nothing_and_changes_no_byte(smoke: Smoke) -> None
         "run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder
     )
     assert again.returncode == first.returncode == 4, again.stderr
-    assert "12 jobs, 12 of them finished before" in again.stdout
+    assert "12 jobs, all finished before; nothing is left to do" in again.stdout
+    assert "loading PyTorch" not in again.stdout
+    assert _bytes(folder / "runs/smoke") == before
+
+
+def test_a_page_that_was_lost_is_written_again_to_the_byte(smoke: Smoke) -> None:
+    folder, before = smoke[0], _bytes(smoke[0] / "runs/smoke")
+    (folder / "runs/smoke/leaderboard/index.html").unlink()
+    names = "test_resnet,test_vit,ten_lines,too_large,crashes,diverges"
+    again = pneumobench(
+        "run", "smoke", "--architectures", names, "--plugin", "ten.py", "--plugin", "broken.py", cwd=folder
+    )
+    assert "12 jobs, 12 of them finished before" in again.stdout, again.stderr
     assert _bytes(folder / "runs/smoke") == before
 
 
@@ -104,6 +118,24 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(smoke
     assert "-  epochs: 1" in done.stderr
     assert "+  epochs: 2" in done.stderr
     assert _bytes(smoke[0] / "runs/smoke") == before
+
+
+def test_other_code_is_refused_or_written_into_the_records(smoke: Smoke, tmp_path: Path) -> None:
+    for item in ("ten.py", "runs/.cache", "runs/smoke"):
+        copy = shutil.copytree if (smoke[0] / item).is_dir() else shutil.copy2
+        copy(smoke[0] / item, tmp_path / item)
+    shutil.rmtree(tmp_path / "runs/smoke/ten_lines/fold-1")
+    (tmp_path / "ten.py").write_text((tmp_path / "ten.py").read_text() + "# another line\n")
+    command = ("run", "smoke", "--architectures", "ten_lines", "--plugin", "ten.py")
+    refused = pneumobench(*command, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "plugin ten.py: SHA-256" in refused.stderr
+    assert "--accept-changes" in refused.stderr
+    done = pneumobench(*command, "--accept-changes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accepted = [read_record(tmp_path / f"runs/smoke/ten_lines/fold-{fold}/record.json").accepted for fold in (0, 1)]
+    assert accepted[0] == ""
+    assert accepted[1].startswith("plugin ten.py: SHA-256")
 
 
 # waits in the middle of training as long as a file called "hold" lies in the working folder

@@ -132,6 +132,11 @@ def test_the_winner_is_a_suite_that_runs(folder: Path, capsys: pytest.CaptureFix
     assert suite.data.root == ""
     assert str(folder) not in path.read_text()
 
+    assert main(options) == 0
+    told = capsys.readouterr().out
+    assert "2 trials, all finished before; nothing is left to do" in told
+    assert told.partition("Search: here")[2] == shown.partition("Search: here")[2]
+
     before = path.read_bytes()
     path.unlink()
     assert main(options) == 0, "nothing is left to train; the same winner is written"

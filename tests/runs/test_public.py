@@ -186,3 +186,11 @@ def test_a_suite_is_read_without_torch() -> None:
         "heavy = {'torch', 'lightning', 'pandas', 'timm'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_is_finished_is_found_without_torch() -> None:
+    code = (
+        "import sys, pneumobench.runs.nothing_left, pneumobench.search.outcome, pneumobench.reporting.search; "
+        "heavy = {'torch', 'lightning', 'timm'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

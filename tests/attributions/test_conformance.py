@@ -25,6 +25,8 @@ from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, PATCH_PX,
 LIME = "lime"  # sees a network from outside, so that families do not differ for it, and takes most of the time
 RELU_FAMILIES = {"resnet", "densenet", "regnet"}
 CELLS_NORMALISED = {"convnext", "swin"}  # right after the layer that is read
+QUICK = {"resnet", "densenet", "vit", "vit_registers", "deit"}  # learn the patch in a few seconds; the others do not
+FAMILIES = [family if family in QUICK else pytest.param(family, marks=pytest.mark.long) for family in SMALL_MEMBERS]
 
 
 @cache
@@ -34,7 +36,7 @@ def trained(family: str) -> Architecture:
     return architecture
 
 
-@pytest.mark.parametrize("family", sorted(SMALL_MEMBERS))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_method_shows_the_patch(family: str) -> None:
     names = [name for name in method_names() if name != LIME]
     verdicts = [judge(family, trained(family), attribution_method(name)) for name in names]
@@ -44,10 +46,8 @@ def test_every_method_shows_the_patch(family: str) -> None:
     assert missing == guided + (["hirescam"] if family in CELLS_NORMALISED else [])
 
 
-@pytest.mark.parametrize(
-    "family",
-    [family if family == "vit_registers" else pytest.param(family, marks=pytest.mark.long) for family in SMALL_MEMBERS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("family", SMALL_MEMBERS)
 def test_lime_shows_the_patch(family: str) -> None:
     verdict = judge(family, trained(family), attribution_method(LIME))
     assert verdict.state == "pass", verdict.reason
@@ -68,7 +68,7 @@ def test_the_matrix_does_not_hang_on_its_seed(seed: int) -> None:
         # registers taken for patches, and patches for registers
         ("vit_registers", HeatMapLayer(name="blocks.0.norm1", layout="tokens", prefix_tokens=20)),
         # rows and columns taken for channels
-        ("swin", HeatMapLayer(name="layers.1", layout="NCHW")),
+        pytest.param("swin", HeatMapLayer(name="layers.1", layout="NCHW"), marks=pytest.mark.long),
     ],
 )
 def test_a_layer_read_wrongly_fails(family: str, layer: HeatMapLayer) -> None:

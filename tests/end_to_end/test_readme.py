@@ -24,7 +24,7 @@ from tests.end_to_end.commands import REPOSITORY
 PARSED_ONLY = {"download", "conformance"}
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
-    "--data.image_side_px", "32", "--folds.tune_fraction", "0.3",
+    "--data.image_side_px", "32", "--folds.tune_fraction", "0.3", "--explanation.checked_images_per_fold", "2",
 ]  # fmt: skip
 TWO_FOLDS, TWO_TRIALS = ["--folds.count", "2"], ["--search.trials", "2"]
 
@@ -111,13 +111,15 @@ def test_a_documented_command_runs(
             assert load_suite(suite_path(words[1]), words[4:]).training.devices == 2
             return
         if "--protocols" in words:
-            words += ["--architectures", "test_resnet", "--training.epochs", "1"]
+            words += ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.images_per_fold", "0"]
             assert main(words) == 0
             return
         if "--architectures" not in words:
             count = 2 if suite.name == "quickstart" else 1  # a comparison once is enough
             words += ["--architectures", ",".join(suite.architectures.names[-count:])]
         words += SHORTER + (TWO_FOLDS if suite.folds.count > 1 else [])
+    if "--images" in words:
+        words[words.index("--images") + 1] = "2"
     if words[0] == "tune":
         words += SHORTER + TWO_TRIALS
     assert main(words) == 0

@@ -227,6 +227,7 @@ def test_offline_suite_is_one_run_a_job_and_a_summary(
         assert sys.executable.encode() not in sent
 
 
+@pytest.mark.long
 def test_the_command_line_leaves_only_without_our_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, real_wandb: None
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import lightning
 import numpy as np
@@ -18,6 +18,7 @@ from pneumobench.radiographs.augmentation import Augmentation
 from pneumobench.suite.spec import CLASSES
 
 Batch = tuple[Tensor, Tensor, Tensor]  # images (B, 1, H, W) uint8, class numbers (B,) int64, index rows (B,)
+POOL_SHARE: Final = 0.25  # of a device's memory that the images may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +55,42 @@ class FoldImages:
 
 
 class _Radiographs(Dataset[Any]):
-    """Images by (epoch, row): the epoch travels with the row so that worker processes know it too."""
+    """Batches by (epoch, row): the epoch travels with the row so that worker processes know it too."""
 
-    def __init__(self, images: FoldImages, augmentation: Augmentation | None) -> None:
-        self.images, self.augmentation = images, augmentation
+    def __init__(self, images: FoldImages, augmentation: Augmentation | None, pool: Tensor | None = None) -> None:
+        self.images, self.augmentation, self.pool = images, augmentation, pool
+        self.target = torch.from_numpy(images.target)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, int]:
-        epoch, row = item
-        radiograph = self.images.radiographs[row]
-        radiograph = (
-            np.array(radiograph) if self.augmentation is None else self.augmentation(radiograph, epoch=epoch, image=row)
-        )
-        return torch.from_numpy(radiograph)[None], int(self.images.target[row]), row
+    def __getitems__(self, items: list[tuple[int, int]]) -> Batch:
+        epoch = items[0][0]
+        rows = torch.tensor([row for _, row in items])
+        if self.pool is None:
+            radiographs = torch.from_numpy(self.images.radiographs[rows.numpy()])[:, None]
+        else:
+            radiographs = self.pool[rows.to(self.pool.device)][:, None]
+        target, rows = self.target[rows].to(radiographs.device), rows.to(radiographs.device)
+        if self.augmentation is not None:
+            radiographs = self.augmentation(radiographs, epoch=epoch, rows=rows)
+        return radiographs, target, rows
 
     def __len__(self) -> int:
         return len(self.images.label)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def device_pool(radiographs: NDArray[np.uint8], device: torch.device) -> Tensor | None:
+    """Return all images on a device other than the processor, if they fit in POOL_SHARE of its memory, else None."""
+    if device.type == "cpu":
+        return None
+    if (
+        device.type == "cuda"
+        and radiographs.nbytes > POOL_SHARE * torch.cuda.get_device_properties(device).total_memory
+    ):
+        return None
+    return torch.from_numpy(np.array(radiographs)).to(device)
 
 
 class SeededOrder(Sampler[Any]):
@@ -132,6 +154,7 @@ class FoldDataModule(lightning.LightningDataModule):
             weight = np.array(images.class_weight())[images.target[rows]]
             share = weight / weight.sum()
         self.order = SeededOrder(rows, seed, batch_size, share)
+        self._pool: tuple[torch.device, Tensor | None] | None = None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return augmented training batches; reloaded every epoch so that `SeededOrder.epoch` is current."""
@@ -139,8 +162,7 @@ class FoldDataModule(lightning.LightningDataModule):
             # current_epoch is not reliable right after a resume; the number of steps done is
             steps = -(-len(self.order) // (self.batch_size * self.trainer.world_size))
             self.order.epoch = self.trainer.global_step // steps
-        dataset = _Radiographs(self.images, self.augmentation)
-        return DataLoader(dataset, self.batch_size, sampler=self.order, num_workers=self.workers)
+        return self._loader(self.augmentation, self.batch_size, self.order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation part, as it is, in index order."""
@@ -148,8 +170,22 @@ class FoldDataModule(lightning.LightningDataModule):
 
     def scoring_dataloader(self, part: Part) -> DataLoader[Batch]:
         """Return the images of a part, as they are, in index order."""
-        rows = [(0, int(row)) for row in self.images.positions[part]]
-        sampler: Any = rows  # any sized iterable of dataset keys is a sampler
+        return self._loader(None, 2 * self.batch_size, [(0, int(row)) for row in self.images.positions[part]])
+
+    def _loader(self, augmentation: Augmentation | None, batch_size: int, sampler: Any) -> DataLoader[Batch]:
+        """Return batches of images that lie on the device of the training, where they fit."""
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if self.workers or device.type == "cpu":
+            pool = None  # worker processes cannot reach a device
+        else:
+            if self._pool is None or self._pool[0] != device:
+                self._pool = (device, device_pool(self.images.radiographs, device))
+            pool = self._pool[1]
         return DataLoader(
-            _Radiographs(self.images, None), 2 * self.batch_size, sampler=sampler, num_workers=self.workers
+            _Radiographs(self.images, augmentation, pool),
+            batch_size,
+            sampler=sampler,  # any sized iterable of dataset keys is a sampler
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            pin_memory=device.type == "cuda" and pool is None,
         )

@@ -1,64 +1,31 @@
-"""One augmentation recipe as data, executed by albumentations, reproducible image by image."""
+"""Who executes the augmentation recipe of a suite."""
 
 from __future__ import annotations
 
-import os
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
+from pneumobench.radiographs.albumentations_augmentation import AlbumentationsAugmentation
+from pneumobench.radiographs.batch_augmentation import BatchAugmentation
 from pneumobench.suite.training import AugmentationSpec
 
 
-class Augmentation:
-    """Randomly changed images; the change depends only on (seed, epoch, image), never on workers or order.
+class Augmentation(Protocol):
+    """Changes images at random; the change depends only on seed, epoch and image, never on batch, workers or order."""
+
+    def __call__(self, images: Tensor, *, epoch: int, rows: Tensor) -> Tensor:
+        """Return changed copies of images (B, 1, H, W) uint8 with their rows (B,) of the index, on their device."""
+
+
+def augmentation(spec: AugmentationSpec, seed: int, *, count: int = 0) -> Augmentation:
+    """Return what executes a recipe.
 
     Args:
-        spec: kinds and largest magnitudes of the changes.
+        spec: kinds and largest magnitudes of the changes, and by what they are made.
         seed: seed of the run.
-
-    Source: Buslaev et al. 2020, doi 10.3390/info11020125 (albumentations).
+        count: images of the index, 0 = not known.
     """
-
-    def __init__(self, spec: AugmentationSpec, seed: int) -> None:
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for news
-        import albumentations
-
-        self.seed = seed
-        self.transform = albumentations.Compose(
-            [
-                albumentations.HorizontalFlip(p=spec.horizontal_flip),
-                albumentations.Affine(
-                    rotate=(-spec.rotation_deg, spec.rotation_deg),
-                    translate_percent=(-spec.shift, spec.shift),
-                    scale=(1 - spec.scale, 1 + spec.scale),
-                    shear=(-spec.shear_deg, spec.shear_deg),
-                    fill=0,
-                    p=spec.geometry_probability,
-                ),
-                albumentations.RandomBrightnessContrast(
-                    brightness_limit=(-spec.brightness, spec.brightness),
-                    contrast_limit=(-spec.contrast, spec.contrast),
-                    p=spec.tone_probability,
-                ),
-                # those that are never drawn are left out, so that the others draw what they drew without them
-                *(change for change in (
-                    albumentations.CLAHE(clip_limit=(1, 4), p=spec.clahe),
-                    albumentations.RandomGamma(gamma_limit=(80, 120), p=spec.gamma),
-                    albumentations.GaussNoise(std_range=(0.02, 0.1), p=spec.gaussian_noise),
-                    albumentations.MotionBlur(blur_limit=(3, 7), p=spec.motion_blur),
-                    albumentations.MedianBlur(blur_limit=(3, 5), p=spec.median_blur),
-                    albumentations.CoarseDropout(
-                        num_holes_range=(1, 8), hole_height_range=(0.03, 0.125), hole_width_range=(0.03, 0.125), fill=0,
-                        p=spec.coarse_dropout,
-                    ),
-                ) if change.p > 0),
-            ]
-        )  # fmt: skip
-
-    def __call__(self, radiograph: NDArray[np.uint8], *, epoch: int, image: int) -> NDArray[np.uint8]:
-        """Return a changed copy of an image (H, W) uint8 for one epoch and one position in the index."""
-        # global seeds do not reach albumentations, and a seed given to Compose repeats itself every epoch
-        state = np.random.SeedSequence([self.seed, epoch, image]).generate_state(1)
-        self.transform.set_random_seed(int(state[0]))
-        return np.asarray(self.transform(image=radiograph)["image"], dtype=np.uint8)
+    if spec.executor == "albumentations":
+        return AlbumentationsAugmentation(spec, seed)
+    return BatchAugmentation(spec, seed, count=count)

@@ -29,7 +29,7 @@ from pneumobench.datasets.index import unknown_patients
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
-from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.radiographs.augmentation import augmentation
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord
 from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import write_attention, write_predictions
@@ -96,7 +96,7 @@ def fold_data(suite: Suite, images: FoldImages) -> FoldDataModule:
     spec = suite.training
     return FoldDataModule(
         images,
-        augmentation=Augmentation(suite.augmentation, suite.seed),
+        augmentation=augmentation(suite.augmentation, suite.seed, count=len(images.label)),
         batch_size=spec.batch_size,
         seed=suite.seed,
         workers=spec.loader_workers,

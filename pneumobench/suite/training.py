@@ -51,6 +51,8 @@ class AugmentationSpec(Checked, group="augmentation"):
         median_blur: probability of a median filter (3 or 5 px).
         coarse_dropout: probability that up to eight black squares of up to an eighth of the side hide parts of it
             (DeVries and Taylor 2017, arXiv:1708.04552).
+        executor: what makes the changes: `batched` (whole batches, on the device of the training) or `albumentations`
+            (one image after the other, on the processor). Both follow the same recipe and draw other numbers.
 
     Example:
         >>> AugmentationSpec(horizontal_flip=0, rotation_deg=5).rotation_deg
@@ -72,6 +74,7 @@ class AugmentationSpec(Checked, group="augmentation"):
     motion_blur: Annotated[float, PROBABILITY] = 0.0
     median_blur: Annotated[float, PROBABILITY] = 0.0
     coarse_dropout: Annotated[float, PROBABILITY] = 0.0
+    executor: Literal["batched", "albumentations"] = "batched"
 
 
 @dataclass(frozen=True, kw_only=True)

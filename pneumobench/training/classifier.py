@@ -44,6 +44,8 @@ class PneumoniaClassifier(lightning.LightningModule):
         self.fine_tuning = FineTuning(architecture, spec.fine_tuning)
         self.fine_tuning.apply(0)  # before several devices agree on what has gradients
         self.classes = max(2, architecture.outputs)
+        self._losses: list[Tensor] = []
+        self._first_step = 0
         self.tune_auc: Metric
         self.tune_accuracy: Metric
         if architecture.outputs == 1:
@@ -59,6 +61,8 @@ class PneumoniaClassifier(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Freeze what is not trained in this epoch."""
         self.fine_tuning.apply(self.current_epoch)
+        self._losses.clear()
+        self._first_step = self.global_step
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the network's own randomness by (seed, step), so that a resumed run draws what it would have."""
@@ -66,11 +70,8 @@ class PneumoniaClassifier(lightning.LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of one step.
-
-        Raises:
-            DivergedError: the loss is infinite or not a number.
-        """
+        """Return the loss of a step. Whether it is finite is asked at the end of the epoch: nothing waits here."""
+        del batch_idx
         radiographs, target, _ = batch
         shares = functional.one_hot(target, self.classes)
         if self.spec.mixup_alpha > 0:
@@ -78,8 +79,7 @@ class PneumoniaClassifier(lightning.LightningModule):
         else:
             class_logits = self(radiographs)
         loss = self.loss(class_logits, shares)
-        if not torch.isfinite(loss):
-            raise DivergedError(f"the loss became {loss.item()} in step {self.global_step} (batch {batch_idx})")
+        self._losses.append(loss.detach())
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(radiographs))
         return loss
 
@@ -93,6 +93,31 @@ class PneumoniaClassifier(lightning.LightningModule):
         output = self.network(weight * normal + (1 - weight) * normal[other])
         mixed = share[:, None] * shares + (1 - share[:, None]) * shares[other]
         return output.reshape(len(radiographs), self.architecture.outputs), mixed
+
+    def _refuse_bad(self) -> None:
+        """Raise DivergedError if a loss of this epoch was infinite or not a number; only now is the device asked."""
+        losses = torch.stack(self._losses).tolist() if self._losses else []
+        self._losses.clear()
+        for batch, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                step = self._first_step + batch
+                raise DivergedError(f"the loss became {loss} in step {step} (batch {batch})")
+
+    def on_train_epoch_end(self) -> None:
+        """Look at the losses of the epoch.
+
+        Raises:
+            DivergedError: one is infinite or not a number.
+        """
+        self._refuse_bad()
+
+    def on_validation_epoch_start(self) -> None:
+        """Look at the losses of the epoch before its network is scored.
+
+        Raises:
+            DivergedError: one is infinite or not a number.
+        """
+        self._refuse_bad()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of the validation part."""
@@ -116,6 +141,18 @@ class PneumoniaClassifier(lightning.LightningModule):
             scheduler: Any = self.lr_schedulers()
             value = float(self.trainer.callback_metrics[self.spec.monitor])
             scheduler.plateau_step(value if self.spec.monitor == "tune_loss" else -value)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients; Lightning's own refuses a fused optimiser even without scaled gradients."""
+        del gradient_clip_algorithm
+        if gradient_clip_val is not None:
+            trained = [one for group in optimizer.param_groups for one in group["params"]]
+            nn.utils.clip_grad_norm_(trained, gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser, and the schedule stepped after every batch.
@@ -153,10 +190,12 @@ def parameter_groups(architecture: Architecture, spec: TrainingSpec, fine_tuning
 
 
 def _optimizer(spec: TrainingSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    # all parameters in one kernel; with scaled gradients Lightning could not clip them
+    fused = spec.precision != "16-mixed" and all(one.is_floating_point() for group in groups for one in group["params"])
     if spec.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=spec.learning_rate, momentum=0.9, nesterov=True)
+        return torch.optim.SGD(groups, lr=spec.learning_rate, momentum=0.9, nesterov=True, fused=fused)
     kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=spec.learning_rate)
+    return kind(groups, lr=spec.learning_rate, fused=fused)
 
 
 class LearningRate(torch.optim.lr_scheduler.LRScheduler):

@@ -42,7 +42,7 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
 
     def radiographs() -> Iterator[Tensor]:
         for some, _, row in batches:
-            rows.append(row.numpy())
+            rows.append(row.cpu().numpy())
             yield some
 
     started = time.perf_counter()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages, SeededOrder
-from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.radiographs.augmentation import augmentation
 from pneumobench.suite.training import AugmentationSpec
 
 
@@ -28,9 +28,16 @@ def fold_images(count: int = 30) -> FoldImages:
     )
 
 
-def data_module(images: FoldImages, *, seed: int = 4, batch_size: int = 4, workers: int = 0) -> FoldDataModule:
-    augmentation = Augmentation(AugmentationSpec(), seed)
-    return FoldDataModule(images, augmentation=augmentation, batch_size=batch_size, seed=seed, workers=workers)
+def data_module(
+    images: FoldImages,
+    *,
+    seed: int = 4,
+    batch_size: int = 4,
+    workers: int = 0,
+    executor: Literal["batched", "albumentations"] = "batched",
+) -> FoldDataModule:
+    changes = augmentation(AugmentationSpec(executor=executor), seed, count=len(images.label))
+    return FoldDataModule(images, augmentation=changes, batch_size=batch_size, seed=seed, workers=workers)
 
 
 def batches(data: FoldDataModule, epoch: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -73,9 +80,12 @@ def test_the_order_depends_on_seed_and_epoch_only() -> None:
     assert order(data_module(images, seed=5), 0) != first
 
 
-def test_two_architectures_see_the_same_images_in_the_same_order_with_the_same_changes() -> None:
+@pytest.mark.parametrize("executor", ["batched", "albumentations"])
+def test_two_architectures_see_the_same_images_in_the_same_order_with_the_same_changes(
+    executor: Literal["batched", "albumentations"],
+) -> None:
     images = fold_images()
-    first, second = data_module(images), data_module(images)
+    first, second = data_module(images, executor=executor), data_module(images, executor=executor)
     torch.manual_seed(1)
     torch.nn.Linear(5, 5)  # a network of its own, which draws its own random numbers
     seen = [batches(first, epoch) for epoch in range(2)]

@@ -8,7 +8,7 @@ from torch import nn
 
 from pneumobench.architectures import Architecture, HeatMapLayer
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
-from pneumobench.radiographs.augmentation import Augmentation
+from pneumobench.radiographs.batch_augmentation import BatchAugmentation
 from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 
 SIDE_PX = 16
@@ -34,7 +34,7 @@ def tiny_data(
     images: FoldImages, *, batch_size: int = 8, seed: int = 0, workers: int = 0, balanced: bool = False
 ) -> FoldDataModule:
     """Return the data module of a tiny fold."""
-    augmentation = Augmentation(AugmentationSpec(rotation_deg=5), seed)
+    augmentation = BatchAugmentation(AugmentationSpec(rotation_deg=5), seed, count=len(images.label))
     return FoldDataModule(
         images, augmentation=augmentation, batch_size=batch_size, seed=seed, workers=workers, balanced=balanced
     )

@@ -59,15 +59,15 @@ def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
             if correlation > alike.get((one, other), (0.0, ""))[0]:
                 alike[one, other] = correlation, change
     pairs = np.array(sorted(alike), dtype=np.int64).reshape(-1, 2)
-    change = [alike[one, other][1] for one, other in pairs.tolist()]
+    changes = [alike[one, other][1] for one, other in pairs.tolist()]
     difference = np.abs(levels[pairs[:, 0]] - levels[pairs[:, 1]]).max(axis=(1, 2), initial=0)
-    same = (difference <= SAME_GRAY_LEVELS) & np.array([not words for words in change], dtype=bool)
+    same = (difference <= SAME_GRAY_LEVELS) & np.array([not words for words in changes], dtype=bool)
     near = np.flatnonzero(~same)
     return LookAlikes(
         same=pairs[same],
         near=pairs[near],
         correlation=np.array([alike[one, other][0] for one, other in pairs[near].tolist()]).clip(max=1.0),
-        change=tuple(change[row] for row in near),
+        change=tuple(changes[row] for row in near),
     )
 
 

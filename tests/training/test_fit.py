@@ -130,7 +130,7 @@ def test_a_network_that_was_looked_at_before_is_trained_in_training_mode(tmp_pat
 
 def test_the_best_epoch_is_kept_when_the_folder_was_moved_in_between(tmp_path: Path) -> None:
     # the rate is far too high after the first epochs, so that a later epoch is worse
-    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=0.6, warmup_epochs=3.0)
+    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=1.5, warmup_epochs=3.0)
     whole = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "whole", seed=1)
     with pytest.raises(_InterruptionError):
         fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "a", seed=1, callbacks=(_StopAt(18),))

@@ -26,6 +26,10 @@ class SettingsError(PneumobenchError):
     exit_code = 2
 
 
+class InUseError(SettingsError):
+    """Another process holds the folder of a run, a job or a trial."""
+
+
 class NotAvailableError(SettingsError):
     """An attribution method does not exist for this kind of network; other methods may."""
 

@@ -35,6 +35,7 @@ def run(
     plugin: list[str],
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
+    jobs: int = 1,
     retry_failed: bool = False,
     accept_changes: bool = False,
     wandb: WandbMode | None = None,
@@ -56,6 +57,7 @@ def run(
         plugin: a Python file that registers more.
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
+        jobs: how many jobs at the same time, each in a process of its own; they divide threads and devices.
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         wandb: track with Weights & Biases.
@@ -81,7 +83,7 @@ def run(
 
         made = run_suite(
             loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            command=command, console=console,
+            side_by_side=jobs, command=command, console=console,
         )  # fmt: skip
         if json:
             print_json(outcome(made))
@@ -90,7 +92,7 @@ def run(
 
     compared = run_protocols(
         loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        command=command, console=console,
+        side_by_side=jobs, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)

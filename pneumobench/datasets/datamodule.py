@@ -59,7 +59,7 @@ class _Radiographs(Dataset[Any]):
 
     def __init__(self, images: FoldImages, augmentation: Augmentation | None, pool: Tensor | None = None) -> None:
         self.images, self.augmentation, self.pool = images, augmentation, pool
-        self.target = torch.from_numpy(images.target)
+        self.target = torch.from_numpy(np.array(images.target))
 
     def __getitems__(self, items: list[tuple[int, int]]) -> Batch:
         epoch = items[0][0]

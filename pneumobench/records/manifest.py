@@ -13,6 +13,7 @@ from typing import Final
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_text
 from pneumobench.records.job_record import HASH_PATTERN, JobRecord, record_text
+from pneumobench.records.locks import waited_for
 from pneumobench.records.run_folder import FOLD_PREFIX, RunFolder
 from pneumobench.texts import counted
 
@@ -64,12 +65,17 @@ def seal(
     Raises:
         RecordError: the manifest is damaged, or missing though the run was begun with one.
     """
+    with waited_for(folder.path):  # two jobs that end at the same time both write it
+        _seal(folder, files, coming or {}, instead_of)
+
+
+def _seal(folder: RunFolder, files: Iterable[Path], coming: dict[Path, str], instead_of: Path | None) -> None:
     known = read_manifest(folder)
     if known is None:
         _refuse_lost(folder, folder.records())
         known = {_name(folder, path): sha256_of_file(path) for path in _files_of_run(folder)}
     found = {_name(folder, path): sha256_of_file(path) for path in files}
-    found |= {_name(folder, path): sha256 for path, sha256 in (coming or {}).items()}
+    found |= {_name(folder, path): sha256 for path, sha256 in coming.items()}
     gone = [name for name in known if instead_of in (folder.path / name).parents and not (folder.path / name).is_file()]
     sealed = {**{name: sha256 for name, sha256 in known.items() if name not in gone}, **found}
     if sealed != known or not folder.manifest_json.is_file():

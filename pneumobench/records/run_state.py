@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import SettingsError
-from pneumobench.files import cannot_write, remove_left_over, write_json, write_text
+from pneumobench.files import write_json, write_text
 from pneumobench.records.environment import read_environment
 from pneumobench.records.job_record import read_record
 from pneumobench.records.manifest import seal
@@ -22,97 +18,6 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.commands import joined_command
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
-
-_held: set[TextIO] = set()  # locks of this process
-LOCKS: Final = (".lock", ".turn")
-
-
-def _let_go() -> None:
-    """Close the locks in a forked process: a loader process that outlives a killed run would hold them on."""
-    for lock in _held:
-        lock.close()
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-@contextmanager
-def _lock_file(folder: Path, name: str) -> Iterator[TextIO]:
-    """Open a file that stands for a folder, which is made if it is not there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / name).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    _held.add(lock)
-    try:
-        yield lock
-    finally:
-        _held.discard(lock)
-        lock.close()
-
-
-@contextmanager
-def claim_folder(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process.
-
-    Raises:
-        SettingsError: the folder cannot be written, or another process holds it.
-    """
-    with _lock_file(folder, ".lock") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            raise SettingsError(
-                f"{folder} is in use by another run (process {owner}): wait for it, or choose another --output."
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        remove_left_over(folder)
-        with _no_empty_folder(folder):
-            yield
-
-
-@contextmanager
-def _no_empty_folder(folder: Path) -> Iterator[None]:
-    """Take a folder away again that an error leaves with nothing in it but our own locks."""
-    try:
-        yield
-    except BaseException:
-        left = list(folder.iterdir()) if folder.is_dir() else []
-        if left and all(path.name in LOCKS for path in left):
-            for path in left:
-                path.unlink(missing_ok=True)
-            folder.rmdir()
-        raise
-
-
-@contextmanager
-def waited_for(folder: Path) -> Iterator[None]:
-    """Hold a folder for a short while; other processes that ask for it wait instead of being refused.
-
-    Raises:
-        SettingsError: the folder cannot be written.
-    """
-    with _lock_file(folder, ".turn") as lock, _no_empty_folder(folder):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def is_claimed(folder: Path) -> bool:
-    """Tell whether a living process of this machine holds a folder; the claim of a killed one is gone with it."""
-    try:
-        with (folder / ".lock").open("r", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed: bool) -> list[tuple[str, int]]:

@@ -88,7 +88,7 @@ class LiveBar:
 
 
 class RunProgress(LiveBar):
-    """Shows which job is trained and how long the rest will take, judged by what is done so far.
+    """Shows which jobs are trained and how long the rest will take, judged by what is done so far.
 
     The time of an epoch holds its share of the scoring and explaining of its job, once one job is done.
 
@@ -101,7 +101,13 @@ class RunProgress(LiveBar):
     def __init__(self, console: Console, *, jobs: int, epochs: int) -> None:
         super().__init__(console, total=jobs * epochs, unit="epochs")
         self.jobs, self.epochs = jobs, epochs
-        self.epochs_done, self.jobs_done, self.label = 0, 0, ""
+        self.jobs_done = 0
+        self._epochs: dict[tuple[str, int], int] = {}  # done of the jobs that are trained now
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs done so far, those of running jobs included."""
+        return self.jobs_done * self.epochs + sum(self._epochs.values())
 
     def time_left(self) -> str:
         """Return the time left, from the mean time of the epochs done so far."""
@@ -112,31 +118,26 @@ class RunProgress(LiveBar):
 
     def job_started(self, architecture: str, fold: int) -> None:
         """Show the job that begins."""
-        self.label = f"{architecture} fold {fold}"
-        self.bar.update(self.task, description=self.label)
+        self._epochs[architecture, fold] = 0
+        self._show(f"{architecture} fold {fold}")
 
-    def epoch_done(self, epoch: int, losses: dict[str, float]) -> None:
-        """Count an epoch and show its tune AUC."""
-        self.epochs_done = self.jobs_done * self.epochs + epoch + 1
-        found = f"tune AUC {losses['tune_auc']:.3f}"
-        text = f"{self.label}  {found}"
-        self.log.say(f"{self.label} epoch {epoch + 1}/{self.epochs}: {found}{self.time_left()}")
-        self.bar.update(
-            self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
-        )
+    def epoch_done(self, architecture: str, fold: int, epoch: int, losses: dict[str, float]) -> None:
+        """Count an epoch of a job and show its tune AUC; after the last one the network is explained."""
+        self._epochs[architecture, fold] = epoch + 1
+        label, found = f"{architecture} fold {fold}", f"tune AUC {losses['tune_auc']:.3f}"
+        self.log.say(f"{label} epoch {epoch + 1}/{self.epochs}: {found}{self.time_left()}")
+        self._show(f"{label}  {found if epoch + 1 < self.epochs else 'explaining'}")
 
-    def explaining(self) -> None:
-        """Show that the job is trained and its network explained."""
-        text = f"{self.label}  explaining"
-        self.log.say(text)
-        self.bar.update(self.task, description=text)
+    def waiting(self) -> None:
+        """Show that the last jobs are another process's."""
+        self._show("waiting for jobs of another process")
 
     def job_done(self, record: JobRecord) -> None:
         """Write the job's line."""
+        self._epochs.pop((record.architecture, record.fold), None)
         self.jobs_done += 1
-        self.epochs_done = self.jobs_done * self.epochs
-        self.bar.update(self.task, completed=self.epochs_done, left=self.time_left().removeprefix("; "))
-        head = f"[{self.jobs_done:>2}/{self.jobs}] {record.architecture} fold {record.fold}"
+        self._show("")
+        head = f"[{self.jobs_done:>{len(str(self.jobs))}}/{self.jobs}] {record.architecture} fold {record.fold}"
         if record.completed and record.cost is not None:
             seconds = duration(record.cost.training_seconds or 0)
             best, run = int(record.training["best_epoch"] or 0) + 1, record.training["epochs_run"]
@@ -145,3 +146,8 @@ class RunProgress(LiveBar):
             text = f"{head}: {record.status}: {record.reason}"
         self.log.said = time.monotonic()
         self.console.print(text, highlight=False, markup=False, style=None if record.completed else "red")
+
+    def _show(self, text: str) -> None:
+        self.bar.update(
+            self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
+        )

@@ -17,8 +17,8 @@ from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.records.job_record import JobRecord, read_record
+from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder
 from pneumobench.reporting.external_table import write_external_table
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.words import patients_words

@@ -11,10 +11,11 @@ from pneumobench.errors import PneumobenchError
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.job_record import JobRecord
+from pneumobench.records.locks import is_claimed
 from pneumobench.records.manifest import check_manifest
 from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import as_kept, is_claimed, jobs_to_run, refuse_other_run
+from pneumobench.records.run_state import as_kept, jobs_to_run, refuse_other_run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.inputs import inputs_of
 from pneumobench.suite.reader import load_suite

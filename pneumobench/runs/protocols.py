@@ -56,6 +56,7 @@ def run_protocols(
     output: str | Path = "runs",
     retry_failed: bool = False,
     accept_changes: bool = False,
+    side_by_side: int = 1,
     command: str = "",
     console: Console | None = None,
 ) -> ProtocolComparison:
@@ -67,6 +68,7 @@ def run_protocols(
         output: folder of runs.
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: see `run`.
+        side_by_side: see `run`.
         command: command line that the tables name.
         console: where progress is shown; None = the terminal or notebook.
 
@@ -79,8 +81,8 @@ def run_protocols(
     _require_splits(suites, output)
     runs = {
         one.folds.protocol: run(
-            one, output=output, retry_failed=retry_failed, accept_changes=accept_changes, command=command,
-            console=console,
+            one, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+            side_by_side=side_by_side, command=command, console=console,
         )
         for one in suites
     }  # fmt: skip

@@ -15,20 +15,21 @@ from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
 from pneumobench.datasets.layouts import check_data_settings
 from pneumobench.records.environment import keep_environment
+from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder, jobs_to_run, write_run_metadata
+from pneumobench.records.run_state import jobs_to_run, write_run_metadata
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
+from pneumobench.runs.executors.choice import executor_for, run_jobs
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.networks import check_plugins
 from pneumobench.runs.results import Leaderboard
-from pneumobench.runs.train_job import run_job
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
@@ -45,6 +46,7 @@ def run(
     folds: Sequence[int] | None = None,
     retry_failed: bool = False,
     accept_changes: bool = False,
+    side_by_side: int = 1,
     command: str = "",
     console: Console | None = None,
     tracker: Tracker | None = None,
@@ -60,6 +62,8 @@ def run(
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: go on though code, versions or further files have changed since the run began, and write into
             the records what.
+        side_by_side: how many jobs are run at the same time, each in a process of its own if there are several. They
+            divide threads and devices. A script that asks for several needs `if __name__ == "__main__":`.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
         tracker: follows the jobs; None = as `logging.wandb` of the suite says.
@@ -91,6 +95,7 @@ def run(
     quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
+    executor = executor_for(suite, side_by_side, output, tracker=tracker, console=console)
     check_head(suite.training.head)
     check_plugins(suite)
     if suite.training.corrects_twice():
@@ -101,33 +106,30 @@ def run(
     for method in suite.explanation.methods:
         attribution_method(method)
     folder = RunFolder(output / suite.name)
-    with claim_folder(folder.path):
-        bench = open_data(suite, folder, cache=output / ".cache", console=console)
-        # all that can be wrong with data and settings was found by now
-        known = audit(bench.index, suite=suite)
-        metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
-        # fold by fold, so that half a run is a fair comparison already
-        jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
-        todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)
-        accepted = keep_environment(folder, bench.inputs, unfinished=bool(todo), accept_changes=accept_changes)
-        bench = dataclasses.replace(bench, accepted=accepted)
-        write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
-        for job in todo:  # of a failure, which is forgotten
-            folder.record_path(*job).unlink(missing_ok=True)
-        if controls := run_controls(bench, chosen_folds):
-            fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
-            console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
+    with claim_folder(folder.path, shared=True):
+        with waited_for(folder.path):  # another process that runs the same suite finds all of this done
+            bench = open_data(suite, folder, cache=output / ".cache", console=console)
+            # all that can be wrong with data and settings was found by now
+            known = audit(bench.index, suite=suite)
+            metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
+            # fold by fold, so that half a run is a fair comparison already
+            jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]
+            todo = jobs_to_run(folder, jobs, retry_failed=retry_failed)
+            accepted = keep_environment(folder, bench.inputs, unfinished=bool(todo), accept_changes=accept_changes)
+            bench = dataclasses.replace(bench, accepted=accepted)
+            write_run_metadata(folder, suite, bench.index, bench.folds, metadata, command)
+            for job in todo:  # of a failure, which is forgotten
+                folder.record_path(*job).unlink(missing_ok=True)
+            if controls := run_controls(bench, chosen_folds):
+                fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
+                console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
         console.print(f"{counted(len(jobs), 'job')}, {len(jobs) - len(todo)} of them finished before", highlight=False)
-        asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
-            for name, fold in todo:
-                progress.job_started(name, fold)
-                record = run_job(bench, name, fold, tracker, progress.epoch_done)
-                progress.explaining()  # at once, so that the time left knows what it takes
-                explain_jobs(bench, [(name, fold)], *asked, console, told=False)
-                progress.job_done(record)
-        explain_jobs(bench, jobs, *asked, console)  # of earlier starts
-        leaderboard = write_leaderboard(folder.path)
+            run_jobs(executor, bench, todo, progress)
+        with waited_for(folder.path):
+            asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
+            explain_jobs(bench, jobs, *asked, console)  # of earlier starts
+            leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
     data = suite.data.root or None
     board = Leaderboard.written(leaderboard)

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_text
-from pneumobench.records.run_state import is_claimed
+from pneumobench.records.locks import is_claimed
 from pneumobench.records.search_trials import SearchTrial
 from pneumobench.suite.search_space import Choices, Space
 from pneumobench.suite.spec import SearchSpec, Suite

@@ -17,8 +17,8 @@ from pneumobench.architectures.registry import check_names
 from pneumobench.errors import DivergedError, SettingsError
 from pneumobench.files import write_text
 from pneumobench.records.environment import keep_environment
+from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder, waited_for
 from pneumobench.records.search_trials import SearchTrial, write_trials
 from pneumobench.reporting.search import SearchProgress
 from pneumobench.runs.context import Bench, open_data

@@ -15,7 +15,7 @@ import pytest
 
 from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import read_record
-from pneumobench.records.run_state import claim_folder
+from pneumobench.records.locks import claim_folder
 from tests.end_to_end.commands import pneumobench, start
 
 Smoke = tuple[Path, CompletedProcess[str]]

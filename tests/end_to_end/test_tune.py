@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pneumobench.cli.main import main
-from pneumobench.records.run_state import is_claimed
+from pneumobench.records.locks import is_claimed
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_path
 from tests.end_to_end.commands import REPOSITORY, Command, pneumobench, start

@@ -15,15 +15,9 @@ import pytest
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
+from pneumobench.records.locks import claim_folder, is_claimed, waited_for
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import (
-    as_kept,
-    claim_folder,
-    is_claimed,
-    refuse_other_run,
-    waited_for,
-    write_run_metadata,
-)
+from pneumobench.records.run_state import as_kept, refuse_other_run, write_run_metadata
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
 from pneumobench.suite.training import TrainingSpec

@@ -35,7 +35,7 @@ def test_a_log_has_a_line_a_minute_and_at_most_one_an_epoch(
     shown.job_started("resnet18", 3)
     for epoch in range(12):
         clock[0] += epoch_s
-        shown.epoch_done(epoch, {"tune_auc": 0.9})
+        shown.epoch_done("resnet18", 3, epoch, {"tune_auc": 0.9})
     written = file.getvalue().splitlines()
     assert len(written) == (lines if epoch_s > 1 else 0)
     assert all(line.startswith("resnet18 fold 3 epoch ") and "tune AUC 0.900" in line for line in written)

@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pneumobench.errors import SettingsError
-from pneumobench.records.run_state import claim_folder
+from pneumobench.records.locks import claim_folder
 from pneumobench.search import study as studies
 from pneumobench.suite.search_space import Choices, Range, Space
 from pneumobench.suite.spec import SearchSpec

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
+from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import claim_folder
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.runs.train_job import fold_data
 from pneumobench.search import study as studies

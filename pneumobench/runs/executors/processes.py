@@ -1,0 +1,144 @@
+"""Several jobs side by side, each in a process of its own: memory, threads and settings of one never reach another."""
+
+from __future__ import annotations
+
+import copyreg
+import dataclasses
+import multiprocessing
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from pneumobench.records.manifest import finish_job
+from pneumobench.runs.context import Bench
+from pneumobench.runs.executors import Started, Told
+from pneumobench.runs.executors.one_job import Job, do_job, has_ended
+
+ATTEMPTS: Final = 2  # a job whose process died is tried once more, where its last checkpoint is
+POLL_S: Final = 0.2
+# imported once, by a process that all jobs are forked from: a job begins at once
+_JOBS = multiprocessing.get_context("forkserver")
+_JOBS.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessExecutor:
+    """Runs jobs in processes of their own.
+
+    Args:
+        processes: how many at the same time, 1 or more.
+        threads: threads of each.
+        devices: CUDA devices that they share in turn; 0 = none.
+        runs_folder: folder of runs, where a tracker writes.
+    """
+
+    processes: int
+    threads: int
+    devices: int
+    runs_folder: Path
+
+    def run_jobs(
+        self, bench: Bench, jobs: Sequence[Job], *, started: Callable[[Job], None], told: Told
+    ) -> Iterator[Job]:
+        """Run jobs, several at the same time; see `Executor`. One whose process dies twice has failed."""
+        copyreg.pickle(np.memmap, _reopened_memmap)
+        news: Any = _JOBS.Queue()
+        slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(self.processes):
+            slots.put(slot)
+        running: set[BaseProcess] = set()
+        stopped = threading.Event()
+
+        def attempt(job: Job) -> Job:
+            slot = slots.get()
+            try:
+                codes: list[int | None] = []
+                while len(codes) < ATTEMPTS and not stopped.is_set():
+                    process = _JOBS.Process(
+                        target=_work, args=(bench, job, self, slot, news), name=f"{job[0]} {job[1]}"
+                    )
+                    process.start()
+                    running.add(process)
+                    process.join()
+                    running.discard(process)
+                    if process.exitcode == 0:
+                        return job
+                    codes.append(process.exitcode)
+                if not stopped.is_set() and not has_ended(bench, job):
+                    _write_dead(bench, job, codes)
+                return job
+            finally:
+                slots.put(slot)
+
+        with ThreadPoolExecutor(self.processes, thread_name_prefix="jobs") as pool:
+            try:
+                left: set[Future[Job]] = {pool.submit(attempt, job) for job in jobs}
+                while left:
+                    done, left = wait(left, POLL_S, FIRST_COMPLETED)
+                    _tell(news, started, told)
+                    yield from (one.result() for one in done)
+            except BaseException:  # Ctrl-C, SIGTERM, or whoever reads this stops reading
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(running):
+                    process.terminate()
+                raise
+
+
+def _tell(news: Any, started: Started, told: Told) -> None:
+    """Pass on what the processes have reported."""
+    while True:
+        try:
+            job, epoch, losses = news.get_nowait()
+        except queue.Empty:
+            return
+        if epoch is None:
+            started(job)
+        else:
+            told(job, epoch, losses)
+
+
+def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: Any) -> None:
+    """Do one job; the only work of its process."""
+    if executor.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % executor.devices)
+    torch.set_num_threads(executor.threads)
+    from pneumobench.reporting.console import safe_console
+    from pneumobench.reporting.wandb_tracking import tracker_for
+    from pneumobench.suite.registry import load_plugin_file
+    from pneumobench.training.fit import quiet_lightning
+
+    quiet_lightning()
+    for plugin in bench.suite.architectures.plugins:
+        load_plugin_file(Path(plugin))
+    news.put((job, None, {}))
+    tracker = tracker_for(bench.suite, executor.runs_folder)
+    do_job(bench, job, tracker, lambda epoch, losses: news.put((job, epoch, losses)), safe_console())
+
+
+def _write_dead(bench: Bench, job: Job, codes: Sequence[int | None]) -> None:
+    """Write the record of a job whose process died each time it was started."""
+    ends = ", then ".join(f"signal {-code}" if code is not None and code < 0 else f"exit code {code}" for code in codes)
+    record = bench.record(*job, weights_origin="none")
+    finish_job(bench.folder, dataclasses.replace(record, status="failed", reason=f"its process ended by {ends}"))
+
+
+def _reopened_memmap(array: np.memmap[Any, Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Send a mapped file by its place, not by its content."""
+    whole = array.filename is not None and array.base is not None and not isinstance(array.base, np.ndarray)
+    if not whole:
+        return np.asarray, (np.array(array),)
+    return _open_memmap, (str(array.filename), array.dtype, array.offset, array.shape)
+
+
+def _open_memmap(name: str, dtype: Any, offset: int, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    return np.memmap(name, dtype=dtype, mode="r", offset=offset, shape=shape)

@@ -132,10 +132,10 @@ def test_unusable_data_ends_with_one_message_and_code_3(
 def test_protocols_that_the_data_do_not_have_are_refused_before_the_first_is_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["run", "smoke", "--protocols", "image_random,official", "--data.phantoms.official_test_patients", "0"]
+    asked = ["run", "smoke", "--protocols", "patient,official", "--data.phantoms.official_test_patients", "0"]
     code, message = _fails(capsys, monkeypatch, tmp_path, asked)
-    assert code == 2
-    assert "official" in message
+    assert code == 3
+    assert "--protocols official: " in message
 
 
 def test_audit_lists_every_bad_file_and_writes_its_report(

@@ -44,6 +44,8 @@ def _fails(
         (["run", "smoke", "--training.epoch", "3"], ["unknown key 'training.epoch'", "training.epochs"]),
         (["run", "smoke", "--training.epochs", "many"], ["training.epochs is 'many'; expected a whole number"]),
         (["run", "smoke", "--training.epochs"], ["--training.epochs needs a value"]),
+        (["run", "smoke", "--architectures", ""], ["--architectures ''", "leave the option out for all"]),
+        (["run", "smoke", "--training.accelerator", "tpu"], ["training.accelerator 'tpu'", "is not to be had"]),
         (["run", "smoke", "--folds", "7"], ["--folds 7", "folds 0 to 1"]),
         (["run", "smoke", "--folds", "one"], ["--folds one: expected numbers"]),
         (["run", "smoke", "--plugin", "gone.py"], ["gone.py does not exist"]),

@@ -116,7 +116,7 @@ def test_an_audit_of_a_small_set_names_a_run_that_can_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make_phantoms(tmp_path / "-set", patients=9, official_test_patients=0, side_px=32, seed=1)
+    make_phantoms(tmp_path / "-set", patients=13, official_test_patients=0, side_px=32, seed=1)
     assert cli.main(["audit", "./-set"]) == 0
     shown = capsys.readouterr().out.splitlines()
     most = next(line for line in shown if line.startswith("most folds")).rsplit(maxsplit=1)[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, UNUSABLE_DATA
-from pneumobench.cli.shown import console_for, fields_of, next_step, print_json, tell
+from pneumobench.cli.shown import console_for, fields_of, next_step, path_word, print_json, tell
 from pneumobench.texts import counted
 
 if TYPE_CHECKING:
@@ -43,17 +43,28 @@ def audit(
     from pneumobench.datasets.cards import card_names, card_path, read_card
     from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
+    from pneumobench.errors import DataError
     from pneumobench.files import write_json
-    from pneumobench.suite.reader import with_data_overrides
+    from pneumobench.suite.reader import load_suite, with_data_overrides
     from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.spec import Suite
 
+    metadata: dict[str, Any]
     for file in plugin:
         load_plugin_file(Path(file))
     spec = with_data_overrides(recognised_data(data, source=source, lung_masks=lung_masks), overrides)
     suite = Suite(data=spec)
-    index, problems = found_radiographs(suite)
-    metadata: dict[str, Any] = {"source": spec.source, **audited(index, problems, suite=suite)}
+    console = console_for(json=json)
+    try:
+        index, problems = found_radiographs(suite)
+    except DataError as error:  # of the list of images; what it says is all that is known
+        metadata = {"source": spec.source, "refusals": [str(error).replace(f"{spec.root}/", "").replace(spec.root, "")]}
+        write_json(output, metadata)
+        tell(console, "report", output)
+        if json:
+            print_json(metadata)
+        raise
+    metadata = {"source": spec.source, **audited(index, problems, suite=suite)}
     lines = [f"read as: {spec.source}", audit_text(metadata)]
     cards = [read_card(card_path(name)) for name in card_names()] if not LAYOUTS.get(spec.source).reads_table else []
     for card in cards:
@@ -74,16 +85,19 @@ def audit(
             )
             lines += [f"    {line}" for line in differences]
     write_json(output, metadata)
-    console = console_for(json=json)
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     tell(console, "report", output)
     if json:
         print_json(metadata)
     if problems or metadata["refusals"]:
         return UNUSABLE_DATA
-    table = ["--data.csv", spec.csv] if LAYOUTS.get(spec.source).reads_table else []
-    settings = ["--data.source", spec.source, "--data.root", spec.root, *table, *overrides]
-    next_step(console, "run", "quickstart", "--name", "mine", *settings)
+    settings = ["--data.source", spec.source, "--data.root", path_word(spec.root)]
+    settings += ["--data.csv", spec.csv] if LAYOUTS.get(spec.source).reads_table else []
+    settings += ["--data.lung_masks", lung_masks] if lung_masks else []
+    most, wanted = int(metadata["folds_at_most"]), load_suite("quickstart").folds.count
+    settings += ["--folds.count", str(most)] if 1 < most < wanted else []
+    plugins = [word for file in plugin for word in ("--plugin", path_word(file))]
+    next_step(console, "run", "quickstart", "--name", "mine", *plugins, *settings, *overrides)
     return DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
-from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, tell
+from pneumobench.cli.shown import console_for, data_words, frame_of, next_step, path_word, print_json, tell
 from pneumobench.errors import SettingsError
 
 
@@ -56,7 +56,7 @@ def explain(
     tell(console, "page", board.page)
     if json:
         print_json({"page": str(board.page), "rows": frame_of(board)})
-    next_step(console, "gallery", run)
+    next_step(console, "gallery", path_word(run), *data_words(data))
     return CHECK_FAILED if methods and board.without_maps else DONE
 
 
@@ -87,7 +87,7 @@ def gallery(
     opened = open_run(run, data=data, plugins=plugin, trust_plugins=trust_plugins, console=console)
     page = opened.gallery(methods=methods, architectures=architectures, folds=folds)
     tell(console, "gallery", page)
-    next_step(console, "evaluate", run, "--data", "TABLE", "--name", "other")
+    next_step(console, "evaluate", path_word(run), "--data", "TABLE", "--name", "other")
     return DONE
 
 
@@ -130,7 +130,7 @@ def evaluate(
     tell(console, "table", found.page)
     if json:
         print_json({"page": str(found.page), "rows": frame_of(found)})
-    next_step(console, "gallery", run)
+    next_step(console, "leaderboard", path_word(run))
     return DONE
 
 

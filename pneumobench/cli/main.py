@@ -9,11 +9,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from pneumobench.cli import data, explain, help_pages, networks, papers, run, search, suites
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
-from pneumobench.cli.shown import TYPED
+from pneumobench.cli.shown import ANSWERS, TYPED
 from pneumobench.errors import PneumobenchError
 from pneumobench.texts import safe_text
 
@@ -41,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help()
             return DONE
         answers = getattr(options, "json", False)
-        with _silenced(answers=answers) if options.quiet else contextlib.nullcontext():
+        with (
+            _answers_alone() if answers else contextlib.nullcontext(),
+            _silenced(answers=answers) if options.quiet else contextlib.nullcontext(),
+        ):
             code: int = options.call(**arguments_of(options, overrides))
         return code
     except PneumobenchError as error:
@@ -60,10 +64,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
+def _answers_alone() -> Iterator[None]:
+    """Leave stdout to the answer for a program: what plugins, libraries and compiled code print goes to stderr."""
+    with contextlib.ExitStack() as undo:
+        answers = sys.stdout
+        if _is_process_output(answers):
+            answers.flush()
+            answers = undo.enter_context(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+            undo.callback(os.dup2, answers.fileno(), 1)
+            os.dup2(2, 1)
+        undo.callback(ANSWERS.reset, ANSWERS.set(answers))
+        undo.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
+
+
+def _is_process_output(stream: TextIO) -> bool:
+    """Tell whether a stream is the standard output of this process, not that of a notebook or a test."""
+    try:
+        return stream.fileno() == 1
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
 def _silenced(*, answers: bool) -> Iterator[None]:
     """Print nothing; an answer for a program stays, and what is told beside it goes."""
-    aside = contextlib.redirect_stderr if answers else contextlib.redirect_stdout
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, aside(nowhere):
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere) if answers else contextlib.nullcontext(),
+    ):
         yield
 
 

@@ -189,9 +189,12 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
 
 
 def _comma_list(name: str, kind: type) -> Callable[[str], Any]:
-    def parsed_list(text: str) -> tuple[Any, ...] | None:
+    def parsed_list(text: str) -> tuple[Any, ...]:
+        parts = [part.strip() for part in text.split(",")]
+        if not all(parts):
+            raise SettingsError(f"{name} {text!r}: expected words with commas; leave the option out for all.")
         try:
-            return tuple(kind(part) for part in text.split(",")) if text else None
+            return tuple(kind(part) for part in parts)
         except ValueError as error:
             raise SettingsError(f"{name} {text}: expected numbers with commas, e.g. 0,1.") from error
 

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
-from pneumobench.cli.shown import console_for, frame_of, next_step, print_json, same_again, tell
+from pneumobench.cli.shown import (
+    answer,
+    console_for,
+    data_words,
+    frame_of,
+    next_step,
+    path_word,
+    print_json,
+    same_again,
+    tell,
+)
 from pneumobench.errors import SettingsError
 from pneumobench.suite.spec import Protocol, WandbMode
 from pneumobench.texts import counted
@@ -76,7 +86,7 @@ def run(
     if protocols is None and not json:
         done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed)
         if done is not None:
-            return _nothing_left(done, console)
+            return _nothing_left(done, console, _own_data(loaded))
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
     if protocols is None:
         from pneumobench.runs.run import run as run_suite
@@ -140,6 +150,7 @@ def leaderboard(run: Path, *, json: bool = False) -> int:
     """
     from pneumobench.reporting.leaderboard import write_leaderboard
     from pneumobench.reporting.terminal import print_leaderboard
+    from pneumobench.suite.commands import DATA_WORD
 
     console = console_for(json=json)
     paths = write_leaderboard(run, check_weights=True)
@@ -148,23 +159,31 @@ def leaderboard(run: Path, *, json: bool = False) -> int:
         tell(console, "note", note)
     tell(console, "page", paths.page)
     if json:
-        print(paths.json.read_text(encoding="utf-8"), end="")
+        answer(paths.json.read_text(encoding="utf-8"))
     if any(run.glob("*/fold-*/weights.safetensors")):
-        next_step(console, "gallery", run)
+        next_step(console, "gallery", path_word(run), *data_words(DATA_WORD * _is_own_data(run)))
     else:
         next_step(console, "help", "explain")
     return DONE
 
 
-def _nothing_left(done: FinishedRun, console: Console) -> int:
+def _is_own_data(run: Path) -> bool:
+    from pneumobench.records.run_folder import RunFolder
+    from pneumobench.suite.commands import MADE_ON_THE_SPOT
+    from pneumobench.suite.reader import load_suite
+
+    return load_suite(RunFolder(run).suite_yaml, of_run=True).data.source != MADE_ON_THE_SPOT
+
+
+def _nothing_left(done: FinishedRun, console: Console, data: str) -> int:
     """Say that a run is finished, and return the exit code."""
     words = f"{counted(len(done.records), 'job')}, all finished before; nothing is left to do"
     console.print(words, highlight=False)
     tell(console, "page", done.page)
-    return _ended(done.folder.path, done.records, console)
+    return _ended(done.folder.path, done.records, console, data)
 
 
-def _ended(path: Path, records: Sequence[JobRecord], console: Console) -> int:
+def _ended(path: Path, records: Sequence[JobRecord], console: Console, data: str) -> int:
     """Print the jobs that failed and the next command, and return the exit code."""
     failed = [record for record in records if not record.completed]
     for record in failed:
@@ -173,8 +192,15 @@ def _ended(path: Path, records: Sequence[JobRecord], console: Console) -> int:
         console.print("when the reasons above are mended:", highlight=False)
         same_again(console, "--retry-failed")
         return CHECK_FAILED
-    next_step(console, "gallery", path)
+    next_step(console, "gallery", path_word(path), *data_words(data))
     return DONE
+
+
+def _own_data(suite: Suite) -> str:
+    """Return the data folder that a run was given, which it does not keep; empty for images that are drawn."""
+    from pneumobench.suite.commands import MADE_ON_THE_SPOT
+
+    return "" if suite.data.source == MADE_ON_THE_SPOT else suite.data.root
 
 
 def with_plugins(suite: Suite, plugins: list[str]) -> Suite:
@@ -187,7 +213,7 @@ def shown(run: Run, console: Console) -> int:
     """Print leaderboard, page and failed jobs of a run, and the next command, and return the exit code."""
     console.print(run.leaderboard)
     tell(console, "page", run.leaderboard.page)
-    return _ended(run.path, run.records, console)
+    return _ended(run.path, run.records, console, _own_data(run.suite))
 
 
 def outcome(run: Run) -> dict[str, Any]:

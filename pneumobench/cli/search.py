@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.run import with_plugins
-from pneumobench.cli.shown import console_for, next_step, print_json, tell
+from pneumobench.cli.shown import console_for, data_words, next_step, path_word, print_json, tell
 from pneumobench.texts import counted
 
 if TYPE_CHECKING:
@@ -62,11 +62,12 @@ def tune(
     console = console_for(json=json)
     from pneumobench.reporting.search import importance_words, trials_table
     from pneumobench.search.outcome import finished_search
+    from pneumobench.suite.commands import MADE_ON_THE_SPOT
 
     outcome = finished_search(loaded, output, storage=storage)
     if outcome is not None:
         console.print(
-            f"{counted(loaded.search.trials, 'trial')}, all finished before; nothing is left to do", highlight=False
+            f"{counted(len(outcome.trials), 'trial')}, all finished before; nothing is left to do", highlight=False
         )
     else:
         console.print(f"loading PyTorch; search of suite {loaded.name!r}", highlight=False)
@@ -94,7 +95,8 @@ def tune(
             highlight=False,
         )
     tell(console, "winner", outcome.folder.best_suite)
-    next_step(console, "run", outcome.folder.best_suite)
+    drawn = loaded.data.source == MADE_ON_THE_SPOT
+    next_step(console, "run", path_word(outcome.folder.best_suite), *data_words("" if drawn else loaded.data.root))
     return DONE
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
+import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pneumobench.files import canonical_json
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pneumobench.runs.results import Shown
 
 TYPED: Final[ContextVar[tuple[str, ...]]] = ContextVar("TYPED", default=())  # the words of this command line
+
+ANSWERS: Final[ContextVar[TextIO | None]] = ContextVar("ANSWERS", default=None)  # where an answer for a program goes
 
 
 def console_for(*, json: bool = False) -> Console:
@@ -32,6 +35,17 @@ def next_step(console: Console, *words: object) -> None:
     )
 
 
+def data_words(data: str | None) -> list[str]:
+    """Return the option that names the folder of the data again; none where nothing was named."""
+    return [] if not data else ["--data", path_word(data)]
+
+
+def path_word(path: object) -> str:
+    """Return a path as a word of a command line, never to be taken for an option."""
+    word = str(path)
+    return f"./{word}" if word.startswith("-") else word
+
+
 def same_again(console: Console, *more: str) -> None:
     """End a command with itself and further options."""
     words = TYPED.get()
@@ -45,7 +59,12 @@ def tell(console: Console, what: str, path: object) -> None:
 
 def print_json(value: Any) -> None:
     """Print an answer for a program, alone on stdout."""
-    print(canonical_json(value), end="")
+    answer(canonical_json(value))
+
+
+def answer(text: str) -> None:
+    """Print an answer for a program as it is, alone on stdout."""
+    print(text, end="", file=ANSWERS.get() or sys.stdout, flush=True)
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from pneumobench.datasets.admission import examples, refusals
 from pneumobench.datasets.fold_advice import most_folds
 from pneumobench.datasets.index import (
+    SHOWN_PROBLEMS,
     Index,
     content_of,
     limit_images,
@@ -19,6 +20,7 @@ from pneumobench.datasets.index import (
     unknown_patients,
 )
 from pneumobench.datasets.layouts import LAYOUTS
+from pneumobench.datasets.look_alikes import NEAR_KEPT
 from pneumobench.datasets.opening import SquareKind, opened_images
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError
@@ -178,15 +180,16 @@ def audit_text(metadata: dict[str, Any]) -> str:
             f"manual lung masks: {part['with_drawn_lung_mask']}",
         ]
     crossing = metadata["patients_in_train_and_test"]
-    near = metadata["near_duplicates"]
+    near, problems = metadata["near_duplicates"], metadata["problems"]
+    more = " or more" if len(near) >= NEAR_KEPT else ""
     lines += [
         f"most images of one patient: {metadata['most_films_of_a_patient']}",
         f"groups of identical images: {len(metadata['identical_image_groups'])} (of files that differ: "
         f"{metadata['identical_in_other_files']}), across patients: {len(metadata['identical_across_patients'])}, with "
         f"two labels: {len(metadata['identical_with_two_labels'])}, across train and test: "
         f"{metadata['identical_in_train_and_test']}",
-        f"near duplicates: {len(near)} pairs, across patients: {sum(pair['across_patients'] for pair in near)}, across "
-        f"train and test: {sum(pair['across_train_and_test'] for pair in near)}",
+        f"near duplicates: {len(near)} pairs{more}, across patients: {sum(pair['across_patients'] for pair in near)}, "
+        f"across train and test: {sum(pair['across_train_and_test'] for pair in near)}",
         *(
             f"    {' = '.join(pair['images'])} (correlation {pair['correlation']:.3f}"
             f"{', ' * bool(pair['change'])}{pair['change']}{', two patients' if pair['across_patients'] else ''}"
@@ -209,8 +212,9 @@ def audit_text(metadata: dict[str, Any]) -> str:
             f"({', '.join(images[:SHOWN_IMAGES])}{', ...' * (len(images) > SHOWN_IMAGES)})"
             for finding, images in metadata["findings"].items()
         ),
-        f"files that cannot be used: {len(metadata['problems'])}",
-        *(f"    {problem}" for problem in metadata["problems"]),
+        f"files that cannot be used: {len(problems)}",
+        *(f"    {problem}" for problem in problems[:SHOWN_PROBLEMS]),
+        *([f"    and {len(problems) - SHOWN_PROBLEMS} more in the report"] if len(problems) > SHOWN_PROBLEMS else []),
         *([f"a run refuses this set: {counted(len(metadata['refusals']), 'reason')}"] if metadata["refusals"] else []),
         *(f"    {refusal}" for refusal in metadata["refusals"]),
     ]

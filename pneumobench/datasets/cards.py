@@ -90,7 +90,8 @@ def card_path(name: str) -> Path:
     if name in card_names():
         return _folder() / f"{name}.md"
     hint = suggestion(name, card_names(), count=1)
-    raise SettingsError(f"data set {name!r} has no card; {hint or ''} Known: {', '.join(card_names())}.")
+    known = f"known are {', '.join(card_names())}."
+    raise SettingsError(f"data set {name!r} has no card; {f'{hint} All {known}' if hint else known}")
 
 
 def read_card(path: Path) -> DatasetCard:

@@ -10,6 +10,7 @@ from typing import Final
 from pneumobench.datasets.spellings import plain
 from pneumobench.datasets.tables import is_named
 from pneumobench.errors import DataError, suggestion
+from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 from pneumobench.suite.columns import ColumnSpec
 
 ROLES: Final = tuple(item.name for item in dataclasses.fields(ColumnSpec))
@@ -81,6 +82,11 @@ def found_columns(headings: Sequence[str], columns: ColumnSpec, where: str) -> t
 
 
 def _require(headings: Sequence[str], found: dict[str, int], where: str) -> None:
+    if "image" not in found and any(heading.lower().endswith(tuple(IMAGE_SUFFIXES)) for heading in headings):
+        raise DataError(
+            f"{where}: its first line is that of an image, not of headings ({_listed(headings)}). Write headings above "
+            "it, such as image,label,patient."
+        )
     if missing := [role for role in ("image", "label") if role not in found]:
         raise DataError(
             f"{where}: column {', '.join(missing)} is missing; found {_listed(headings)}. Rename the column, or name "

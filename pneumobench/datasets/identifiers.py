@@ -12,7 +12,8 @@ from pneumobench.datasets.spellings import MISSING
 
 # words that say nothing, as `identifier_key` writes them, and those that say of a person only that nobody knows
 NO_PATIENT: Final = MISSING | {
-    *("?", "??", "???", "unknown", "unspecified", "not known", "anonymous", "anonymized", "anonymised")
+    *("?", "??", "???", "unknown", "unspecified", "not known", "anonymous", "anonymized", "anonymised"),
+    *("anon", "(null)", "<null>", "<none>", "no id", "no name", "redacted", "removed", "tbd", "n.n.", "withheld"),
 }
 _INVISIBLE: Final = {"Cc", "Cf"}  # control characters; zero-width spaces, byte order marks, direction marks
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d]")

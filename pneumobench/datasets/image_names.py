@@ -17,7 +17,7 @@ from pneumobench.datasets.links import files_below
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 
 How = Literal["as written", "elsewhere", "missing", "unusable"]
-_ABSOLUTE: Final = re.compile(r"(/|~|[a-zA-Z]:/)")
+_ABSOLUTE: Final = re.compile(r"(/|~|[a-zA-Z]:/|[a-zA-Z][a-zA-Z0-9+.\-]+://)")
 _MASK: Final = "mask"
 
 

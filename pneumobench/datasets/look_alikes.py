@@ -9,6 +9,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 THUMBNAIL_SIDE_PX: Final = 16
@@ -16,6 +18,9 @@ THUMBNAIL_SIDE_PX: Final = 16
 # or below a largest difference of 32 gray levels, however they are turned; copies are at 1.0 and 0.
 NEAR_CORRELATION: Final = 0.99
 SAME_GRAY_LEVELS: Final = 3  # colour to gray rounds by 1, JPEG and resizing move a mean by 1 or 2
+NEAR_KEPT: Final = 10_000  # pairs that only look alike: of more the likest are kept
+EVEN_GRAY_LEVELS: Final = 8  # within a row or column of a border
+_TOGETHER, _PAIRS_TOGETHER = 1024, 1 << 17  # pictures and pairs that are compared at once
 _DIMENSIONS: Final = 12  # principal components that candidates are looked for in; distances only shrink there
 
 
@@ -24,8 +29,8 @@ class LookAlikes:
     """Pairs of pictures, by their number.
 
     Args:
-        same: pairs (n, 2) whose thumbnails differ by rounding alone: one picture in two files.
-        near: pairs (m, 2) of the others that look alike.
+        same: pairs (n, 2) that link all pictures whose thumbnails differ by rounding alone: one picture in two files.
+        near: pairs (m, 2) of the others that look alike, NEAR_KEPT at most.
         correlation: of the thumbnails of each near pair, NEAR_CORRELATION to 1.
         change: for each near pair, how the second has to be changed to be like the first, in words; empty = not at all.
     """
@@ -37,52 +42,101 @@ class LookAlikes:
 
 
 def thumbnail(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the mean gray levels (16, 16) of an image (H, W): what is compared here, and a perceptual hash."""
+    """Return the mean gray levels (16, 16) of an image (H, W) without its borders: a perceptual hash."""
     side = (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
-    return np.asarray(cv2.resize(radiograph, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(_without_borders(radiograph), side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _without_borders(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image without even rows and columns at its edges, which make different pictures alike."""
+    inner = radiograph
+    for axis in (1, 0):
+        uneven = np.flatnonzero(np.ptp(inner, axis=axis) > EVEN_GRAY_LEVELS)
+        if len(uneven) == 0 or uneven[-1] - uneven[0] + 1 < THUMBNAIL_SIDE_PX:
+            return radiograph
+        kept = slice(uneven[0], uneven[-1] + 1)
+        inner = inner[kept] if axis == 1 else inner[:, kept]
+    return inner
 
 
 def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
     """Compare all pictures with each other: as they are, turned by quarters, mirrored and with inverted gray levels.
 
     Pictures are alike where their thumbnails correlate: brightness and contrast do not count. An even picture is like
-    no other.
+    no other. Whether two are one picture is decided as they are.
 
     Args:
         thumbnails: of the pictures, each (16, 16).
     """
     count = len(thumbnails)
     levels = np.array(thumbnails, dtype=np.float64).reshape(count, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
-    alike: dict[tuple[int, int], tuple[float, str]] = {}  # of several changes that make two alike, the best
+    same, near = np.empty((0, 2), dtype=np.int64), _Near(count)
+    words: list[str] = []
     for change, changed in _changes(levels):
-        for one, other, correlation in _correlated(levels, changed):
-            if correlation > alike.get((one, other), (0.0, ""))[0]:
-                alike[one, other] = correlation, change
-    pairs = np.array(sorted(alike), dtype=np.int64).reshape(-1, 2)
-    changes = [alike[one, other][1] for one, other in pairs.tolist()]
-    difference = np.abs(levels[pairs[:, 0]] - levels[pairs[:, 1]]).max(axis=(1, 2), initial=0)
-    same = (difference <= SAME_GRAY_LEVELS) & np.array([not words for words in changes], dtype=bool)
-    near = np.flatnonzero(~same)
+        for pairs, correlation in _correlated(levels, changed):
+            if not words:
+                difference = np.abs(levels[pairs[:, 0]] - levels[pairs[:, 1]]).max(axis=(1, 2), initial=0)
+                equal = difference <= SAME_GRAY_LEVELS
+                same = _links(np.concatenate([same, pairs[equal]]), count)
+                pairs, correlation = pairs[~equal], correlation[~equal]
+            near.add(pairs, correlation, len(words))
+        words.append(change)
+    near.leave_out(_clusters(same, count))
     return LookAlikes(
-        same=pairs[same],
-        near=pairs[near],
-        correlation=np.array([alike[one, other][0] for one, other in pairs[near].tolist()]).clip(max=1.0),
-        change=tuple(changes[row] for row in near),
+        same=same,
+        near=near.pairs,
+        correlation=near.correlation.clip(max=1.0),
+        change=tuple(words[number] for number in near.change),
     )
+
+
+class _Near:
+    """The likest pairs so far, each with the change that makes them most alike."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pairs, self.correlation = np.empty((0, 2), dtype=np.int64), np.empty(0)
+        self.change = np.empty(0, dtype=np.int64)
+
+    def add(self, pairs: NDArray[np.int64], correlation: NDArray[np.float64], change: int) -> None:
+        """Take further pairs, and drop those that are less alike than NEAR_KEPT others."""
+        pairs, correlation = np.concatenate([self.pairs, pairs]), np.concatenate([self.correlation, correlation])
+        numbers = np.concatenate([self.change, np.full(len(correlation) - len(self.change), change)])
+        key = pairs[:, 0] * self.count + pairs[:, 1]
+        order = np.lexsort((numbers, -correlation, key))
+        best = order[np.r_[True, np.diff(key[order]) > 0]] if len(order) else order
+        best = np.sort(best[np.argsort(-correlation[best], kind="stable")[:NEAR_KEPT]])
+        best = best[np.argsort(key[best], kind="stable")]
+        self.pairs, self.correlation, self.change = pairs[best], correlation[best], numbers[best]
+
+    def leave_out(self, cluster: NDArray[np.int64]) -> None:
+        """Drop pairs that are one picture."""
+        other = cluster[self.pairs[:, 0]] != cluster[self.pairs[:, 1]]
+        self.pairs, self.correlation, self.change = self.pairs[other], self.correlation[other], self.change[other]
+
+
+def _clusters(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return a number (count,) that linked pictures share."""
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(links, directed=False)[1] if count else np.empty(0), dtype=np.int64)
+
+
+def _links(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return as few pairs as link the same pictures: each with the first that it is linked to."""
+    cluster = _clusters(pairs, count)
+    first = np.unique(cluster, return_index=True)[1][cluster]
+    linked = np.flatnonzero(first != np.arange(count))
+    return np.stack([first[linked], linked], axis=1)
 
 
 def _changes(levels: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield each change in words, and pictures (N, side, side) changed by it; first as they are."""
-    for inverted in (False, True):
-        for mirrored in (False, True):
-            for quarters in range(4):
-                words = [
-                    *(["mirrored"] if mirrored else []),
-                    *([f"turned by {90 * quarters}°"] if quarters else []),
-                    *(["inverted"] if inverted else []),
-                ]
-                turned = np.rot90(levels[:, :, ::-1] if mirrored else levels, quarters, axes=(1, 2))
-                yield " and ".join(words), -turned if inverted else turned
+    turns = ("", "turned left by 90°", "turned by 180°", "turned right by 90°")
+    for inverted in ("", "inverted"):
+        for mirrored in ("", "mirrored"):
+            for quarters, turned in enumerate(turns):
+                changed = np.rot90(levels[:, :, ::-1] if mirrored else levels, quarters, axes=(1, 2))
+                yield " and ".join(filter(None, (mirrored, turned, inverted))), -changed if inverted else changed
 
 
 def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,8 +147,10 @@ def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6))
 
 
-def _correlated(levels: NDArray[np.float64], changed: NDArray[np.float64]) -> Iterator[tuple[int, int, float]]:
-    """Yield (first, second, correlation) of pictures and later ones that were changed, from NEAR_CORRELATION on."""
+def _correlated(
+    levels: NDArray[np.float64], changed: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield pairs (picture, later one that was changed) that correlate by NEAR_CORRELATION or more, and how much."""
     patterns, others = _unit(levels), _unit(changed)
     uneven = np.flatnonzero(patterns.any(axis=1))
     if len(uneven) < 2:
@@ -102,10 +158,13 @@ def _correlated(levels: NDArray[np.float64], changed: NDArray[np.float64]) -> It
     components = np.linalg.eigh(np.cov(patterns.T))[1][:, -_DIMENSIONS:]
     farthest = np.sqrt(2 * (1 - NEAR_CORRELATION)) + 1e-6  # of two vectors of length 1
     tree: Any = cKDTree(patterns[uneven] @ components)
-    found = tree.query_ball_point(others[uneven] @ components, farthest, return_sorted=True)
-    for other, near in zip(uneven.tolist(), found, strict=True):
-        earlier = uneven[near]
-        earlier = earlier[earlier < other]
-        correlation = patterns[earlier] @ others[other]
-        close = correlation >= NEAR_CORRELATION
-        yield from zip(earlier[close].tolist(), [other] * int(close.sum()), correlation[close].tolist(), strict=True)
+    for start in range(0, len(uneven), _TOGETHER):
+        some = uneven[start : start + _TOGETHER]
+        found = tree.sparse_distance_matrix(cKDTree(others[some] @ components), farthest, output_type="ndarray")
+        pairs = np.stack([uneven[found["i"]], some[found["j"]]], axis=1)
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        for first in range(0, len(pairs), _PAIRS_TOGETHER):
+            part = pairs[first : first + _PAIRS_TOGETHER].astype(np.int64)
+            correlation = np.einsum("ij,ij->i", patterns[part[:, 0]], others[part[:, 1]])
+            close = correlation >= NEAR_CORRELATION
+            yield part[close], correlation[close]

@@ -14,7 +14,7 @@ from pneumobench.datasets.look_alikes import thumbnail
 from pneumobench.files import read_sealed, write_sealed
 
 # raise the number when `decode_radiograph` reads the same bytes as another image, or finds something else odd about it
-MEASURED_NAME: Final = "measured-images-3.json"
+MEASURED_NAME: Final = "measured-images-4.json"
 
 
 class Measured(NamedTuple):

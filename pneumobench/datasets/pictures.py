@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pneumobench.datasets.index import NearPair
 from pneumobench.datasets.look_alikes import look_alikes
@@ -21,12 +19,9 @@ def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[lis
     rows = list(first.values())
     thumbnails = [np.frombuffer(bytes.fromhex(measured[row].thumbnail), dtype=np.uint8) for row in rows]
     found = look_alikes(thumbnails)
-    links = coo_array((np.ones(len(found.same)), (found.same[:, 0], found.same[:, 1])), shape=(len(rows), len(rows)))
-    cluster = connected_components(links, directed=False)[1] if rows else np.empty(0, dtype=np.int64)
-    shown: dict[int, str] = {}
-    for row, number in zip(rows, cluster, strict=True):
-        shown.setdefault(int(number), measured[row].pixels)
-    picture = {measured[row].pixels: shown[int(number)] for row, number in zip(rows, cluster, strict=True)}
+    shown = np.arange(len(rows))
+    shown[found.same[:, 1]] = found.same[:, 0]
+    picture = {measured[row].pixels: measured[rows[shown[place]]].pixels for place, row in enumerate(rows)}
     near = tuple(
         NearPair(
             image_ids=(image_id[rows[one]], image_id[rows[other]]),
@@ -34,6 +29,5 @@ def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[lis
             change=change,
         )
         for (one, other), correlation, change in zip(found.near, found.correlation, found.change, strict=True)
-        if cluster[one] != cluster[other]
     )
     return [picture[image.pixels] for image in measured], near

@@ -35,17 +35,29 @@ _PNEUMONIA: Final = {
 }
 _UNCERTAIN: Final = frozenset({"uncertain", "unknown", "equivocal", "unclear", "indeterminate", "maybe", "?", "+/-"})
 _NO_DISEASE_NAMED: Final = frozenset({"abnormal", "abnormality", "sick", "ill", "disease", "diseased", "finding"})
-_DENIED: Final = frozenset({"no", "non", "not", "without", "negative", "absent"})
+_DENIAL: Final = re.compile(  # of pneumonia, and of nothing else
+    r"(no|non|not|without|negative|neg|absent) ?pneumonia|(no|without) (evidence|signs?) of pneumonia"
+    r"|negative for pneumonia|pneumonia (absent|negative|neg)"
+)
 _DOUBTED: Final = frozenset(
-    {"possible", "possibly", "probable", "probably", "suspected", "suspicion", "rule", "likely"}
+    {"possible", "possibly", "probable", "probably", "suspected", "suspicion", "likely", "unlikely", "cannot", "maybe"}
+    | {"questionable", "doubtful", "query"}
+)
+# beside pneumonia they may deny it, or something else, or say when it was: only a reader can tell
+_AMBIGUOUS: Final = frozenset(
+    {"no", "non", "not", "without", "negative", "neg", "absent", "absence", "free", "false", "excluded", "exclude"}
+    | {"excluding", "except", "ruled", "rule", "out", "resolved", "resolving", "history", "previous", "prior", "post"}
+    | {"old", "former", "treated", "healed", "vs", "versus", "or", "normal", "healthy", "0", "1", "yes", "true"}
 )
 _LONG: Final = 4  # letters: shorter words (no, pos, 0, 1) name no class folder, and are near too many others
 _NEAR: Final = 0.82  # similarity from which a word is a misspelt one: `pnuemonia`, not `pneumonitis`
 
 _PARTS: Final[dict[str, Part]] = {
-    **dict.fromkeys(("train", "training", "trainset", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development", "tune"), "val"),
-    **dict.fromkeys(("test", "testing", "testset", "tst", "holdout", "hold out", "held out"), "test"),
+    **dict.fromkeys(("train", "training", "trainset", "tr", "trn"), "train"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "validate", "dev", "development", "tune", "eval", "evaluation"), "val"
+    ),
+    **dict.fromkeys(("test", "testing", "testset", "tst", "te", "holdout", "hold out", "held out"), "test"),
 }
 _FRONTAL: Final = frozenset({"pa", "ap", "frontal", "posteroanterior", "anteroposterior", "postero", "antero"})
 _LATERAL: Final = frozenset({"l", "ll", "rl", "lat", "llat", "rlat", "lateral"})
@@ -98,6 +110,7 @@ def read_label(text: str) -> Finding:
     if (number := _number(text)) is not None:
         kinds: dict[float, Kind] = {0: "normal", 1: "pneumonia", -1: "uncertain"}
         return Finding(kinds.get(number, "unclear"))
+    text = re.sub(r"\br/o\b", "query", text, flags=re.IGNORECASE)  # rule out
     if text.strip() in _UNCERTAIN:
         return Finding("uncertain")
     findings = [_one(part) for part in re.split(r"[|/;,]", text) if not is_missing(part)]
@@ -132,11 +145,13 @@ def _one(text: str) -> Finding:
         return Finding("uncertain")
     if word in _NO_DISEASE_NAMED:
         return Finding("unclear")
+    if _DENIAL.fullmatch(word):
+        return Finding("uncertain" if "?" in text else "normal")
     if any(part.endswith("pneumonia") for part in words):
-        if words & _DENIED:
-            return Finding("normal")
-        if words & _DOUBTED or "?" in text:  # after a longer name
+        if words & _DOUBTED or "?" in text or "rule out" in word:  # after a longer name
             return Finding("uncertain")
+        if words & _AMBIGUOUS or any(part.startswith(("non", "no")) and part.endswith("pneumonia") for part in words):
+            return Finding("unclear")
         said = {_PNEUMONIA[part] for part in words if part in _PNEUMONIA} - {""}
         return Finding("pneumonia", said.pop() if len(said) == 1 else "")
     known = [name for name in {*_NORMAL, *_PNEUMONIA} - {_MISSPELT_BY_MANY} if len(name) >= _LONG]
@@ -154,6 +169,15 @@ def class_of_folder(name: str) -> Finding | None:
     finding = _one(name)
     long = len(plain(name)) >= _LONG
     return finding if long and finding.kind in ("normal", "pneumonia") else None
+
+
+def unclear_class(name: str) -> bool:
+    """Tell whether a folder's name speaks of pneumonia and does not say whether its images show it.
+
+    >>> unclear_class("non-COVID pneumonia"), unclear_class("Viral Pneumonia"), unclear_class("COVID19")
+    (True, False, False)
+    """
+    return "pneumonia" in name.casefold() and class_of_folder(name) is None
 
 
 def read_part(text: str) -> Part | None:

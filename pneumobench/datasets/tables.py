@@ -23,7 +23,13 @@ _NO_TABLES: Final = {
     b"%PDF": "a PDF document",
     b"version https://git-lfs": "a Git LFS pointer (fetch it with `git lfs pull`)",
 }
-_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKS: Final = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 _BLANK: Final = " \t\u00a0\u200b\ufeff"
 _UNNAMED: Final = re.compile(r"(unnamed: ?\d+(_level_\d+)?)?", flags=re.IGNORECASE)  # what pandas calls its row numbers
 
@@ -82,6 +88,8 @@ def read_text_table(path: Path) -> TextTable:
     text, encoding = _decoded(path, content)
     started = text.lstrip(" \ufeff\r\n")
     skipped = text[: len(text) - len(started)].count("\n")
+    while started.startswith("#") and not any(mark in started.partition("\n")[0] for mark in SEPARATORS):
+        started, skipped = started.partition("\n")[2], skipped + 1  # a comment above the headings
     text = started.rstrip("\x1a")
     if stated := re.match(r"\"?sep=(.)\"?\r?\n", text):  # the line that spreadsheets ask for
         text, skipped = text[stated.end() :], skipped + 1

@@ -82,11 +82,11 @@ def _is_padding(
         return np.zeros(len(stored), dtype=bool), []
     last = dataset.get("PixelPaddingRangeLimit")
     try:
-        # a level below zero may be written as if it were unsigned, and the reverse
-        ends = [int(value) & (2**layout.bits_stored - 1) for value in (first, first if last is None else last)]
+        ends = [int(value) for value in (first, first if last is None else last)]
     except (TypeError, ValueError, OverflowError):
         return np.zeros(len(stored), dtype=bool), [UNKNOWN_PADDING]
-    if layout.signed:
+    if layout.signed:  # a level below zero may be written as if it were unsigned
+        ends = [end & (2**layout.bits_stored - 1) for end in ends]
         ends = [end - 2**layout.bits_stored if end >= 2 ** (layout.bits_stored - 1) else end for end in ends]
     return (stored >= min(ends)) & (stored <= max(ends)), []
 

@@ -64,6 +64,9 @@ def read_png(path: Path, content: bytes) -> NDArray[np.uint8]:
         if levels is None:
             raise _damaged(path)
         gray = _luma(np.asarray(levels))
+        if colour == GRAY and b"tRNS" in dict(needed):  # OpenCV passes it over
+            (transparent,) = struct.unpack(">H", dict(needed)[b"tRNS"])
+            gray = np.where(gray == transparent * (255 // (2**depth - 1) if depth < 8 else 1), 0, gray)
         exif = next((data for kind, data in chunks if kind == b"eXIf"), b"")
         return upright(gray if gray.dtype == np.uint8 else percentiles_to_uint8(gray), exif_orientation(exif))
 

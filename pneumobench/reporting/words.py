@@ -114,9 +114,10 @@ def controls_words(board: Leaderboard) -> str:
     words = {control.record_name: control.words for control in CONTROLS.loaded().values()}
     seen = [words.get(name, name.removeprefix(CONTROL_PREFIX)) for name in sorted(names)]
     listed = seen[0] if len(seen) == 1 else f"{', '.join(seen[:-1])} and {seen[-1]}"
+    model = " (gradient boosting)" if names - {f"{CONTROL_PREFIX}majority"} else ""
     return (
         "† the interval of the AUC does not clear the best shortcut baseline (control). Shortcut baselines are what "
-        f"reading a radiograph has to beat: {listed} (gradient boosting)."
+        f"reading a radiograph has to beat: {listed}{model}."
     )
 
 

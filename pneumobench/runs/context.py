@@ -175,7 +175,8 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
     )
     if alike := sum(pair["across_patients"] for pair in near_duplicates(index)):
         console.print(
-            f"warning: {alike} pairs of images of different patients look alike; audit.json lists them", style="yellow"
+            f"warning: {counted(alike, 'pair')} of images of different patients look alike; audit.json lists them",
+            style="yellow",
         )
     prepared = prepare_images(
         index,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.errors import PneumobenchError
@@ -22,6 +23,9 @@ from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
 from pneumobench.training.controls import control_record_name
+
+PAGE: Final = "index.html"
+LEADERBOARD_FILES: Final = (PAGE, "README.md", "leaderboard.csv", "leaderboard.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ def finished_run(
         retry_failed: whether jobs that failed shall be run again.
     """
     folder = RunFolder(output / suite.name)
-    page = folder.leaderboard / "index.html"
-    if not (folder.suite_yaml.is_file() and page.is_file() and folder.manifest_json.is_file()):
+    page = folder.leaderboard / PAGE
+    if not (folder.suite_yaml.is_file() and folder.manifest_json.is_file() and _is_written(folder)):
         return None
     try:
         for plugin in suite.architectures.plugins:
@@ -68,12 +72,14 @@ def finished_run(
         if jobs_to_run(folder, jobs, retry_failed=retry_failed) or jobs_to_run(folder, controls, retry_failed=False):
             return None
         records = {(record.architecture, record.fold): record for record in folder.records()}
+        if not _has_weights(folder, records.values()):
+            return None
         if not all(_is_explained(folder, records[job], suite) for job in jobs):
             return None
         environment = read_environment(folder)
         if environment.get("software") != software_versions() or page.stat().st_mtime < _newest(folder):
             return None
-        check_manifest(folder, list(records.values()), weights=False)
+        check_manifest(folder, list(records.values()), weights=True)
         index, problems = read_radiographs(suite, output / ".cache")
         index = as_kept(folder, index)
         refuse_other_run(folder, suite, index)
@@ -82,6 +88,20 @@ def finished_run(
     except PneumobenchError:
         return None
     return FinishedRun(folder=folder, records=tuple(records[job] for job in jobs), page=page)
+
+
+def _is_written(folder: RunFolder) -> bool:
+    """Tell whether all tables of the leaderboard are there, and the page to its end."""
+    files = [folder.leaderboard / name for name in LEADERBOARD_FILES]
+    if not all(file.is_file() and file.stat().st_size for file in files):
+        return False
+    return (folder.leaderboard / PAGE).read_text(encoding="utf-8", errors="replace").rstrip().endswith("</html>")
+
+
+def _has_weights(folder: RunFolder, records: Iterable[JobRecord]) -> bool:
+    """Tell whether every trained network is there; a published copy of a run has none."""
+    networks = [record for record in records if record.completed and not record.is_control]
+    return all(folder.weights_path(record.architecture, record.fold).is_file() for record in networks)
 
 
 def _same_asked(folder: RunFolder, suite: Suite) -> bool:

@@ -90,6 +90,8 @@ def finished_search(suite: Suite, output: Path, *, storage: str | None = None) -
         storage: SQLAlchemy URL of Optuna's database; None = a file in the folder of the search.
     """
     folder = search_folder(suite, output)
+    if len(suite.architectures.names) != 1:  # refused: a search is about one
+        return None
     if not folder.trials_csv.is_file() or (storage is None and not folder.database.is_file()):
         return None
     studies.quiet_optuna()

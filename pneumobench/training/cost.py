@@ -48,7 +48,7 @@ def check_device(spec: TrainingSpec) -> None:
         )
     try:
         Fabric(accelerator=spec.accelerator, devices=spec.devices, precision=spec.precision)  # type: ignore[arg-type]
-    except (ValueError, RuntimeError, TypeError) as error:
+    except (ValueError, RuntimeError, TypeError, ImportError) as error:
         text = " ".join(str(error).split())
         raise SettingsError(
             f"training.accelerator {spec.accelerator!r} with {spec.devices} devices at training.precision "

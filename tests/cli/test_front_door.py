@@ -98,6 +98,46 @@ def test_a_program_reads_json_alone_on_stdout(
         assert answer == json.loads(Path("report.json").read_text())
 
 
+def test_what_a_plugin_prints_is_no_part_of_an_answer(tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "set", patients=16, official_test_patients=0, side_px=32, seed=1)
+    (tmp_path / "noisy.py").write_text("import os\nprint('noise')\nos.write(1, b'more noise')\n")
+    command = [sys.executable, "-m", "pneumobench", "audit", "set", "--plugin", "noisy.py", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert json.loads(done.stdout)["source"] == "csv"
+    assert "more noise" in done.stderr
+    assert "next: pneumobench run quickstart --name mine --plugin noisy.py --data.source csv" in done.stderr
+    silent = subprocess.run(
+        [*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert silent.stdout == done.stdout
+
+
+def test_an_audit_of_a_small_set_names_a_run_that_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_phantoms(tmp_path / "-set", patients=13, official_test_patients=0, side_px=32, seed=1)
+    assert cli.main(["audit", "./-set"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    most = next(line for line in shown if line.startswith("most folds")).rsplit(maxsplit=1)[1]
+    assert shown[-1].endswith(f"--data.root ./-set --data.csv index.csv --folds.count {most}")
+
+
+def test_a_refused_list_of_images_is_reported_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/index.csv").write_text("image,label,split\na.png,0,sometimes\n")
+    assert cli.main(["audit", str(tmp_path / "set"), "--json"]) == 3
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    assert report == json.loads(Path("audit.json").read_text())
+    assert "split 'sometimes' is not known" in report["refusals"][0]
+    assert str(tmp_path) not in shown.out
+    assert shown.err.count("split 'sometimes' is not known") == 1
+
+
 def test_lists_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["datasets", "--json"]) == 0
     assert [card["name"] for card in json.loads(capsys.readouterr().out)] == card_names()

@@ -103,8 +103,48 @@ def test_folders_of_other_classes_are_left_out_by_name_and_count(
     assert main(["audit", str(tmp_path / "data"), "--output", str(tmp_path / "audit.json")]) == 0
     shown = capsys.readouterr().out
     assert "train/COVID19/: 3 images of another class than normal and pneumonia: left out" in shown
-    assert "test/Tuberculosis/: 1 images of another class than normal and pneumonia: left out" in shown
+    assert "test/Tuberculosis/: 1 image of another class than normal and pneumonia: left out" in shown
     assert "empty" not in shown
+
+
+def test_images_in_places_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    write_kermany(tmp_path)
+    before = listing_of(tmp_path)
+    for name in (
+        "train2/NORMAL/a.png",
+        "train2/PNEUMONIA/b.png",
+        "NORMAL/c.png",
+        "d.png",
+        "train/e.png",
+        "other/f.png",
+    ):
+        write_image(tmp_path / name, seed=len(name))
+    after = listing_of(tmp_path)
+    assert after.rows.equals(before.rows)
+    assert set(after.notes) == {
+        "1 image in no class folder: left out",
+        "train/: 1 image in no class folder: left out",
+        "train2/: 2 images beside train/: left out",
+        "NORMAL/: 1 image beside train/: left out",
+        "other/: 1 image beside train/: left out",
+    }
+
+
+def test_images_beside_images_of_a_class_are_read_too(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"NORMAL/images": "normal", "PNEUMONIA/images": "bacteria"})
+    write_image(tmp_path / "NORMAL/IM-0077-0001.jpeg", seed=77)
+    write_image(tmp_path / "NORMAL/masks/IM-0077-0001.png", seed=78)
+    assert len(listing_of(tmp_path).rows) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["non-COVID pneumonia", "pneumonia ruled out", "NORMAL and PNEUMONIA", "no pneumonia?"]
+)
+def test_a_folder_whose_name_does_not_say_its_class_is_refused(name: str, tmp_path: Path) -> None:
+    write_kermany(tmp_path)
+    write_image(tmp_path / "train" / name / "x.png")
+    with pytest.raises(DataError, match="does not say whether its images show pneumonia; rename it"):
+        listing_of(tmp_path)
 
 
 def test_litter_is_not_seen_anywhere(tmp_path: Path) -> None:

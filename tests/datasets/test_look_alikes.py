@@ -62,10 +62,10 @@ def test_the_same_picture_in_another_file(change: object, radiographs: list[NDAr
         (lambda film: film[:, ::-1].copy(), "mirrored"),
         (lambda film: jpeg(np.ascontiguousarray(film[:, ::-1]), 80), "mirrored"),
         (lambda film: 255 - film, "inverted"),
-        (lambda film: np.rot90(film, 3).copy(), "turned by 90°"),
+        (lambda film: np.rot90(film, 3).copy(), "turned left by 90°"),
         (lambda film: np.rot90(film, 2).copy(), "turned by 180°"),
-        (lambda film: 250 - np.rot90(film, 1) // 2, "turned by 270° and inverted"),
-        (lambda film: film.T.copy(), "mirrored and turned by 90°"),
+        (lambda film: 250 - np.rot90(film, 1) // 2, "turned right by 90° and inverted"),
+        (lambda film: film.T.copy(), "mirrored and turned left by 90°"),
     ],
     ids=["brightened", "blurred", "mirrored", "mirrored jpeg", "inverted", "right", "half", "left inverted", "flipped"],
 )
@@ -89,3 +89,43 @@ def test_even_and_noisy_pictures_are_like_nothing() -> None:
 def test_a_few_pictures(count: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
     assert found_among([picture] * count).same.tolist() == ([[0, 1]] if count == 2 else [])
+
+
+def test_one_picture_is_one_though_it_is_more_alike_when_mirrored(radiographs: list[NDArray[np.uint8]]) -> None:
+    even = radiographs[0].astype(int)
+    symmetric = (even + even[:, ::-1]) // 2
+    noise = np.kron(np.random.default_rng(0).choice([-1, 1], (32, 32)), np.ones((4, 4), dtype=int))
+    one, other = (np.clip(symmetric + levels, 0, 255).astype(np.uint8) for levels in (noise, noise[:, ::-1]))
+    found = found_among([one, other])
+    assert found.same.tolist() == [[0, 1]]
+    assert len(found.near) == 0
+
+
+def test_all_files_of_a_picture_are_linked_to_its_first(radiographs: list[NDArray[np.uint8]]) -> None:
+    copies = [np.clip(radiographs[3].astype(int) + levels, 0, 255).astype(np.uint8) for levels in (2, 4, 6)]
+    found = found_among([*radiographs, *copies])
+    first = len(radiographs)
+    assert found.same.tolist() == [[3, first], [3, first + 1], [3, first + 2]], "through each other"
+
+
+def test_an_even_border_makes_no_pictures_alike_and_hides_no_copy(radiographs: list[NDArray[np.uint8]]) -> None:
+    framed = [
+        np.asarray(cv2.copyMakeBorder(film, 200, 200, 90, 400, cv2.BORDER_CONSTANT, value=255), dtype=np.uint8)
+        for film in radiographs
+    ]
+    assert len(found_among(framed).near) == 0
+    both = found_among([*radiographs, framed[2]])
+    assert [*both.same.tolist(), *both.near.tolist()] == [[2, len(radiographs)]]
+
+
+def test_of_very_many_pairs_the_likest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pneumobench.datasets.look_alikes.NEAR_KEPT", 50)
+    generator = np.random.default_rng(1)
+    base = cv2.GaussianBlur(generator.random((16, 16)), (0, 0), 3)
+    base = 255 * (base - base.min()) / np.ptp(base)
+    many = [np.clip(base + generator.normal(0, 4, (16, 16)), 0, 255).astype(np.uint8) for _ in range(40)]
+    found = look_alikes(many)
+    assert len(found.near) == len(found.change) == 50
+    flat = [film.astype(float).ravel() for film in many]
+    every = sorted((np.corrcoef(flat[i], flat[j])[0, 1] for i in range(40) for j in range(i + 1, 40)), reverse=True)
+    assert sorted(found.correlation, reverse=True) == pytest.approx(every[:50])

@@ -220,3 +220,16 @@ def test_one_file_with_two_meanings_is_refused_with_both_lines(rows: str, words:
     with pytest.raises(DataError) as caught:
         listed(tmp_path, f"image,label,patient,split\n{rows}")
     assert words in str(caught.value)
+
+
+def test_comments_above_the_headings_are_passed_over(tmp_path: Path) -> None:
+    check(listed(tmp_path, "# made by a colleague\n# in May\n" + written(",")))
+
+
+def test_text_of_four_bytes_a_letter_is_read(tmp_path: Path) -> None:
+    check(listed(tmp_path, written(";").encode("utf-32")))
+
+
+def test_a_table_without_headings_is_named_as_that(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"its first line is that of an image, not of headings \(images/a\.png"):
+        listed(tmp_path, "\n".join(written(",").splitlines()[1:]))

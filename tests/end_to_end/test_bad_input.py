@@ -44,6 +44,8 @@ def _fails(
         (["run", "smoke", "--training.epoch", "3"], ["unknown key 'training.epoch'", "training.epochs"]),
         (["run", "smoke", "--training.epochs", "many"], ["training.epochs is 'many'; expected a whole number"]),
         (["run", "smoke", "--training.epochs"], ["--training.epochs needs a value"]),
+        (["run", "smoke", "--architectures", ""], ["--architectures ''", "leave the option out for all"]),
+        (["run", "smoke", "--training.accelerator", "tpu"], ["training.accelerator 'tpu'", "is not to be had"]),
         (["run", "smoke", "--folds", "7"], ["--folds 7", "folds 0 to 1"]),
         (["run", "smoke", "--folds", "one"], ["--folds one: expected numbers"]),
         (["run", "smoke", "--plugin", "gone.py"], ["gone.py does not exist"]),
@@ -132,10 +134,10 @@ def test_unusable_data_ends_with_one_message_and_code_3(
 def test_protocols_that_the_data_do_not_have_are_refused_before_the_first_is_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["run", "smoke", "--protocols", "image_random,official", "--data.phantoms.official_test_patients", "0"]
+    asked = ["run", "smoke", "--protocols", "patient,official", "--data.phantoms.official_test_patients", "0"]
     code, message = _fails(capsys, monkeypatch, tmp_path, asked)
-    assert code == 2
-    assert "official" in message
+    assert code == 3
+    assert "--protocols official: " in message
 
 
 def test_audit_lists_every_bad_file_and_writes_its_report(

@@ -50,6 +50,11 @@ def _change(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
 
 
+def _without_weights(run: RunFolder) -> None:
+    for path in run.path.glob("*/*/weights.safetensors"):
+        path.unlink()
+
+
 CHANGES: dict[str, Callable[[RunFolder], object]] = {
     "a record is gone": lambda run: run.record_path("test_vit", 1).unlink(),
     "a control is gone": lambda run: run.record_path("control-majority", 0).unlink(),
@@ -57,9 +62,15 @@ CHANGES: dict[str, Callable[[RunFolder], object]] = {
         run.explanations_folder("test_resnet", 0).joinpath("explanation.json").unlink()
     ),
     "weights are gone": lambda run: run.weights_path("test_resnet", 0).unlink(),
+    "all weights are gone": lambda run: _without_weights(run),
+    "weights were changed": lambda run: _change(run.weights_path("test_resnet", 0)),
     "predictions were changed": lambda run: _change(run.predictions_path("test_resnet", 0)),
     "the index was changed": lambda run: _change(run.index_csv),
     "the page is gone": lambda run: (run.leaderboard / "index.html").unlink(),
+    "the page is empty": lambda run: (run.leaderboard / "index.html").write_text(""),
+    "the page is cut": lambda run: (run.leaderboard / "index.html").write_text("<!doctype html>"),
+    "a table is gone": lambda run: (run.leaderboard / "leaderboard.csv").unlink(),
+    "an empty table": lambda run: (run.leaderboard / "README.md").write_text(""),
     "the page is older than what it shows": lambda run: os.utime(run.leaderboard / "index.html", (0, 0)),
     "the manifest is gone": lambda run: run.manifest_json.unlink(),
     "a plugin was changed": lambda run: _change(Path("ten.py")),

@@ -30,6 +30,7 @@ def test_a_table_with_headings_of_its_own_becomes_a_run_by_its_suite(tmp_path: P
     )
     done = pneumobench("run", "mine.yaml", *SHORT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "next: pneumobench gallery runs/mine --data data"
     folder = RunFolder(tmp_path / "runs/mine")
     assert pd.read_csv(folder.index_csv)["image_id"].str.startswith("bilder/").all()
     assert load_suite(folder.suite_yaml).data.columns.patient == "Kind"

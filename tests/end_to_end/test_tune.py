@@ -136,6 +136,8 @@ def test_the_winner_is_a_suite_that_runs(folder: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert "2 trials, all finished before; nothing is left to do" in told
     assert told.partition("Search: here")[2] == shown.partition("Search: here")[2]
+    assert main([*options, "--architectures", "test_resnet,test_vit"]) == 2, "a search is about one"
+    assert "names 2 architectures" in capsys.readouterr().err
 
     before = path.read_bytes()
     path.unlink()

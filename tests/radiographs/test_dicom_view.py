@@ -59,6 +59,14 @@ def test_padding_is_black_and_no_part_of_the_window(tmp_path: Path, photometric:
     assert_close(image.gray[:, 9:], (255 - shown if photometric == "MONOCHROME1" else shown)[:, 9:])
 
 
+@pytest.mark.parametrize("value", [65535, 4096])
+def test_padding_that_no_pixel_can_have_pads_nothing(tmp_path: Path, value: int) -> None:
+    levels = ramp(0, 4095)
+    image = opened(tmp_path, radiograph(levels, stored_bits=12, PixelPaddingValue=value))
+    assert np.array_equal(image.gray, opened(tmp_path, radiograph(levels, stored_bits=12)).gray)
+    assert image.gray.max() == 255
+
+
 def test_padding_below_zero_may_be_written_without_a_sign(tmp_path: Path) -> None:
     levels = ramp(0, 2000, "int16")
     levels[:3] = -2000

@@ -100,6 +100,20 @@ def test_transparency_is_laid_over_black(tmp_path: Path, radiograph: NDArray[np.
         assert np.abs(read_gray(path) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_the_gray_level_that_a_png_calls_transparent_is_black(tmp_path: Path, depth: int) -> None:
+    highest = 2**depth - 1
+    levels = np.tile(np.arange(2**depth, dtype=np.uint8), (2, 8))[:, :32]
+    bits = np.unpackbits(levels[:, :, None], axis=2)[:, :, 8 - depth :].reshape(2, -1)
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
+    header = struct.pack(">IIBBBBB", levels.shape[1], 2, depth, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"tRNS", struct.pack(">H", highest)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path = tmp_path / "gray.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
+    expected = np.where(levels == highest, 0, levels.astype(int) * 255 // highest)
+    assert np.array_equal(read_gray(path), expected)
+
+
 def test_palette_is_looked_up(tmp_path: Path) -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 10, 10, 240, 240, 240])

@@ -12,11 +12,13 @@ import pandas as pd
 
 from pneumobench.datasets.file_names import is_litter, is_unusable
 from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing, found_in, register_layout
+from pneumobench.datasets.links import files_below
 from pneumobench.datasets.patients import kermany_facts, kermany_image
-from pneumobench.datasets.spellings import Finding, class_of_folder, read_part
+from pneumobench.datasets.spellings import Finding, class_of_folder, read_part, unclear_class
 from pneumobench.errors import DataError
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 from pneumobench.suite.spec import DataSpec, PatientRule
+from pneumobench.texts import counted
 
 KERMANY_TREE: Final = """\
     train/NORMAL/*.jpeg    train/PNEUMONIA/*.jpeg
@@ -26,6 +28,8 @@ FURTHER_FORMS: Final = """\
     NORMAL/  BACTERIA/  VIRUS/                       (three classes, with train/ and test/ or without)"""
 _WRITTEN: Final = {"normal": "NORMAL", "pneumonia": "PNEUMONIA"}
 _IMAGES: Final = "images"  # within a class folder, beside folders of masks
+_MASK: Final = "mask"
+SUFFIXES: Final = tuple(IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,14 @@ def class_folders(base: Path) -> list[ClassFolder]:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a class folder, or in images/ in it, sorted, without litter."""
-    inner = [item for item in _items(folder) if item.is_dir() and item.name.casefold() == _IMAGES]
-    yield from _items(inner[0]) if inner else _items(folder)
+    """Yield what lies in a class folder and in images/ in it, sorted, without litter and folders of masks beside it."""
+    items = _items(folder)
+    inner = [item for item in items if item.is_dir() and item.name.casefold() == _IMAGES]
+    for item in items:
+        if item in inner:
+            yield from _items(item)
+        elif not (inner and item.is_dir() and _MASK in item.name.casefold()):
+            yield item
 
 
 def list_kermany(
@@ -152,17 +161,34 @@ def _require_classes(base: Path, folders: list[ClassFolder]) -> None:
 
 
 def _left_out(base: Path) -> Iterator[str]:
-    """Yield a line for each folder that is not read, with the number of its images."""
+    """Yield a line for each place that holds images and is not read, with their number.
+
+    Raises:
+        DataError: the name of a folder beside class folders speaks of pneumonia and does not say which class it is.
+    """
     parts = _part_folders(base)
     for folder in parts.get("val", []):
         count = sum(_count(one.folder) for one in _classes_in(folder, "val"))
         yield f"{folder.name}/: {count} images are not read: the validation part is cut from the training part"
-    for place in [*parts.get("train", [base]), *parts.get("test", [])]:
+    read = [*parts.get("train", [base]), *parts.get("test", [])]
+    for place in dict.fromkeys([base, *read]):
+        if direct := sum(item.suffix.lower() in IMAGE_SUFFIXES for item in _items(place) if item.is_file()):
+            where = "" if place == base else f"{place.relative_to(base).as_posix()}/: "
+            yield f"{where}{counted(direct, 'image')} in no class folder: left out"
         for item in _items(place):
-            read = class_of_folder(item.name) is not None or read_part(item.name) is not None
-            if item.is_dir() and not read and "mask" not in item.name.casefold() and (count := _count(item)):
-                name = item.relative_to(base).as_posix()
-                yield f"{name}/: {count} images of another class than normal and pneumonia: left out"
+            if not item.is_dir() or item in read or _MASK in item.name.casefold() or item in parts.get("val", []):
+                continue
+            name = item.relative_to(base).as_posix()
+            if place in read and class_of_folder(item.name) is not None:
+                continue
+            if place in read and unclear_class(item.name):
+                raise DataError(
+                    f"{item}: its name does not say whether its images show pneumonia; rename it to NORMAL or "
+                    "PNEUMONIA, or move it out of the data folder."
+                )
+            if count := sum(file.lower().endswith(SUFFIXES) for file in files_below(item, follow_links=False)):
+                what = "of another class than normal and pneumonia" if place in read else "beside train/"
+                yield f"{name}/: {counted(count, 'image')} {what}: left out"
 
 
 def _count(folder: Path) -> int:

@@ -101,8 +101,8 @@ def check_together(suite: Suite) -> None:
         below = max(batch_size - batch_size % devices, LEAST_OF_DEVICE * devices)
         raise UnfitError(
             "training.batch_size",
-            f"is {batch_size} images a step over training.devices {devices}: each takes as many, and "
-            f"{LEAST_OF_DEVICE} at least; set it to {below}, or training.devices to 1.",
+            f"is {batch_size} images a step over training.devices {devices}: each device takes as many, "
+            f"and {LEAST_OF_DEVICE} at least; set it to {below}, or training.devices to 1.",
         )
     if suite.training.fine_tuning.trained == "all" and suite.training.fine_tuning.unfreeze_every_epochs is not None:
         raise UnfitError(

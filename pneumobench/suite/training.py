@@ -137,7 +137,8 @@ class TrainingSpec(Checked, group="training"):
         devices: number of devices of one job. Each step has the images, the augmentation and the learning rate that it
             has on one; batch normalisation and dropout are of the images of each device.
         strategy: how several devices share a job: `auto` and `ddp` take `ddp_fork` on CPUs and `ddp_spawn` elsewhere
-            (Lightning's words; its own `ddp` would start the whole command again for each device).
+            (Lightning's words; its own `ddp` would start the whole command again for each device). A forked process
+            computes with one thread.
         loader_workers: processes that load and augment; 0 = in the main process.
         memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
         deterministic: algorithms with one possible outcome, wherever there is one.

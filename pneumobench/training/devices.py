@@ -10,8 +10,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Final
 
+import lightning
 import torch
 from lightning.fabric import Fabric
+from lightning.pytorch.callbacks import Callback
 
 from pneumobench.errors import DivergedError
 from pneumobench.suite.training import TrainingSpec
@@ -35,6 +37,14 @@ def strategy_of(spec: TrainingSpec) -> str:
     if spec.devices == 1 or spec.strategy not in ("auto", "ddp"):
         return "auto" if spec.strategy == "ddp" else spec.strategy
     return "ddp_fork" if device_of(spec).type == "cpu" else "ddp_spawn"
+
+
+class OneThread(Callback):
+    """Has a forked process compute with one thread: those of OpenMP stayed behind, and waiting for them has no end."""
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Set it before anything is computed."""
+        torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

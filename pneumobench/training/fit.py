@@ -1,4 +1,4 @@
-"""Train one architecture on one fold, resumable after every epoch, and leave the best weights as safetensors."""
+"""Train one architecture on one fold, exactly resumable, and leave the best weights as safetensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pneumobench.files import write_text, written_whole
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
-from pneumobench.training.devices import error_of_process, reported, strategy_of
+from pneumobench.training.devices import OneThread, error_of_process, reported, strategy_of
 from pneumobench.training.keeping import (
     RESUME_FILE,
     EpochReport,
@@ -146,10 +146,13 @@ def _trainer(
         further.append(EarlyStopping(spec.monitor, mode=mode, patience=spec.early_stopping_patience))
     if spec.ema_decay is not None:
         further.append(EMAWeightAveraging(decay=spec.ema_decay))
+    strategy = strategy_of(spec)
+    if strategy == "ddp_fork":
+        further.append(OneThread())
     return lightning.Trainer(
         accelerator=spec.accelerator,
         devices=spec.devices,
-        strategy=strategy_of(spec),
+        strategy=strategy,
         precision=spec.precision,  # type: ignore[arg-type]
         max_epochs=spec.epochs,
         gradient_clip_val=spec.gradient_clip_norm,

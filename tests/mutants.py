@@ -115,16 +115,16 @@ MUTANTS = (
     ),
     Mutant(
         "resume: the history of epochs before is lost",
-        "training/fit.py",
-        'self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]',
-        'self.rows, self.seconds = [], state_dict["seconds"]',
+        "training/keeping.py",
+        'self.rows, self.seconds, self.best = state_dict["rows"],',
+        "self.rows, self.seconds, self.best = [],",
         (RESUMED,),
     ),
     Mutant(
         "resume: the next epoch's order of images is taken",
         "datasets/datamodule.py",
-        "self.order.epoch = self.trainer.global_step // steps",
-        "self.order.epoch = self.trainer.global_step // steps + bool(self.trainer.ckpt_path)",
+        "self.order.epoch = self.trainer.global_step // len(batches)",
+        "self.order.epoch = self.trainer.global_step // len(batches) + bool(self.trainer.ckpt_path)",
         (RESUMED,),
     ),
     Mutant(

@@ -37,7 +37,7 @@ from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
-from pneumobench.training.fit import quiet_lightning
+from pneumobench.training.keeping import quiet_lightning
 
 
 class Run:

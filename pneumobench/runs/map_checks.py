@@ -23,7 +23,7 @@ from pneumobench.metrics.lung_attention import lung_attention_ratio
 from pneumobench.records.explanation_record import MethodMetadata
 from pneumobench.records.job_record import JobRecord
 from pneumobench.runs.context import Bench
-from pneumobench.training.cost import device_of
+from pneumobench.training.devices import device_of
 
 LUNG_ATTENTION = ["lung_area", "lar", "lar_adjusted"]
 SAME_LAR = 1e-4  # beyond what another device rounds otherwise; other maps differ by far more

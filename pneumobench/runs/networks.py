@@ -16,7 +16,7 @@ from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CLASSES, Suite
-from pneumobench.training.cost import device_of
+from pneumobench.training.devices import device_of
 
 # mean and standard deviation of gray levels; of ImageNet the means over its three channels
 PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}

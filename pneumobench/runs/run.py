@@ -36,7 +36,7 @@ from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
 from pneumobench.training.cost import check_device
-from pneumobench.training.fit import quiet_lightning
+from pneumobench.training.keeping import quiet_lightning
 
 
 def run(

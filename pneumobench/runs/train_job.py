@@ -38,8 +38,10 @@ from pneumobench.runs.context import Bench
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.preflight import try_network
 from pneumobench.suite.spec import Suite
-from pneumobench.training.cost import device_of, peak_memory_mib, reset_peak_memory
-from pneumobench.training.fit import TERMINATED, EpochReport, fit, remove_training_files
+from pneumobench.training.cost import peak_memory_mib, reset_peak_memory
+from pneumobench.training.devices import device_of
+from pneumobench.training.fit import TERMINATED, fit, remove_training_files
+from pneumobench.training.keeping import EpochReport
 from pneumobench.training.predictions import score
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")

@@ -24,7 +24,8 @@ from pneumobench.runs.context import Bench
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.train_job import fold_data
 from pneumobench.suite.spec import Suite
-from pneumobench.training.fit import EpochReport, fit, remove_training_files
+from pneumobench.training.fit import fit, remove_training_files
+from pneumobench.training.keeping import EpochReport
 
 HIDDEN = -1  # label of an image that a search may not see
 

@@ -40,7 +40,8 @@ from pneumobench.suite.search_space import Choices, Space, read_space, with_valu
 from pneumobench.suite.spec import SearchSpec, Suite
 from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
-from pneumobench.training.fit import TERMINATED, quiet_lightning
+from pneumobench.training.fit import TERMINATED
+from pneumobench.training.keeping import quiet_lightning
 
 WAIT_S: Final = 0.5  # between looks at trials of other processes
 

@@ -24,6 +24,7 @@ from pneumobench.suite.registry import known_without_import, unknown_name
 if TYPE_CHECKING:
     from pneumobench.suite.spec import FoldSpec, Suite
 
+LEAST_OF_DEVICE: Final = 2  # images of a device in a step: batch normalisation cannot use one
 SINGLE_TEST: Final = ("holdout", "official")  # protocols with one test part
 
 
@@ -95,11 +96,13 @@ def check_together(suite: Suite) -> None:
         raise UnfitError(
             "search.folds", f"has {wrong[0]}; suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}."
         )
-    if suite.training.devices > 1 and suite.training.strategy == "auto":
+    batch_size, devices = suite.training.batch_size, suite.training.devices
+    if devices > 1 and (batch_size % devices or batch_size < LEAST_OF_DEVICE * devices):
+        below = max(batch_size - batch_size % devices, LEAST_OF_DEVICE * devices)
         raise UnfitError(
-            "training.devices",
-            f"is {suite.training.devices}: say how they share the work with "
-            "training.strategy ddp_fork (CPUs) or ddp_spawn (GPUs).",
+            "training.batch_size",
+            f"is {batch_size} images a step over training.devices {devices}: each device takes as many, "
+            f"and {LEAST_OF_DEVICE} at least; set it to {below}, or training.devices to 1.",
         )
     if suite.training.fine_tuning.trained == "all" and suite.training.fine_tuning.unfreeze_every_epochs is not None:
         raise UnfitError(

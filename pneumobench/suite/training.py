@@ -108,7 +108,7 @@ class TrainingSpec(Checked, group="training"):
 
     Args:
         epochs: passes over the training part.
-        batch_size: images a step and device.
+        batch_size: images a step, over all devices, which take as many each.
         head: layers before the last, linear one: `dropout P`, `dense N`, `batch_norm`, `relu`, in this order of a list;
             empty = the architecture's own head.
         head_weight_decay: decay of the weights of the head instead of `weight_decay`; null = the same.
@@ -134,9 +134,11 @@ class TrainingSpec(Checked, group="training"):
         gradient_clip_norm: largest norm of all gradients; null = no clipping.
         precision: Lightning precision of training and scoring.
         accelerator: what trains and scores, in the words of Lightning.
-        devices: number of devices of one job.
-        strategy: Lightning strategy; with several devices `ddp_fork` (CPUs) or `ddp_spawn` (GPUs). `ddp` is not
-            offered: it starts the whole command again for each device.
+        devices: number of devices of one job. Each step has the images, the augmentation and the learning rate that it
+            has on one; batch normalisation and dropout are of the images of each device.
+        strategy: how several devices share a job: `auto` and `ddp` take `ddp_fork` on CPUs and `ddp_spawn` elsewhere
+            (Lightning's words; its own `ddp` would start the whole command again for each device). A forked process
+            computes with one thread.
         loader_workers: processes that load and augment; 0 = in the main process.
         memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
         deterministic: algorithms with one possible outcome, wherever there is one.
@@ -177,7 +179,7 @@ class TrainingSpec(Checked, group="training"):
     precision: Annotated[str, PRECISION] = "bf16-mixed"
     accelerator: Annotated[str, ACCELERATOR] = "auto"
     devices: Annotated[int, DEVICES] = 1
-    strategy: Literal["auto", "ddp_fork", "ddp_spawn"] = "auto"
+    strategy: Literal["auto", "ddp", "ddp_fork", "ddp_spawn"] = "auto"
     loader_workers: Annotated[int, WORKERS] = 0
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     deterministic: bool = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
@@ -27,15 +27,15 @@ class SafeCheckpointIO(CheckpointIO):
         """Write a checkpoint, whole or not at all."""
         del storage_options
         target = Path(path)
-        with written_whole(target.with_name(target.name + ".new")) as temporary:
-            torch.save(checkpoint, temporary)
         new = target.with_name(target.name + ".new")
-        digest = sha256_of_file(new)
+        with written_whole(new) as temporary, temporary.open("wb") as file:
+            hashed = _HashedFile(file)
+            torch.save(checkpoint, cast(BinaryIO, hashed))
         if target.exists() and _digest_file(target).exists():  # without a hash it was never finished
             target.replace(_previous(target))
             _digest_file(target).replace(_digest_file(_previous(target)))
         new.replace(target)
-        write_text(_digest_file(target), digest + "\n")
+        write_text(_digest_file(target), hashed.digest.hexdigest() + "\n")
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
@@ -57,6 +57,20 @@ class SafeCheckpointIO(CheckpointIO):
         remove_checkpoint(Path(path))
 
 
+class _HashedFile:
+    """A file that is hashed while it is written; PyTorch writes one from its beginning to its end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
 def is_whole(path: Path) -> bool:
     """Tell whether a checkpoint exists and its hash is the one written beside it."""
     if not path.is_file():
@@ -72,12 +86,9 @@ def can_resume(path: Path) -> bool:
     return is_whole(path) or is_whole(_previous(path))
 
 
-def checkpoint_of_epoch(path: Path, epochs: Collection[int]) -> dict[str, Any] | None:
-    """Return the checkpoint, or its predecessor, if it is whole and of one of these epochs (from 0); else None."""
-    for candidate in (path, _previous(path)):
-        if is_whole(candidate) and (checkpoint := _loaded(candidate, "cpu"))["epoch"] in epochs:
-            return checkpoint
-    return None
+def written_here(path: Path) -> dict[str, Any]:
+    """Return the checkpoint that this run has just written, without a look at its hash."""
+    return _loaded(path, "cpu")
 
 
 def remove_checkpoint(path: Path) -> None:

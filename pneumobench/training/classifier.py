@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, MulticlassAccuracy, MulticlassAUROC
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.head import head_names
@@ -18,11 +19,15 @@ from pneumobench.datasets.datamodule import Batch
 from pneumobench.errors import DivergedError
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.fine_tuning import FineTuning
-from pneumobench.training.losses import PneumoniaLoss
+from pneumobench.training.losses import MeanLoss, PneumoniaLoss
 
 
 class PneumoniaClassifier(lightning.LightningModule):
     """Trains an architecture on batches of images (B, 1, H, W) uint8.
+
+    On several devices a step has the gradient of the mean loss over the images of all, mixing draws partners from all,
+    and what is tracked is of all. Batch normalisation and dropout are of each device: the statistics that are kept are
+    those of the first.
 
     Args:
         architecture: the network with its head, and how its input is normalised.
@@ -46,6 +51,7 @@ class PneumoniaClassifier(lightning.LightningModule):
         self.classes = max(2, architecture.outputs)
         self._losses: list[Tensor] = []
         self._first_step = 0
+        self.train_loss, self.tune_loss = MeanLoss(), MeanLoss()
         self.tune_auc: Metric
         self.tune_accuracy: Metric
         if architecture.outputs == 1:
@@ -67,38 +73,64 @@ class PneumoniaClassifier(lightning.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the network's own randomness by (seed, step), so that a resumed run draws what it would have."""
         del batch, batch_idx
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) % 2**63)
+        self._seed_step()
+
+    def _seed_step(self, device: int = 0) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step + device * 2**40) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a step. Whether it is finite is asked at the end of the epoch: nothing waits here."""
         del batch_idx
-        radiographs, target, _ = batch
+        radiographs, target, rows = batch
         shares = functional.one_hot(target, self.classes)
         if self.spec.mixup_alpha > 0:
-            class_logits, shares = self._mixed(radiographs, shares)
+            normal, shares = self._mixed(radiographs, shares, rows)
         else:
-            class_logits = self(radiographs)
+            normal = self.architecture.normalise(radiographs)
+        if self.global_rank:
+            self._seed_step(self.global_rank)  # other images are dropped out otherwise
+        class_logits = self.network(normal).reshape(len(radiographs), self.architecture.outputs)
         loss = self.loss(class_logits, shares)
+        if self.trainer.world_size == 1:
+            self.train_loss.update(loss.detach(), len(radiographs))
+        else:
+            counted = (rows >= 0).sum().float()  # none where the device has stand-ins
+            self.train_loss.update(loss.detach(), counted)
+            # the gradients of the devices are averaged: a device with more images has to weigh more
+            everywhere = counted.clone()
+            torch.distributed.all_reduce(everywhere)
+            loss = loss * (counted * self.trainer.world_size / everywhere)
         self._losses.append(loss.detach())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(radiographs))
         return loss
 
-    def _mixed(self, radiographs: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs for images mixed with others of their batch, and the mixed shares of the classes."""
-        alpha = self.spec.mixup_alpha
-        share = torch.distributions.Beta(alpha, alpha).sample((len(radiographs),)).to(radiographs.device)
-        other = torch.randperm(len(radiographs)).to(radiographs.device)
-        normal = self.architecture.normalise(radiographs)
+    def _mixed(self, radiographs: Tensor, shares: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normalised images mixed with others of the batch of all devices, and the shares of the classes."""
+        alpha, place = self.spec.mixup_alpha, slice(0, len(radiographs))
+        everything, every_share = radiographs, shares
+        if self.trainer.world_size > 1:
+            real = [bool(one[0] >= 0) for one in gather_all_tensors(rows)]
+            parts = [part for part, counts in zip(gather_all_tensors(radiographs), real, strict=True) if counts]
+            everything = torch.cat(parts)
+            every_share = torch.cat([s for s, counts in zip(gather_all_tensors(shares), real, strict=True) if counts])
+            if real[self.global_rank]:
+                first = sum(len(part) for part in parts[: self.global_rank])
+                place = slice(first, first + len(radiographs))
+        share = torch.distributions.Beta(alpha, alpha).sample((len(everything),)).to(radiographs.device)[place]
+        other = torch.randperm(len(everything)).to(radiographs.device)[place]
+        normal = self.architecture.normalise(everything)
         weight = share[:, None, None, None]
-        output = self.network(weight * normal + (1 - weight) * normal[other])
-        mixed = share[:, None] * shares + (1 - share[:, None]) * shares[other]
-        return output.reshape(len(radiographs), self.architecture.outputs), mixed
+        mixed = share[:, None] * every_share[place] + (1 - share[:, None]) * every_share[other]
+        return weight * normal[place] + (1 - weight) * normal[other], mixed
 
     def _refuse_bad(self) -> None:
         """Raise DivergedError if a loss of this epoch was infinite or not a number; only now is the device asked."""
-        losses = torch.stack(self._losses).tolist() if self._losses else []
+        if not self._losses:
+            return
+        losses = torch.stack(self._losses)
         self._losses.clear()
-        for batch, loss in enumerate(losses):
+        if self.trainer.world_size > 1:  # all devices come to the same end
+            torch.distributed.all_reduce(losses)
+        for batch, loss in enumerate(losses.tolist()):
             if not math.isfinite(loss):
                 step = self._first_step + batch
                 raise DivergedError(f"the loss became {loss} in step {step} (batch {batch})")
@@ -110,6 +142,7 @@ class PneumoniaClassifier(lightning.LightningModule):
             DivergedError: one is infinite or not a number.
         """
         self._refuse_bad()
+        self._log_means("train_loss")
 
     def on_validation_epoch_start(self) -> None:
         """Look at the losses of the epoch before its network is scored.
@@ -130,17 +163,22 @@ class PneumoniaClassifier(lightning.LightningModule):
         self.tune_auc.update(probability, target)
         self.tune_accuracy.update(probability, target)
         loss = self.loss(class_logits, functional.one_hot(target, self.classes))
-        self.log("tune_loss", loss, on_epoch=True, batch_size=len(radiographs), sync_dist=True)
+        self.tune_loss.update(loss, len(radiographs))
 
     def on_validation_epoch_end(self) -> None:
-        """Track AUC and accuracy of the validation part and step a plateau schedule."""
-        for name, metric in (("tune_auc", self.tune_auc), ("tune_accuracy", self.tune_accuracy)):
-            self.log(name, metric.compute())
-            metric.reset()
+        """Track loss, AUC and accuracy of the validation part and step a plateau schedule."""
+        self._log_means("tune_loss", "tune_auc", "tune_accuracy")
         if self.spec.schedule == "plateau" and not self.trainer.sanity_checking:
             scheduler: Any = self.lr_schedulers()
             value = float(self.trainer.callback_metrics[self.spec.monitor])
             scheduler.plateau_step(value if self.spec.monitor == "tune_loss" else -value)
+
+    def _log_means(self, *names: str) -> None:
+        """Log what was gathered on all devices since the last time."""
+        for name in names:
+            metric: Any = getattr(self, name)
+            self.log(name, metric.compute())
+            metric.reset()
 
     def configure_gradient_clipping(
         self,

@@ -11,6 +11,7 @@ from lightning.fabric import Fabric
 
 from pneumobench.errors import SettingsError
 from pneumobench.suite.training import TrainingSpec
+from pneumobench.training.devices import device_of
 from pneumobench.training.fit import memory_format
 
 
@@ -54,11 +55,6 @@ def check_device(spec: TrainingSpec) -> None:
             f"training.accelerator {spec.accelerator!r} with {spec.devices} devices at training.precision "
             f"{spec.precision!r} is not to be had: {text}"
         ) from error
-
-
-def device_of(spec: TrainingSpec) -> torch.device:
-    """Return the device that one process of a job uses."""
-    return Fabric(accelerator=spec.accelerator, devices=1).device
 
 
 def hardware(spec: TrainingSpec, machine: dict[str, str | int]) -> dict[str, str | int | float]:

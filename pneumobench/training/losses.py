@@ -1,4 +1,4 @@
-"""Losses on the pneumonia logit, and on the logits of three classes."""
+"""Losses on the pneumonia logit, and on the logits of three classes, and their mean over an epoch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchmetrics import Metric
 from torchvision.ops import sigmoid_focal_loss
 
 from pneumobench.suite.training import TrainingSpec
@@ -59,3 +60,35 @@ class PneumoniaLoss:
             normal, positive = self.class_weight
             terms = terms * torch.lerp(torch.full_like(share, normal), torch.full_like(share, positive), share)
         return torch.as_tensor(terms.mean())
+
+
+class MeanLoss(Metric):
+    """Mean loss of all images on all devices.
+
+    Lightning's mean of logged values cuts the number of images a device to a whole one, and torchmetrics' MeanMetric
+    leaves out losses that are not numbers, or else the weights.
+
+    Example:
+        >>> mean = MeanLoss()
+        >>> mean.update(torch.tensor(1.0), 3), mean.update(torch.tensor(2.0), 1)
+        (None, None)
+        >>> mean.compute().item()
+        1.25
+    """
+
+    total: Tensor
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("images", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, images: int | Tensor) -> None:
+        """Take the mean loss of so many images."""
+        self.total = self.total + loss * images
+        self.images = self.images + images
+
+    def compute(self) -> Tensor:
+        """Return the mean, a scalar."""
+        return self.total / self.images

@@ -107,7 +107,7 @@ def test_a_documented_command_runs(
         return
     if words[0] == "run":
         suite = load_suite(suite_path(words[1] if words[1:] and not words[1].startswith("-") else "quickstart"))
-        if "ddp_fork" in words:  # tests/training/test_fit.py trains on two devices
+        if "--training.devices" in words:  # tests/training/test_devices.py trains on two devices
             assert load_suite(suite_path(words[1]), words[4:]).training.devices == 2
             return
         if "--protocols" in words:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_file
 from pneumobench.training import checkpoints
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, is_whole, remove_checkpoint
 
@@ -38,7 +39,7 @@ def test_two_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
         _value(path)
 
 
-@pytest.mark.parametrize("crash_in", ["sha256_of_file", "write_text"])
+@pytest.mark.parametrize("crash_in", ["_HashedFile.flush", "_HashedFile.write", "write_text"])
 def test_a_crash_while_writing_leaves_a_whole_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash_in: str
 ) -> None:
@@ -49,7 +50,7 @@ def test_a_crash_while_writing_leaves_a_whole_checkpoint(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, crash_in, crash)
+        patch.setattr(f"{checkpoints.__name__}.{crash_in}", crash)
         with pytest.raises(OSError, match="disk full"):
             _save(path, 2)
     assert _value(path) == 1
@@ -64,6 +65,15 @@ def test_a_kill_between_two_renames_leaves_the_previous_epoch(tmp_path: Path) ->
     path.replace(path.with_name("resume.ckpt.previous"))  # the first of the renames of a third save
     assert can_resume(path)
     assert _value(path) == 2
+
+
+def test_the_hash_is_that_of_the_file_which_is_not_read_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "resume.ckpt"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "sha256_of_file", None)
+        SafeCheckpointIO().save_checkpoint({"value": torch.arange(300_000), "words": ["a"] * 9}, path)
+    assert path.with_name("resume.ckpt.sha256").read_text().strip() == sha256_of_file(path)
+    assert is_whole(path)
 
 
 def test_removal_takes_everything(tmp_path: Path) -> None:

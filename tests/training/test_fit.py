@@ -14,9 +14,10 @@ from torch import nn
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.weights_file import load_weights
-from pneumobench.errors import DivergedError, RecordError
+from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
 from pneumobench.training import fit as training_of_a_fold
+from pneumobench.training import keeping
 from pneumobench.training.fit import fit, memory_format, remove_training_files
 from pneumobench.training.predictions import logit_of, probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
@@ -52,6 +53,12 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
 
 
+@pytest.fixture
+def checkpoint_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "CHECKPOINT_EVERY_S", 0.0)
+
+
+@pytest.mark.usefixtures("checkpoint_of_each_epoch")
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 @pytest.mark.parametrize("stop_at", [2, 5, 11, 13])
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, stop_at: int, schedule: str) -> None:
@@ -128,6 +135,7 @@ def test_a_network_that_was_looked_at_before_is_trained_in_training_mode(tmp_pat
     assert load_file(tmp_path / "weights.safetensors")["1.num_batches_tracked"] == 5, "batch norm saw every step"
 
 
+@pytest.mark.usefixtures("checkpoint_of_each_epoch")
 def test_the_best_epoch_is_kept_when_the_folder_was_moved_in_between(tmp_path: Path) -> None:
     # the rate is far too high after the first epochs, so that a later epoch is worse
     images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=1.5, warmup_epochs=3.0)
@@ -219,35 +227,63 @@ def test_a_kill_between_the_last_checkpoint_and_the_weights_trains_no_epoch_more
         assert sha256_of_file(tmp_path / "b" / name) == sha256_of_file(tmp_path / "a" / name), name
 
 
+class _Saves(Callback):
+    """Counts checkpoints and keeps when each was written."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: Any) -> None:
+        self.epochs.append(trainer.current_epoch)
+
+
+@pytest.mark.parametrize(
+    ("every_s", "settings", "expected"),
+    [(0.0, {"epochs": 4}, [0, 1, 2, 3]), (60.0, {"epochs": 4}, [0, 3]), (60.0, EARLY, None)],
+    ids=["each", "few", "early"],
+)
+def test_the_first_epoch_and_the_last_have_a_checkpoint_and_others_where_it_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, settings: Any, expected: list[int] | None
+) -> None:
+    monkeypatch.setattr(keeping, "CHECKPOINT_EVERY_S", every_s)
+    saves, data = _Saves(), tiny_data(tiny_images())
+    result = fit(tiny_architecture(), data, tiny_spec(**settings), folder=tmp_path, seed=0, callbacks=(saves,))
+    assert saves.epochs == (expected or [0, result.epochs_run - 1])
+
+
+def test_epochs_since_the_last_checkpoint_are_trained_again_and_end_the_same(tmp_path: Path) -> None:
+    # the rate is far too high after the first epochs, so that the best epoch is none of those with a checkpoint
+    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=1.5, warmup_epochs=3.0)
+    whole = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "a", seed=1)
+    assert 0 < whole.best_epoch < 3
+    with pytest.raises(_InterruptionError):
+        fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "b", seed=1, callbacks=(_StopAt(18),))
+    trained: list[int] = []
+    again = fit(
+        tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "b", seed=1,
+        epoch_report=lambda epoch, _: trained.append(epoch),
+    )  # fmt: skip
+    assert trained == [1, 2, 3]
+    assert again.best_epoch == whole.best_epoch
+    for name in ("weights.safetensors", "history.csv"):
+        assert sha256_of_file(tmp_path / "b" / name) == sha256_of_file(tmp_path / "a" / name), name
+
+
+@pytest.mark.usefixtures("checkpoint_of_each_epoch")
 @pytest.mark.parametrize("left", ["nothing", "the one before"])
-def test_damaged_best_weights_are_never_replaced_by_those_of_a_lesser_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], left: str
+def test_a_damaged_checkpoint_costs_epochs_and_no_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
 ) -> None:
     fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=4), folder=tmp_path / "a", seed=0)
     _killed_before_the_weights(tmp_path / "b", monkeypatch, epochs=4)
-    best = tmp_path / "b/best.ckpt"
-    assert best.with_name("best.ckpt.previous").is_file(), "an older epoch stands ready"
-    best.write_bytes(best.read_bytes()[:-9])
+    resume = tmp_path / "b/resume.ckpt"
+    resume.write_bytes(resume.read_bytes()[:-9])
     if left == "nothing":
-        best.with_name("best.ckpt.previous").unlink()
+        resume.with_name("resume.ckpt.previous").unlink()
     trained: list[int] = []
     fit(
         tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=4), folder=tmp_path / "b", seed=0,
         epoch_report=lambda epoch, _: trained.append(epoch),
     )  # fmt: skip
-    assert trained == [0, 1, 2, 3], "trained anew, and honestly"
-    assert "best.ckpt: the best weights so far are damaged" in capsys.readouterr().err
+    assert trained == ([0, 1, 2, 3] if left == "nothing" else [3])
     assert sha256_of_file(tmp_path / "b/weights.safetensors") == sha256_of_file(tmp_path / "a/weights.safetensors")
-
-
-def test_best_weights_that_are_lost_at_the_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_of_a_fold, "_fit_or_stop", _trained_and_lost)
-    with pytest.raises(RecordError, match=r"best\.ckpt: the weights of epoch \d.* --retry-failed"):
-        fit(tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=1), folder=tmp_path, seed=0)
-    assert list(tmp_path.iterdir()) == [], "the next start trains from the first epoch"
-
-
-def _trained_and_lost(trainer: Any, module: Any, data: Any, start: Path | None) -> None:
-    trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-    folder = Path(trainer.default_root_dir)
-    (folder / "best.ckpt").write_bytes(b"")

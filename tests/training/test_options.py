@@ -16,6 +16,7 @@ from pneumobench.datasets.datamodule import SeededOrder
 from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.files import sha256_of_file
 from pneumobench.suite.training import FineTuningSpec
+from pneumobench.training import keeping
 from pneumobench.training.classifier import parameter_groups
 from pneumobench.training.fine_tuning import FineTuning, parameter_ranks
 from pneumobench.training.fit import FitResult, fit
@@ -82,7 +83,10 @@ def test_blocks_are_unfrozen_at_the_stated_epochs(tmp_path: Path) -> None:
     assert names in ({"9"}, {"4", "9"}), "the best epoch may be one before"
 
 
-def test_a_resumed_training_unfreezes_as_one_that_was_not_broken_off(tmp_path: Path) -> None:
+def test_a_resumed_training_unfreezes_as_one_that_was_not_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "CHECKPOINT_EVERY_S", 0.0)
     from tests.training.test_fit import _InterruptionError, _StopAt
 
     spec = tiny_spec(epochs=3, fine_tuning=FineTuningSpec(trained="head", unfreeze_every_epochs=1), ema_decay=0.8)

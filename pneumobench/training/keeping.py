@@ -1,0 +1,113 @@
+"""What is kept of a training while it runs: history, best weights, and now and then a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import lightning
+from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from torch import Tensor
+
+from pneumobench.suite.training import Monitor, TrainingSpec
+
+HISTORY: Final = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
+RESUME_FILE: Final = "resume.ckpt"
+CHECKPOINT_EVERY_S: Final = 60.0  # a longer epoch has a checkpoint of its own
+NETWORK: Final = "network."  # before the names of the network's weights in a LightningModule's
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+def best_epoch(values: Sequence[float], monitor: Monitor) -> int:
+    """Return the first epoch (from 0) with the best monitored value; one that is not a number is never the best.
+
+    >>> best_epoch([math.nan, 0.5, 0.4, 0.4], "tune_loss")
+    2
+    """
+    sign = 1.0 if monitor == "tune_loss" else -1.0
+    return min(range(len(values)), key=lambda epoch: math.inf if math.isnan(values[epoch]) else sign * values[epoch])
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning from advertising and from warning of what is done on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*log_every_n_steps.*",
+        ".*LeafSpec.*",
+        ".*isinstance.*",
+        ".*exists and is not empty.*",
+        ".*sync_dist=True.*",  # what is logged is of all devices already
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+class TrainingKeeper(Checkpoint):
+    """Keeps the history and the best weights, and writes both with all else that a resumed training needs.
+
+    The first epoch and the last have a checkpoint, and each between that ends CHECKPOINT_EVERY_S after the one before;
+    a resumed training repeats the epochs since. Best weights are in the same file: they are never of another training.
+
+    Args:
+        folder: folder of the job.
+        spec: what is monitored.
+        report: called after every epoch.
+    """
+
+    def __init__(self, folder: Path, spec: TrainingSpec, report: EpochReport | None) -> None:
+        self.path, self.monitor, self.report = folder / RESUME_FILE, spec.monitor, report
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+        self.seconds, self.started = 0.0, time.perf_counter()
+        self.written = -math.inf
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the epoch; Lightning calls checkpoints last, so that what stops a training has spoken."""
+        now = time.perf_counter()
+        row = {"epoch": float(trainer.current_epoch), "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
+        row |= {name: float(trainer.callback_metrics[name]) for name in HISTORY}
+        self.rows.append(row)
+        self.seconds += now - self.started
+        self.started = now
+        if best_epoch([row[self.monitor] for row in self.rows], self.monitor) == len(self.rows) - 1:
+            self.best = weights_to_use(trainer, pl_module)
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        due = last or now - self.written >= CHECKPOINT_EVERY_S
+        if trainer.strategy.broadcast(due):  # all devices take part in one
+            trainer.save_checkpoint(self.path)
+            self.written = now
+        if self.report is not None and trainer.is_global_zero:
+            self.report(trainer.current_epoch, row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this."""
+        return {"rows": self.rows, "seconds": self.seconds, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.rows, self.seconds, self.best = state_dict["rows"], state_dict["seconds"], state_dict["best"]
+
+
+def weights_to_use(trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Tensor]:
+    """Return a copy of the network's weights as they are now, in main memory; of the averaged ones, if there are."""
+    found: dict[str, Any] = {"state_dict": module.state_dict()}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined] # untyped in Lightning
+        if isinstance(callback, EMAWeightAveraging):
+            callback.on_save_checkpoint(trainer, module, found)
+    return {
+        name.removeprefix(NETWORK): weight.detach().to("cpu", copy=True)
+        for name, weight in found["state_dict"].items()
+        if name.startswith(NETWORK)
+    }
+
+
+def state_of(checkpoint: dict[str, Any], callback: type[Any]) -> dict[str, Any]:
+    """Return what a callback kept in a checkpoint; its key may carry settings behind the name of the class."""
+    states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
+    return next((state for key, state in states.items() if key.startswith(callback.__qualname__)), {})

@@ -20,7 +20,7 @@ from pneumobench.runs.executors.one_job import Job, has_ended
 from pneumobench.runs.executors.processes import ProcessExecutor
 from pneumobench.runs.executors.serial import SerialExecutor
 from pneumobench.suite.spec import Suite
-from pneumobench.training.cost import device_of
+from pneumobench.training.devices import device_of
 
 WAIT_S: Final = 0.5  # between looks at jobs of other processes
 

@@ -115,7 +115,7 @@ def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: An
     from pneumobench.reporting.console import safe_console
     from pneumobench.reporting.wandb_tracking import tracker_for
     from pneumobench.suite.registry import load_plugin_file
-    from pneumobench.training.fit import quiet_lightning
+    from pneumobench.training.keeping import quiet_lightning
 
     quiet_lightning()
     for plugin in bench.suite.architectures.plugins:

@@ -10,7 +10,7 @@ from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.train_job import run_job
-from pneumobench.training.devices import EpochReport
+from pneumobench.training.keeping import EpochReport
 
 Job = tuple[str, int]  # architecture, fold
 

@@ -33,13 +33,8 @@ TRAINED, VALIDATED = 19, 9
 
 def images_of_fold() -> FoldImages:
     images, rows = tiny_images(40), np.arange(40, dtype=np.int64)
-    parts: dict[Part, Any] = {
-        "train": rows[:TRAINED],
-        "tune": rows[20 : 20 + VALIDATED],
-        "test": rows[30:],
-        "official_test": rows[:0],
-    }
-    return dataclasses.replace(images, positions=parts)
+    parts: dict[Part, Any] = {"train": rows[:TRAINED], "tune": rows[20 : 20 + VALIDATED], "test": rows[30:]}
+    return dataclasses.replace(images, positions={**parts, "official_test": rows[:0]})
 
 
 def plain_network() -> Architecture:

@@ -7,10 +7,12 @@ import dataclasses
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +110,8 @@ def _tell(news: Any, started: Started, told: Told) -> None:
 
 
 def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: Any) -> None:
-    """Do one job; the only work of its process."""
+    """Do one job; the only work of its process, which ends with the run."""
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     if executor.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % executor.devices)
     torch.set_num_threads(executor.threads)
@@ -123,6 +126,13 @@ def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: An
     news.put((job, None, {}))
     tracker = tracker_for(bench.suite, executor.runs_folder)
     do_job(bench, job, tracker, lambda epoch, losses: news.put((job, epoch, losses)), safe_console())
+
+
+def _end_with_the_run() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)  # as whoever ended the run did; a training stops after its step
 
 
 def _write_dead(bench: Bench, job: Job, codes: Sequence[int | None]) -> None:

@@ -244,7 +244,8 @@ def mean_interval(values: ArrayLike, groups: ArrayLike, *, resamples: int = RESA
     kept = numbers[measured]
 
     def mean(weights: Integers) -> Floats:
-        result: Floats = (weights @ kept) / weights.sum(axis=1)
+        # einsum, as `weights @ kept` makes floats of all weights first, which takes five times as long
+        result: Floats = np.einsum("rn,n->r", weights, kept) / weights.sum(axis=1)
         return result
 
     return bootstrap_interval(mean, names[measured], resamples=resamples, seed=seed)

@@ -157,8 +157,11 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         three_classes(index.table)  # refuses images without a class
     index = as_kept(folder, index)
     refuse_other_run(folder, suite, index)
-    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
-    check_folds(index, folds)
+    if folder.folds_json.is_file():
+        folds = read_folds(folder.folds_json)
+        check_folds(index, folds)
+    else:
+        folds = make_folds(index, suite.folds, suite.seed)  # which checks them
     if suite.task == "three_class":
         check_class_folds(index, folds)
     side_px = suite.data.image_side_px

@@ -37,6 +37,7 @@ def run(
     protocols: tuple[Protocol, ...] | None = None,
     retry_failed: bool = False,
     accept_changes: bool = False,
+    rehash: bool = False,
     wandb: WandbMode | None = None,
     json: bool = False,
 ) -> int:
@@ -58,6 +59,7 @@ def run(
         protocols: run the suite under each of these splits and compare.
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
+        rehash: read every image file, whether it was changed since it was last read or not.
         wandb: track with Weights & Biases.
         json: print the outcome as JSON, for a program; what is told meanwhile goes to stderr.
     """
@@ -72,7 +74,7 @@ def run(
     command = run_command(suite, loaded, folds=folds, protocols=protocols)
     console = console_for(json=json)
     if protocols is None and not json:
-        done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed)
+        done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed, rehash=rehash)
         if done is not None:
             return _nothing_left(done, console)
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
@@ -81,7 +83,7 @@ def run(
 
         made = run_suite(
             loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            command=command, console=console,
+            rehash=rehash, command=command, console=console,
         )  # fmt: skip
         if json:
             print_json(outcome(made))
@@ -90,7 +92,7 @@ def run(
 
     compared = run_protocols(
         loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        command=command, console=console,
+        rehash=rehash, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ THUMBNAIL_SIDE_PX: Final = 16
 NEAR_CORRELATION: Final = 0.99
 SAME_GRAY_LEVELS: Final = 3  # colour to gray rounds by 1, JPEG and resizing move a mean by 1 or 2
 _DIMENSIONS: Final = 12  # principal components that candidates are looked for in; distances only shrink there
+_FARTHEST: Final = math.sqrt(2 * (1 - NEAR_CORRELATION)) + 1e-6  # of two vectors of length 1 that correlate as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +56,17 @@ def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
     count = len(thumbnails)
     levels = np.array(thumbnails, dtype=np.float64).reshape(count, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
     alike: dict[tuple[int, int], tuple[float, str]] = {}  # of several changes that make two alike, the best
-    for change, changed in _changes(levels):
-        for one, other, correlation in _correlated(levels, changed):
-            if correlation > alike.get((one, other), (0.0, ""))[0]:
-                alike[one, other] = correlation, change
+    patterns = _unit(levels)
+    uneven = np.flatnonzero(patterns.any(axis=1))
+    if len(uneven) > 1:
+        components = np.linalg.eigh(np.cov(patterns.T))[1][:, -_DIMENSIONS:]
+        tree: Any = cKDTree(patterns[uneven] @ components)
+        for change, changed in _changes(levels):
+            others = _unit(changed)
+            found = tree.query_ball_point(others[uneven] @ components, _FARTHEST)
+            for one, other, correlation in _correlated(patterns, others, uneven, found):
+                if correlation > alike.get((one, other), (0.0, ""))[0]:
+                    alike[one, other] = correlation, change
     pairs = np.array(sorted(alike), dtype=np.int64).reshape(-1, 2)
     changes = [alike[one, other][1] for one, other in pairs.tolist()]
     difference = np.abs(levels[pairs[:, 0]] - levels[pairs[:, 1]]).max(axis=(1, 2), initial=0)
@@ -93,19 +102,21 @@ def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6))
 
 
-def _correlated(levels: NDArray[np.float64], changed: NDArray[np.float64]) -> Iterator[tuple[int, int, float]]:
-    """Yield (first, second, correlation) of pictures and later ones that were changed, from NEAR_CORRELATION on."""
-    patterns, others = _unit(levels), _unit(changed)
-    uneven = np.flatnonzero(patterns.any(axis=1))
-    if len(uneven) < 2:
-        return
-    components = np.linalg.eigh(np.cov(patterns.T))[1][:, -_DIMENSIONS:]
-    farthest = np.sqrt(2 * (1 - NEAR_CORRELATION)) + 1e-6  # of two vectors of length 1
-    tree: Any = cKDTree(patterns[uneven] @ components)
-    found = tree.query_ball_point(others[uneven] @ components, farthest, return_sorted=True)
+def _correlated(
+    patterns: NDArray[np.float64], others: NDArray[np.float64], uneven: NDArray[np.int64], found: Sequence[list[int]]
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (first, second, correlation) of pictures and later ones that were changed, from NEAR_CORRELATION on.
+
+    Args:
+        patterns: of the pictures.
+        others: of the changed ones.
+        uneven: numbers of those that are not even.
+        found: for each of those, which of them are near enough in few dimensions.
+    """
     for other, near in zip(uneven.tolist(), found, strict=True):
-        earlier = uneven[near]
-        earlier = earlier[earlier < other]
-        correlation = patterns[earlier] @ others[other]
-        close = correlation >= NEAR_CORRELATION
-        yield from zip(earlier[close].tolist(), [other] * int(close.sum()), correlation[close].tolist(), strict=True)
+        if len(near) > 1 or (near and uneven[near[0]] != other):  # most are near to themselves, or to none
+            earlier = uneven[sorted(near)]
+            earlier = earlier[earlier < other]
+            correlation = patterns[earlier] @ others[other]
+            for row in np.flatnonzero(correlation >= NEAR_CORRELATION):
+                yield int(earlier[row]), other, float(correlation[row])

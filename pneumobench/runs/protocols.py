@@ -56,6 +56,7 @@ def run_protocols(
     output: str | Path = "runs",
     retry_failed: bool = False,
     accept_changes: bool = False,
+    rehash: bool = False,
     command: str = "",
     console: Console | None = None,
 ) -> ProtocolComparison:
@@ -67,6 +68,7 @@ def run_protocols(
         output: folder of runs.
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: see `run`.
+        rehash: see `run`.
         command: command line that the tables name.
         console: where progress is shown; None = the terminal or notebook.
 
@@ -76,7 +78,7 @@ def run_protocols(
     """
     output = Path(output)
     suites = suites_by_protocol(suite, protocols)
-    _require_splits(suites, output)
+    _require_splits(suites, output, rehash=rehash)
     runs = {
         one.folds.protocol: run(
             one, output=output, retry_failed=retry_failed, accept_changes=accept_changes, command=command,
@@ -91,7 +93,7 @@ def run_protocols(
     return ProtocolComparison(runs=tuple(runs.values()), effects=tuple(effects), page=page)
 
 
-def _require_splits(suites: Sequence[Suite], output: Path) -> None:
+def _require_splits(suites: Sequence[Suite], output: Path, *, rehash: bool) -> None:
     """Split the images under every protocol before anything is trained.
 
     Raises:
@@ -101,7 +103,7 @@ def _require_splits(suites: Sequence[Suite], output: Path) -> None:
     for plugin in suites[0].architectures.plugins:  # the layout of the data may be one of theirs
         load_plugin_file(Path(plugin))
     data = suites[0].data
-    index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data))
+    index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data), rehash=rehash)
     if problems:
         raise problem_error(index.root, problems)
     for one in suites:

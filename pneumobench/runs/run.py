@@ -45,6 +45,7 @@ def run(
     folds: Sequence[int] | None = None,
     retry_failed: bool = False,
     accept_changes: bool = False,
+    rehash: bool = False,
     command: str = "",
     console: Console | None = None,
     tracker: Tracker | None = None,
@@ -60,6 +61,7 @@ def run(
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: go on though code, versions or further files have changed since the run began, and write into
             the records what.
+        rehash: read every image file, whether it was changed since it was last read or not.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
         tracker: follows the jobs; None = as `logging.wandb` of the suite says.
@@ -102,7 +104,7 @@ def run(
         attribution_method(method)
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path):
-        bench = open_data(suite, folder, cache=output / ".cache", console=console)
+        bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)
         # all that can be wrong with data and settings was found by now
         known = audit(bench.index, suite=suite)
         metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}

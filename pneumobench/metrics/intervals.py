@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -165,9 +165,12 @@ def weighted_area_under_roc(probability: ArrayLike, has_pneumonia: ArrayLike) ->
         [np.searchsorted(cuts, np.arange(negative.size), side="right"), cuts.size + 1 + block_of_positive]
     )
     images = np.concatenate([negative, positive])
-    block_of_image = csr_array(
-        (np.ones(images.size, np.uint8), (blocks, images)), shape=(cuts.size + 1 + places.size, images.size)
-    )
+
+    @functools.cache
+    def block_of_image(kind: np.dtype[np.integer[Any]]) -> Any:
+        shape = (cuts.size + 1 + places.size, images.size)
+        return csr_array((np.ones(images.size, kind), (blocks, images)), shape=shape)
+
     largest = int(np.bincount(blocks).max())
     below, not_above = np.searchsorted(cuts, below), np.searchsorted(cuts, not_above)
     no_ties = np.array_equal(below, not_above)
@@ -175,7 +178,7 @@ def weighted_area_under_roc(probability: ArrayLike, has_pneumonia: ArrayLike) ->
     def areas(weights: Integers) -> Floats:
         # the fewest bytes that hold every sum: this product is most of the work
         kind = np.result_type(weights, np.min_scalar_type(largest * int(weights.max())))
-        sums = block_of_image.astype(kind) @ weights.T  # (R, N) -> (blocks, R)
+        sums = block_of_image(kind) @ weights.T  # (R, N) -> (blocks, R)
         weight_up_to = np.cumsum(sums[: cuts.size + 1], axis=0, dtype=np.float64)
         of_positive = sums[cuts.size + 1 :].astype(np.float64)
         pairs = of_positive.sum(axis=0) * weight_up_to[-1]

@@ -85,7 +85,7 @@ def main() -> None:
 def _rows_table(sizes: list[int]) -> list[str]:
     lines = [
         f"In brackets the seconds a row against those of {sizes[0]:,} rows; goal: 1, and {GOAL_MIB:,} MiB. Folds are "
-        f"made of at most {FOLDS_MADE_AT_MOST:,} images; those of more are dealt out, not measured, and left out of `all`.",
+        f"made of at most {FOLDS_MADE_AT_MOST:,} images; of more they are dealt out, not measured, and not in `all`.",
         "",
     ]
     first: dict[str, float] = {}

@@ -21,6 +21,7 @@ def audit(
     source: str | None = None,
     lung_masks: str = "",
     output: Path = Path("audit.json"),
+    rehash: bool = False,
     json: bool = False,
 ) -> int:
     """Check radiographs before anything is trained.
@@ -36,6 +37,7 @@ def audit(
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of manual lung masks, relative to the data folder.
         output: the report.
+        rehash: read every image file, whether it was changed since a run in `runs` last read it or not.
         json: print the report as JSON, for a program; what is told meanwhile goes to stderr.
     """
     from pneumobench.datasets.audit import audit as audited
@@ -55,8 +57,9 @@ def audit(
     spec = with_data_overrides(recognised_data(data, source=source, lung_masks=lung_masks), overrides)
     suite = Suite(data=spec)
     console = console_for(json=json)
+    kept = Path("runs", ".cache")  # of runs that were started here; an audit makes no folder of its own
     try:
-        index, problems = found_radiographs(suite)
+        index, problems = found_radiographs(suite, kept if kept.is_dir() else None, rehash=rehash)
     except DataError as error:  # of the list of images; what it says is all that is known
         metadata = {"source": spec.source, "refusals": [str(error).replace(f"{spec.root}/", "").replace(spec.root, "")]}
         write_json(output, metadata)

@@ -48,6 +48,7 @@ def run(
     jobs: int = 1,
     retry_failed: bool = False,
     accept_changes: bool = False,
+    rehash: bool = False,
     wandb: WandbMode | None = None,
     json: bool = False,
 ) -> int:
@@ -70,6 +71,7 @@ def run(
         jobs: how many jobs at the same time, each in a process of its own; they divide threads and devices.
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
+        rehash: read every image file, whether it was changed since it was last read or not.
         wandb: track with Weights & Biases.
         json: print the outcome as JSON, for a program; what is told meanwhile goes to stderr.
     """
@@ -84,7 +86,7 @@ def run(
     command = run_command(suite, loaded, folds=folds, protocols=protocols)
     console = console_for(json=json)
     if protocols is None and not json:
-        done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed)
+        done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed, rehash=rehash)
         if done is not None:
             return _nothing_left(done, console, _own_data(loaded))
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
@@ -93,7 +95,7 @@ def run(
 
         made = run_suite(
             loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            side_by_side=jobs, command=command, console=console,
+            side_by_side=jobs, rehash=rehash, command=command, console=console,
         )  # fmt: skip
         if json:
             print_json(outcome(made))
@@ -102,7 +104,7 @@ def run(
 
     compared = run_protocols(
         loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        side_by_side=jobs, command=command, console=console,
+        side_by_side=jobs, rehash=rehash, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)

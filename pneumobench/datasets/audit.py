@@ -33,7 +33,7 @@ SHOWN_IMAGES = 3  # of a finding; all of them are written to audit.json
 
 
 def read_radiographs(
-    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
+    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = (), rehash: bool = False
 ) -> tuple[Index, tuple[str, ...]]:
     """Return the index of a suite's readable images, and one line for every image that cannot be used.
 
@@ -42,19 +42,20 @@ def read_radiographs(
         cache_folder: where decoded images and what is measured are kept, and phantoms drawn; None = nothing is kept,
             and every image is decoded.
         squares: squares that will be asked for, made while images are decoded; see `wanted_squares`.
+        rehash: read every file, whether it was read before or not.
 
     Raises:
         DataError: the data are missing, or no image is listed or can be read.
         SettingsError: the layout of the data is unknown, or does not understand another setting.
     """
-    index, problems = found_radiographs(suite, cache_folder, squares=squares)
+    index, problems = found_radiographs(suite, cache_folder, squares=squares, rehash=rehash)
     if index.table.empty:
         raise problem_error(index.root, problems) if problems else DataError(f"{index.root}: no image is listed.")
     return index, problems
 
 
 def found_radiographs(
-    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = ()
+    suite: Suite, cache_folder: Path | None = None, *, squares: Sequence[SquareKind] = (), rehash: bool = False
 ) -> tuple[Index, tuple[str, ...]]:
     """Return what `read_radiographs` does, also where no image can be read: the index is empty then.
 
@@ -65,7 +66,7 @@ def found_radiographs(
     root, listing = list_radiographs(suite, cache_folder or Path())
     if (sizes := suite.controls.original_sizes) and not (root / sizes).is_file():  # before images are opened
         raise DataError(f"{root / sizes}: no such table of original sizes; correct or unset controls.original_sizes.")
-    with opened_images(root, listing, cache_folder=cache_folder, squares=squares) as opened:
+    with opened_images(root, listing, cache_folder=cache_folder, squares=squares, rehash=rehash) as opened:
         index = opened.index
         if not index.table.empty and suite.data.subset_images is not None:
             index = subset_images(index, suite.data.subset_images, suite.seed)

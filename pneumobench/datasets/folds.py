@@ -234,27 +234,31 @@ def check_folds(index: Index, folds: Folds) -> None:
             "delete the run folder."
         )
     table = index.table
+    image_id = table["image_id"]
+    owners = {"patient": table["patient"], "image content": content_of(table), "patient group": table["group"]}
+    numbers = {what: pd.factorize(values)[0] for what, values in owners.items()}  # (N,), the same in every fold
     for fold in range(folds.count):
-        part = pd.Series("none", index=table.index)
+        part = np.full(len(table), "", dtype="<U13")
         for name, rows in folds.positions(index, fold).items():
-            if (twice := rows[part.iloc[rows] != "none"]).size:
+            if (twice := rows[part[rows] != ""]).size:
                 raise LeakError(
-                    f"image {table['image_id'].iloc[twice[0]]} is in {part.iloc[twice[0]]} and {name} of fold {fold} "
-                    "(folds.json): delete folds.json and start again to split by patient."
+                    f"image {image_id.iloc[twice[0]]} is in {part[twice[0]]} and {name} of fold {fold} (folds.json): "
+                    "delete folds.json and start again to split by patient."
                 )
-            part.iloc[rows] = name
-        patient, content, group = table["patient"], content_of(table), table["group"]
-        for values, what in ((patient, "patient"), (content, "image content"), (group, "patient group")):
+            part[rows] = name
+        for what, number in numbers.items():
             # the official folders share patient numbers, and nobody published whether they are the same children
             numbers_shared = folds.protocol == "official" and what != "image content"
-            compared = ["train", "tune"] if numbers_shared else ["train", "tune", "test"]
-            inside = part.isin([] if folds.protocol == "image_random" else compared)
-            sides = part[inside].groupby(values[inside]).unique()
-            for value, found in sides[sides.map(len) > 1].items():
-                example = table.loc[inside & (values == value), "image_id"].iloc[0]
+            compared = ("train", "tune") if numbers_shared else ("train", "tune", "test")
+            inside = [part == name for name in (() if folds.protocol == "image_random" else compared)]
+            sides = sum(np.bincount(number[rows], minlength=len(table)) > 0 for rows in inside)
+            if (crossing := np.flatnonzero(np.greater(sides, 1))).size:
+                rows = np.flatnonzero(np.isin(number, crossing) & np.any(inside, axis=0))
+                value = min(owners[what].iloc[rows])
+                rows = rows[owners[what].iloc[rows] == value]
                 raise LeakError(
-                    f"{what} {value} (e.g. {example}) is in {' and '.join(sorted(found))} of fold {fold} "
-                    "(folds.json): delete folds.json and start again to split by patient."
+                    f"{what} {value} (e.g. {image_id.iloc[rows[0]]}) is in {' and '.join(np.unique(part[rows]))} of "
+                    f"fold {fold} (folds.json): delete folds.json and start again to split by patient."
                 )
     if (found := _one_class_part(index, folds)) is not None:
         fold, one_class, images, missing = found

@@ -63,6 +63,7 @@ class Index:
         notes: what the data set holds and this index leaves out on purpose, one line each.
         identity: what was found about patients and copies of images when they were opened; not kept on disk.
         findings: by image_id, what is odd about images that can be read; of images that are not in the table too.
+        hashed: when the oldest of its content hashes was read from a file, in UTC; not kept on disk.
     """
 
     root: Path
@@ -70,6 +71,7 @@ class Index:
     notes: tuple[str, ...] = ()
     identity: Identity = field(default_factory=Identity)
     findings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hashed: str = ""
 
     def images_by_finding(self) -> dict[str, list[str]]:
         """Return the image_ids of the table about which the same thing is odd, most frequent first."""

@@ -22,6 +22,7 @@ from pneumobench.datasets.measured import Measured, keep_measured, measured, rea
 from pneumobench.datasets.patients import group_images
 from pneumobench.datasets.pictures import pictures
 from pneumobench.datasets.pixel_cache import cached_chunks, images_path, reserved_squares
+from pneumobench.datasets.read_files import ReadFile, in_words, keep_files, known_files, now_ns, stamp_of
 from pneumobench.errors import UnreadableImageError
 from pneumobench.files import remove_left_over, temporary_folder
 from pneumobench.radiographs.formats import decode_radiograph, held_content
@@ -74,18 +75,24 @@ class OpenedImages:
 
 @contextmanager
 def opened_images(
-    root: Path, listing: Listing, *, cache_folder: Path | None = None, squares: Sequence[SquareKind] = ()
+    root: Path,
+    listing: Listing,
+    *,
+    cache_folder: Path | None = None,
+    squares: Sequence[SquareKind] = (),
+    rehash: bool = False,
 ) -> Iterator[OpenedImages]:
-    """Open every listed image: the bytes are always read and hashed, and decoded unless they were measured before.
+    """Open every listed image: it is read and hashed unless the file is as it was (see `read_files`), and decoded
+    unless its content was measured before.
 
-    The hash decides, never a file's name or date: what has changed is decoded anew. Squares lie in a temporary file
-    until the end of the context.
+    Squares lie in a temporary file until the end of the context.
 
     Args:
         root: folder that image_id and lung_mask are relative to.
         listing: what to open.
         cache_folder: where what is measured is kept; None = nothing is kept, all are decoded.
         squares: what is made of each image that is decoded.
+        rehash: read every file.
 
     Raises:
         SettingsError: the cache folder cannot be written.
@@ -93,6 +100,8 @@ def opened_images(
     if listing.rows.empty:
         listing = replace(listing, rows=pd.DataFrame(columns=list(LISTING_COLUMNS)))
     known = {} if cache_folder is None else read_measured(cache_folder)
+    files = {} if cache_folder is None or rehash else known_files(cache_folder)
+    started_ns = now_ns()
     count = len(listing.rows)
     if cache_folder is not None:
         remove_left_over(cache_folder)
@@ -102,6 +111,8 @@ def opened_images(
             for number, kind in enumerate(dict.fromkeys(squares) if count else ())
         }
         decoded: dict[str, int] = {}
+        read: dict[str, ReadFile] = {}
+        unread: list[str] = []  # when the files that are not read again were read
         resolved = root.resolve()
 
         def opened(row: int, image_id: str) -> Found:
@@ -109,8 +120,14 @@ def opened_images(
             if problem := link_problem(root, image_id, real_root=resolved, follow_links=listing.follow_links):
                 return f"{image_id}: {problem}"
             try:
+                stamp, place = stamp_of(path), str(resolved / image_id)
+                if (before := files.get(place)) and before.stamp == stamp and before.sha256 in known:
+                    unread.append(before.read)
+                    return before.sha256, known[before.sha256]
                 with held_content(path) as content:
                     content_hash = hashlib.sha256(content).hexdigest()
+                    if stamp is not None and stamp.is_older_than(started_ns):
+                        read[place] = ReadFile(stamp, content_hash, in_words(started_ns))
                     if content_hash in known:
                         return content_hash, known[content_hash]
                     radiograph = decode_radiograph(path, content)
@@ -126,7 +143,9 @@ def opened_images(
             found = list(pool.map(opened, range(count), listing.rows["image_id"] if count else ()))
         if cache_folder is not None and decoded:
             keep_measured(cache_folder, dict(item for item in found if not isinstance(item, str)))
-        yield _opened(root, listing, found, kept, decoded)
+        if cache_folder is not None and read:
+            keep_files(cache_folder, read)
+        yield _opened(root, listing, found, kept, decoded, min([in_words(started_ns), *unread]), cache_folder)
         kept.clear()
 
 
@@ -146,6 +165,8 @@ def _opened(
     found: Sequence[Found],
     squares: dict[SquareKind, NDArray[np.uint8]],
     decoded: dict[str, int],
+    hashed: str,
+    cache_folder: Path | None,
 ) -> OpenedImages:
     problems = [*listing.problems, *(item for item in found if isinstance(item, str))]
     resolved = root.resolve()
@@ -167,13 +188,16 @@ def _opened(
     table = table.sort_values("image_id", kind="stable").reset_index(drop=True)
     patients = named_patients(table["patient"].tolist(), table["image_id"].tolist())
     table["patient"] = patients.patient
-    table[PICTURE], near = pictures(table["image_id"].tolist(), [image[content] for content in table["sha256"]])
+    table[PICTURE], near = pictures(
+        table["image_id"].tolist(), [image[content] for content in table["sha256"]], cache_folder
+    )
     table["group"] = group_images(table["patient"].tolist(), table[PICTURE].tolist())
     index = Index(
         root=root,
         table=table[[*INDEX_COLUMNS, PICTURE]],
         notes=listing.notes,
         findings=notes,
+        hashed=hashed,
         identity=Identity(joined=patients.joined, rounded=patients.rounded, near=near),
     )
     return OpenedImages(index=index, problems=tuple(problems), squares=squares, decoded=decoded)

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from pneumobench.datasets.index import NearPair
-from pneumobench.datasets.look_alikes import look_alikes
+from pneumobench.datasets.look_alikes import LookAlikes, look_alikes
 from pneumobench.datasets.measured import Measured
+from pneumobench.files import read_sealed, sha256_of_text, write_sealed
+
+LOOK_ALIKES: Final = "look-alikes-1"  # raise the number when `look_alikes` finds other pairs
 
 
-def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[list[str], tuple[NearPair, ...]]:
-    """Return what picture each image shows, as the hash of the first that shows it, and pairs that look alike."""
+def pictures(
+    image_id: Sequence[str], measured: Sequence[Measured], cache_folder: Path | None = None
+) -> tuple[list[str], tuple[NearPair, ...]]:
+    """Return what picture each image shows, as the hash of the first that shows it, and pairs that look alike.
+
+    Args:
+        image_id: of the images.
+        measured: what decoding told of each.
+        cache_folder: where it is kept which of the same pictures look alike; None = nothing is kept.
+    """
     first: dict[str, int] = {}  # row of the first image of these very pixels
     for row, image in enumerate(measured):
         first.setdefault(image.pixels, row)
     rows = list(first.values())
-    thumbnails = [np.frombuffer(bytes.fromhex(measured[row].thumbnail), dtype=np.uint8) for row in rows]
-    found = look_alikes(thumbnails)
+    found = _look_alikes([measured[row].thumbnail for row in rows], cache_folder)
     shown = np.arange(len(rows))
     shown[found.same[:, 1]] = found.same[:, 0]
     picture = {measured[row].pixels: measured[rows[shown[place]]].pixels for place, row in enumerate(rows)}
@@ -31,3 +43,21 @@ def pictures(image_id: Sequence[str], measured: Sequence[Measured]) -> tuple[lis
         for (one, other), correlation, change in zip(found.near, found.correlation, found.change, strict=True)
     )
     return [picture[image.pixels] for image in measured], near
+
+
+def _look_alikes(thumbnails: Sequence[str], cache_folder: Path | None) -> LookAlikes:
+    """Return what `look_alikes` finds among thumbnails in hexadecimal, as kept if it was asked of the same before."""
+    if cache_folder is None:
+        return look_alikes([np.frombuffer(bytes.fromhex(one), dtype=np.uint8) for one in thumbnails])
+    path = cache_folder / f"{LOOK_ALIKES}-{sha256_of_text(' '.join(thumbnails))[:20]}.json"
+    if (kept := read_sealed(path)) is None:
+        found = _look_alikes(thumbnails, None)
+        kept = [found.same.tolist(), found.near.tolist(), found.correlation.tolist(), found.change]
+        write_sealed(path, kept)
+    same, near, correlation, change = kept
+    return LookAlikes(
+        same=np.array(same, dtype=np.int64).reshape(-1, 2),
+        near=np.array(near, dtype=np.int64).reshape(-1, 2),
+        correlation=np.array(correlation, dtype=np.float64),
+        change=tuple(change),
+    )

@@ -223,7 +223,7 @@ def _heat_maps(run: GatheredRun, entries: list[Entry]) -> dict[str, HeatMaps]:
 
 
 def _image_keys(table: pd.DataFrame) -> Iterable[tuple[str, str, str]]:
-    return zip(table["image_id"], table["method"], table["mask_tier"], strict=True)
+    return zip(*(table[column].tolist() for column in ("image_id", "method", "mask_tier")), strict=True)
 
 
 def _compared(networks: list[Entry], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:

@@ -182,10 +182,10 @@ def _resampled_areas(
 ) -> Floats:
     """Return (architectures, resamples) areas; every architecture sees the same patients in a resample."""
     statistics = [weighted_area_under_roc(probabilities[name], has_pneumonia) for name in names]
-    chunks = [
-        np.stack([statistic(weights) for statistic in statistics])
-        for weights in patient_weights(groups, resamples=resamples, seed=seed)
-    ]
+    chunks = []
+    for weights in patient_weights(groups, resamples=resamples, seed=seed):
+        by_image = np.asfortranarray(weights)  # as every statistic reads them: turned once, not by each
+        chunks.append(np.stack([statistic(by_image) for statistic in statistics]))
     return np.concatenate(chunks, axis=1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +25,7 @@ def roc_curve(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats,
     Raises:
         ValueError: malformed arrays.
 
-    Source: Fawcett 2006, doi 10.1016/j.patrec.2005.10.010; computed by scikit-learn.
+    Source: Fawcett 2006, doi 10.1016/j.patrec.2005.10.010, algorithm 1.
 
     >>> false_positive_rate, true_positive_rate, threshold = roc_curve([0.1, 0.4, 0.8], [0, 1, 1])
     >>> true_positive_rate.tolist()
@@ -98,15 +97,12 @@ def average_precision(probability: ArrayLike, has_pneumonia: ArrayLike) -> float
 
 def _counts_by_threshold(scores: Floats, labels: Booleans) -> tuple[Floats, Floats, Floats]:
     """Return false and true positive counts (whole numbers) and thresholds, from high to low."""
-    # imported here: the table of metrics names this module, and is read where nothing is computed
-    from sklearn.exceptions import UndefinedMetricWarning
-    from sklearn.metrics import roc_curve as rates
-
-    with warnings.catch_warnings():  # of a class without an image, whose rates are not numbers and its counts 0
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
-        false_rate, true_rate, thresholds = rates(labels, scores, drop_intermediate=False)
-    false_positives: Floats = np.rint(np.nan_to_num(false_rate) * np.sum(~labels))
-    true_positives: Floats = np.rint(np.nan_to_num(true_rate) * np.sum(labels))
+    order = np.argsort(-scores, kind="stable")
+    falling = scores[order]
+    last = np.append(np.flatnonzero(np.diff(falling)), scores.size - 1)  # of the images of each distinct score
+    true_positives: Floats = np.concatenate([[0.0], np.cumsum(labels[order], dtype=np.float64)[last]])
+    false_positives: Floats = np.concatenate([[0.0], np.cumsum(~labels[order], dtype=np.float64)[last]])
+    thresholds: Floats = np.concatenate([[np.inf], falling[last]])
     return false_positives, true_positives, thresholds
 
 

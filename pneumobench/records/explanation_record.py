@@ -149,5 +149,5 @@ def _by_region(table: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return the table with these columns as numbers; an empty cell is NaN."""
-    given = {name: table[name].where(table[name].astype(str) != "") for name in columns}
+    given = {name: table[name].where(table[name] != "") for name in columns}
     return table.assign(**{name: pd.to_numeric(values).astype("float64") for name, values in given.items()})

@@ -27,7 +27,7 @@ SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record o
 PLUGIN, WEIGHTS, LUNG_MASKS, SEGMENTER, ORIGINAL_SIZES = (
     "plugin ", "initial weights ", "lung masks", "lung segmenter", "original sizes",
 )  # fmt: skip
-ADDED_LATER: Final = ("inputs", "accepted")  # keys that older records do not have
+ADDED_LATER: Final = ("inputs", "accepted", "images_hashed")  # keys that older records do not have
 
 CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that does not read lungs
 
@@ -70,7 +70,8 @@ class JobRecord:
     (bytes of the job's files; absent where the job did not come that far).
     `inputs` are SHA-256 of further files that shaped the job: `plugin FILE`, `initial weights ARCHITECTURE`,
     `lung masks`, `lung segmenter`, `original sizes`. `accepted` says in words what of code, versions and inputs had
-    changed since the run began; empty = nothing.
+    changed since the run began; empty = nothing. `images_hashed` is when the oldest hash of an image was read from its
+    file, in UTC; empty = not known.
     `reason` is one line, and present exactly when the job did not complete.
     """
 
@@ -90,6 +91,7 @@ class JobRecord:
     plugin: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     accepted: str = ""
+    images_hashed: str = ""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     format: int = RECORD_FORMAT
 
@@ -218,7 +220,7 @@ def _scalars(plain: Mapping[str, Any], key: str, kinds: tuple[type, ...], path: 
 
 def _checked(plain: Any, path: Path) -> JobRecord:
     """Turn plain JSON into a record, or raise RecordError with the first fault."""
-    plain = {"inputs": {}, "accepted": "", **_fields_of(JobRecord, plain, path, "record")}
+    plain = {"inputs": {}, "accepted": "", "images_hashed": "", **_fields_of(JobRecord, plain, path, "record")}
     if plain["format"] != RECORD_FORMAT or isinstance(plain["format"], bool):
         _refuse(path, f"record.format = {plain['format']!r}", f"format {RECORD_FORMAT}")
     if plain["status"] not in STATUSES:
@@ -228,7 +230,7 @@ def _checked(plain: Any, path: Path) -> JobRecord:
             _refuse(path, f"record.{key} = {plain[key]!r}", f"a name: {NAME_RULE}")
     for key in ("fold", "seed"):
         _amount(plain, key, (int,), path, "record")
-    for key in ("weights_origin", "created", "accepted"):
+    for key in ("weights_origin", "created", "accepted", "images_hashed"):
         _typed(plain, key, (str,), path, "record")
     for key in ("reason", "plugin"):
         _typed(plain, key, (str, type(None)), path, "record")

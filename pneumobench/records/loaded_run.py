@@ -167,7 +167,7 @@ def _require_images_of_fold(
         "official_test": set(folds.official_test),
     }
     for split, images in expected.items():
-        found = set(predictions.loc[predictions["split"] == split, "image_id"])
+        found = set(predictions.loc[predictions["split"] == split, "image_id"].tolist())
         if found != images:
             example = ", ".join(sorted(found ^ images)[:SHOWN_IMAGES])
             raise RecordError(
@@ -204,7 +204,9 @@ def _require_classes(
 def _require_known_images(
     folder: RunFolder, record: JobRecord, attention: pd.DataFrame, predictions: pd.DataFrame
 ) -> None:
-    foreign = sorted(set(attention["image_id"]) - set(predictions["image_id"]))
+    foreign = (
+        attention.loc[~attention["image_id"].isin(predictions["image_id"]), "image_id"].sort_values().unique().tolist()
+    )
     if foreign:
         raise RecordError(
             f"{folder.attention_path(record.architecture, record.fold)}: found {len(foreign)} images (e.g. "

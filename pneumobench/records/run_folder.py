@@ -228,7 +228,7 @@ class RunFolder:
         require(path, bool((table["fold"] == record.fold).all()), "rows of another fold", f"fold {record.fold}")
         require_unique(path, table["image_id"] + " " + table["method"])
         for column, low in (("lung_area", 0.0), ("lar", 0.0), ("lar_adjusted", -np.inf)):
-            given = table[column].astype(str) != ""
+            given = table[column] != ""
             values = pd.to_numeric(table[column].where(given), errors="coerce").astype(np.float64)
             # the lung mask's tolerance: float32 sums may pass 1 by a rounding error
             right = (~given) | (np.isfinite(values) & values.between(low, 1 + 1e-6))

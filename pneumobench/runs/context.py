@@ -108,6 +108,7 @@ class Bench:
                 if not key.startswith(WEIGHTS) or key == f"{WEIGHTS}{name}"
             },
             accepted=self.accepted,
+            images_hashed=self.index.hashed,
             hashes={"suite": self.suite.training_hash(), "index": self.index.hash(), "folds": self.folds.hash()},
             software=software_versions(),
             hardware=hardware(self.suite.training, machine()),
@@ -146,10 +147,18 @@ def open_run(path: Path, data: str | None, console: Console) -> Bench:
     return bench
 
 
-def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console) -> Bench:
-    """Read and check the data, split it (or take the frozen split), and decode it once."""
+def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console, rehash: bool = False) -> Bench:
+    """Read and check the data, split it (or take the frozen split), and decode it once.
+
+    Args:
+        suite: settings.
+        folder: the run.
+        cache: folder of what is kept of images and files.
+        console: where it is told what is there.
+        rehash: read every image file, whether it was changed since it was last read or not.
+    """
     controls = controls_of(suite)  # an unknown name is found before anything is read
-    index, problems = read_radiographs(suite, cache, squares=wanted_squares(suite.data))
+    index, problems = read_radiographs(suite, cache, squares=wanted_squares(suite.data), rehash=rehash)
     if problems:
         raise problem_error(index.root, problems)
     refuse_unfit(index, suite)
@@ -157,8 +166,11 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console)
         three_classes(index.table)  # refuses images without a class
     index = as_kept(folder, index)
     refuse_other_run(folder, suite, index)
-    folds = read_folds(folder.folds_json) if folder.folds_json.is_file() else make_folds(index, suite.folds, suite.seed)
-    check_folds(index, folds)
+    if folder.folds_json.is_file():
+        folds = read_folds(folder.folds_json)
+        check_folds(index, folds)
+    else:
+        folds = make_folds(index, suite.folds, suite.seed)  # which checks them
     if suite.task == "three_class":
         check_class_folds(index, folds)
     side_px = suite.data.image_side_px

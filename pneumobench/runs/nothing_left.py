@@ -44,7 +44,12 @@ class FinishedRun:
 
 
 def finished_run(
-    suite: Suite, output: Path, *, folds: Sequence[int] | None = None, retry_failed: bool = False
+    suite: Suite,
+    output: Path,
+    *,
+    folds: Sequence[int] | None = None,
+    retry_failed: bool = False,
+    rehash: bool = False,
 ) -> FinishedRun | None:
     """Return a run if nothing is left to do, else None: whatever is not as it should be is for `run` to say.
 
@@ -55,6 +60,7 @@ def finished_run(
         output: folder of runs.
         folds: only these folds; None = all.
         retry_failed: whether jobs that failed shall be run again.
+        rehash: read every image file.
     """
     folder = RunFolder(output / suite.name)
     page = folder.leaderboard / PAGE
@@ -80,7 +86,7 @@ def finished_run(
         if environment.get("software") != software_versions() or page.stat().st_mtime < _newest(folder):
             return None
         check_manifest(folder, list(records.values()), weights=True)
-        index, problems = read_radiographs(suite, output / ".cache")
+        index, problems = read_radiographs(suite, output / ".cache", rehash=rehash)
         index = as_kept(folder, index)
         refuse_other_run(folder, suite, index)
         if problems or changed_inputs(environment, inputs_of(suite, index)):

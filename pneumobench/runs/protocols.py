@@ -57,6 +57,7 @@ def run_protocols(
     retry_failed: bool = False,
     accept_changes: bool = False,
     side_by_side: int = 1,
+    rehash: bool = False,
     command: str = "",
     console: Console | None = None,
 ) -> ProtocolComparison:
@@ -69,6 +70,7 @@ def run_protocols(
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: see `run`.
         side_by_side: see `run`.
+        rehash: see `run`.
         command: command line that the tables name.
         console: where progress is shown; None = the terminal or notebook.
 
@@ -78,11 +80,11 @@ def run_protocols(
     """
     output = Path(output)
     suites = suites_by_protocol(suite, protocols)
-    _require_splits(suites, output)
+    _require_splits(suites, output, rehash=rehash)
     runs = {
         one.folds.protocol: run(
             one, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-            side_by_side=side_by_side, command=command, console=console,
+            side_by_side=side_by_side, rehash=rehash, command=command, console=console,
         )
         for one in suites
     }  # fmt: skip
@@ -93,7 +95,7 @@ def run_protocols(
     return ProtocolComparison(runs=tuple(runs.values()), effects=tuple(effects), page=page)
 
 
-def _require_splits(suites: Sequence[Suite], output: Path) -> None:
+def _require_splits(suites: Sequence[Suite], output: Path, *, rehash: bool) -> None:
     """Split the images under every protocol before anything is trained.
 
     Raises:
@@ -103,7 +105,7 @@ def _require_splits(suites: Sequence[Suite], output: Path) -> None:
     for plugin in suites[0].architectures.plugins:  # the layout of the data may be one of theirs
         load_plugin_file(Path(plugin))
     data = suites[0].data
-    index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data))
+    index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data), rehash=rehash)
     if problems:
         raise problem_error(index.root, problems)
     for one in suites:

@@ -47,6 +47,7 @@ def run(
     retry_failed: bool = False,
     accept_changes: bool = False,
     side_by_side: int = 1,
+    rehash: bool = False,
     command: str = "",
     console: Console | None = None,
     tracker: Tracker | None = None,
@@ -64,6 +65,7 @@ def run(
             the records what.
         side_by_side: how many jobs are run at the same time, each in a process of its own if there are several. They
             divide threads and devices. A script that asks for several needs `if __name__ == "__main__":`.
+        rehash: read every image file, whether it was changed since it was last read or not.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
         tracker: follows the jobs; None = as `logging.wandb` of the suite says.
@@ -108,7 +110,7 @@ def run(
     folder = RunFolder(output / suite.name)
     with claim_folder(folder.path, shared=True):
         with waited_for(folder.path):  # another process that runs the same suite finds all of this done
-            bench = open_data(suite, folder, cache=output / ".cache", console=console)
+            bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)
             # all that can be wrong with data and settings was found by now
             known = audit(bench.index, suite=suite)
             metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,13 @@ def test_the_literal_command_comes_from_the_environment(run: RunFolder) -> None:
     assert "pneumobench run fake.yaml --data data<" in paths.page.read_text()
     run.environment_json.write_text(json.dumps({"command": 3}))
     assert "pneumobench run fake\n" in write_leaderboard(run.path).readme.read_text()
+
+
+def test_a_leaderboard_needs_neither_pytorch_nor_scikit_learn(run: RunFolder) -> None:
+    program = (
+        "import sys; from pathlib import Path; from pneumobench.reporting.leaderboard import write_leaderboard\n"
+        "write_leaderboard(Path(sys.argv[1]))\n"
+        "assert not {'torch', 'sklearn', 'matplotlib'} & set(sys.modules), 'seconds of imports for nothing'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(run.path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

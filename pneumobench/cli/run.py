@@ -157,7 +157,7 @@ def leaderboard(run: Path, *, json: bool = False) -> int:
     console = console_for(json=json)
     paths = write_leaderboard(run, check_weights=True)
     print_leaderboard(paths.board, console)
-    for note in paths.board.notes:
+    for note in (*paths.board.notes, *(f"missing: {part}" for part in paths.board.missing)):
         tell(console, "note", note)
     tell(console, "page", paths.page)
     if json:

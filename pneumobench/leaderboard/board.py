@@ -45,7 +45,8 @@ class Row:
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
         kind: a network, a shortcut baseline (control) or an ensemble of networks; only networks are ranked.
         clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
-            controls, for incomplete architectures and where no control was run.
+            controls, for incomplete architectures, where no control was run, and where it clears those that were run
+            but one that the suite asks for is missing.
         state: complete, incomplete, failed (no fold completed) or not run.
         status: the same in words, such as `3 of 5 folds`.
         in_top_group: cannot be told apart from the best (paired patient bootstrap, Holm over all pairs).
@@ -165,6 +166,7 @@ class Leaderboard:
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
         notes: what of the run's files could not be checked, and what is left out of this copy.
+        missing: controls and explanations that the suite asks for and that are not there.
     """
 
     suite: str
@@ -193,6 +195,7 @@ class Leaderboard:
     provenance: Provenance
     patients_unknown: int = 0
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[Row, ...]:

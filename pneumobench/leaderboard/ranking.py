@@ -28,6 +28,7 @@ from pneumobench.leaderboard.rows import (
 from pneumobench.leaderboard.scores import fold_model
 from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
 from pneumobench.records.job_record import JobRecord
+from pneumobench.records.jobs_together import missing_controls
 from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.suite.names import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
 
@@ -50,7 +51,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
     differences, top = _compared(networks, group)
     ensembles = _ensembles(run, networks)
     ordered = sorted([*of_jobs, *(ensemble.entry for ensemble in ensembles)], key=_order)
-    places = _places(ordered, top)
+    places = _places(ordered, top, all_controls=not missing_controls(run.suite, run.records))
     heat_maps = _heat_maps(run, of_jobs)
     rows = tuple(
         leaderboard_row(entry, places[entry.name], heat_maps.get(entry.name, NO_HEAT_MAPS), group) for entry in ordered
@@ -91,6 +92,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         provenance=_provenance(run.records),
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
         notes=run.notes,
+        missing=run.missing,
     )
 
 
@@ -117,12 +119,13 @@ def _order(entry: Entry) -> tuple[int, float, str]:
     return STATE_ORDER.index(entry.state), -auc, entry.name
 
 
-def _places(ordered: list[Entry], top: frozenset[str]) -> dict[str, Place]:
+def _places(ordered: list[Entry], top: frozenset[str], *, all_controls: bool) -> dict[str, Place]:
     """Return the place of every entry by name.
 
     Args:
         ordered: all entries, best first.
         top: names of the networks that cannot be told apart from the best.
+        all_controls: whether every control of the suite is there; a network can fail to clear some, but not clear all.
     """
     ranked = [entry.name for entry in ordered if entry.is_complete_network]
     controls = [
@@ -135,17 +138,18 @@ def _places(ordered: list[Entry], top: frozenset[str]) -> dict[str, Place]:
         entry.name: Place(
             rank=ranked.index(entry.name) + 1 if entry.name in ranked else None,
             in_top_group=entry.name in top,
-            clears_controls=_clears(entry, best_control),
+            clears_controls=_clears(entry, best_control, all_controls=all_controls),
         )
         for entry in ordered
     }
 
 
-def _clears(entry: Entry, best_control: float | None) -> bool | None:
+def _clears(entry: Entry, best_control: float | None, *, all_controls: bool) -> bool | None:
     if entry.kind == "control" or entry.state != "complete" or best_control is None or entry.pooled is None:
         return None
     interval = entry.pooled.auc_interval
-    return interval is not None and interval.low > best_control
+    clears = interval is not None and interval.low > best_control
+    return None if clears and not all_controls else clears
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,22 +197,12 @@ def _ensembles(run: GatheredRun, networks: list[Entry]) -> list[_EnsembleEntry]:
 
 
 def _heat_maps(run: GatheredRun, entries: list[Entry]) -> dict[str, HeatMaps]:
-    """Sum up the heat maps of every entry by name; complete ones are compared on the images that all explained."""
+    """Sum up the heat maps of every entry by name; all networks of a fold were explained on the same images."""
     group = run.index["group"]
-    tables: dict[str, pd.DataFrame] = {}
-    for entry in entries:
-        parts = [run.attention[entry.name, model.fold] for model in entry.models]
-        parts = [part for part in parts if len(part)]
-        if parts:
-            tables[entry.name] = attention_with_outcomes(pd.concat(parts), entry.predictions)
-    keys = {name: set(_image_keys(table)) for name, table in tables.items()}
-    complete = [keys[entry.name] for entry in entries if entry.state == "complete" and entry.name in keys]
-    common = set.intersection(*complete) if complete else set()
     heat_maps = {}
     for entry in entries:
-        table = tables.get(entry.name)
-        if table is not None and entry.state == "complete":
-            table = table[[key in common for key in _image_keys(table)]]
+        parts = [part for model in entry.models if len(part := run.attention[entry.name, model.fold])]
+        table = attention_with_outcomes(pd.concat(parts), entry.predictions) if parts else None
         done = [record for record in run.records_of(entry.name) if record.completed]
         first = next((record.explanation for record in done if record.explanation is not None), None)
         asked = [found for r in done if (found := run.explanations.get((entry.name, r.fold))) is not None]
@@ -220,10 +214,6 @@ def _heat_maps(run: GatheredRun, entries: list[Entry]) -> dict[str, HeatMaps]:
             grid=first.grid if first else None,
         )
     return heat_maps
-
-
-def _image_keys(table: pd.DataFrame) -> Iterable[tuple[str, str, str]]:
-    return zip(*(table[column].tolist() for column in ("image_id", "method", "mask_tier")), strict=True)
 
 
 def _compared(networks: list[Entry], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:

@@ -15,10 +15,10 @@ from pneumobench.datasets.pixel_cache import cached_squares, content_key, crop_k
 from pneumobench.errors import DataError, SettingsError, UnreadableImageError
 from pneumobench.files import sha256_of_text
 from pneumobench.lungs.segmented import SegmentedLungs
+from pneumobench.lungs.tiers import MaskTier
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, mask_to_square
 
-MaskTier = Literal["drawn", "segmented", "box"]
 # rows 15-90 %, columns 20-80 %: the published fixed lung crop, 45 % of the image
 BOX_ROWS, BOX_COLUMNS = (0.15, 0.90), (0.20, 0.80)
 

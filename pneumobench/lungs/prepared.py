@@ -19,8 +19,9 @@ from pneumobench.datasets.opening import SquareKind, open_images
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import UnreadableImageError
 from pneumobench.lungs.crop import FIXED_BOX, ImageCrop, image_crop
-from pneumobench.lungs.masks import LungMasks, MaskTier, lung_masks
+from pneumobench.lungs.masks import LungMasks, lung_masks
 from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
+from pneumobench.lungs.tiers import mask_tier
 from pneumobench.suite.spec import DataSpec
 from pneumobench.texts import counted
 
@@ -52,21 +53,6 @@ class PreparedImages:
                 "refused": self.segmented.refused(),
             }
         return facts
-
-
-def mask_tier(data: DataSpec, *, drawn_masks: bool) -> MaskTier:
-    """Return where the lung masks of some data come from; what `auto` stands for is decided here.
-
-    >>> mask_tier(DataSpec(), drawn_masks=True), mask_tier(DataSpec(), drawn_masks=False)
-    ('drawn', 'box')
-    >>> mask_tier(DataSpec(crop="fixed"), drawn_masks=False)  # the box says nothing in an image that was cut
-    'segmented'
-    """
-    if data.lung_mask_tier != "auto":
-        return data.lung_mask_tier
-    if drawn_masks:
-        return "drawn"
-    return "box" if data.crop == "none" else "segmented"
 
 
 def wanted_squares(data: DataSpec) -> tuple[SquareKind, ...]:

@@ -13,7 +13,7 @@ from pneumobench.errors import RecordError
 from pneumobench.records.explanation_record import NOT_MASKED
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import PROBABILITY_ERROR, RunFolder
-from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.suite.names import CONTROL_PREFIX, control_record_name
 from pneumobench.suite.spec import Suite
 
 
@@ -30,7 +30,7 @@ def refuse_foreign(folder: RunFolder, suite: Suite, folds: Folds, records: Seque
         ("seed", suite.seed, first.seed),
     ):
         if found != expected:
-            _refuse(folder.suite_yaml, f"{key} {found}", f"{expected} (the records of the jobs)")
+            refuse(folder.suite_yaml, f"{key} {found}", f"{expected} (the records of the jobs)")
     for key, here, wanted in (
         ("folds", folds.count, suite.folds.count),
         ("seed", folds.seed, suite.seed),
@@ -38,19 +38,24 @@ def refuse_foreign(folder: RunFolder, suite: Suite, folds: Folds, records: Seque
         ("tune_fraction", folds.tune_fraction, suite.folds.tune_fraction),
     ):
         if here != wanted:
-            _refuse(folder.folds_json, f"{key} {here}", f"{wanted} (suite.yaml)")
+            refuse(folder.folds_json, f"{key} {here}", f"{wanted} (suite.yaml)")
     for record in records:
         path = folder.record_path(record.architecture, record.fold)
         if record.architecture.startswith(CONTROL_PREFIX) != record.is_control and record.completed:
-            _refuse(path, f"weights of {record.weights_origin}", f"those of a job named {record.architecture}")
+            refuse(path, f"weights of {record.weights_origin}", f"those of a job named {record.architecture}")
+        if record.architecture.startswith(CONTROL_PREFIX) and not record.completed:
+            refuse(path, f"status {record.status}", "completed: a control that fails ends the run and leaves no record")
+        known_controls = map(control_record_name, suite.controls.names)
+        if record.is_control and record.architecture not in known_controls:
+            refuse(path, f"the control {record.architecture}", "one of suite.yaml")
         if not record.architecture.startswith(CONTROL_PREFIX) and record.architecture not in suite.architectures.names:
-            _refuse(path, f"the architecture {record.architecture}", "one of suite.yaml")
+            refuse(path, f"the architecture {record.architecture}", "one of suite.yaml")
     for key in sorted({key for record in records for key in record.inputs}):
         # a change that was accepted is written into the later records
         known = {record.inputs[key] for record in records if key in record.inputs and not record.accepted}
         if len(known) > 1:
             shown = ", ".join(sorted(value[:12] for value in known))
-            _refuse(folder.path, f"jobs with different {key} (SHA-256 {shown})", "the same in all of them")
+            refuse(folder.path, f"jobs with different {key} (SHA-256 {shown})", "the same in all of them")
 
 
 def require_same_logits(
@@ -66,10 +71,15 @@ def require_same_logits(
     found = whole["logit"].to_numpy(np.float64)
     if wrong := int((np.abs(found - known) > PROBABILITY_ERROR * np.maximum(1, np.abs(known))).sum()):
         path = folder.explanations_folder(record.architecture, record.fold) / "reliance.csv"
-        _refuse(path, f"{wrong} logits of whole images that are not those of predictions.csv", "the same")
+        refuse(path, f"{wrong} logits of whole images that are not those of predictions.csv", "the same")
 
 
-def _refuse(path: object, found: str, expected: str) -> NoReturn:
+def refuse(path: object, found: str, expected: str) -> NoReturn:
+    """Refuse a file of a run, saying what was found and what would have been right.
+
+    Raises:
+        RecordError: always.
+    """
     raise RecordError(
         f"{path}: found {found}, expected {expected}. Bring the file back, or delete the job's folder and run the "
         "suite again."

@@ -13,8 +13,17 @@ from pneumobench.datasets.classes import three_classes
 from pneumobench.datasets.folds import Folds
 from pneumobench.errors import RecordError
 from pneumobench.records.belonging import refuse_foreign, require_same_logits
+from pneumobench.records.claims_of_job import refuse_false_claims
 from pneumobench.records.explanation_record import Explanations, read_explanations
 from pneumobench.records.job_record import SHARED_HASH_KEYS, JobRecord
+from pneumobench.records.jobs_together import (
+    missing_parts,
+    refuse_mixed_jobs,
+    refuse_twins,
+    require_audit,
+    require_environment,
+)
+from pneumobench.records.lung_attention_tables import require_attention, require_explanations, require_same_images
 from pneumobench.records.manifest import check_manifest
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
@@ -37,6 +46,7 @@ class GatheredRun:
         attention: the same for lung attention; empty tables where nothing was explained.
         explanations: what was asked of trained networks; absent where nothing was.
         notes: what could not be checked, and what is left out on purpose.
+        missing: controls and explanations that the suite asks for and that are not there.
     """
 
     folder: RunFolder
@@ -48,6 +58,7 @@ class GatheredRun:
     attention: dict[tuple[str, int], pd.DataFrame]
     explanations: dict[tuple[str, int], Explanations]
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def architectures(self) -> list[str]:
@@ -91,6 +102,9 @@ def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
                 f"({key} in this folder). Bring back the {key} file that the jobs were run with."
             )
     refuse_foreign(folder, suite, folds, records)
+    refuse_mixed_jobs(folder, records)
+    require_environment(folder, records)
+    require_audit(folder, index, folds, records)
     table = index.table.assign(image_id=index.table["image_id"].astype(str)).set_index("image_id")
     classes = None
     if suite.task == "three_class":
@@ -108,12 +122,14 @@ def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
             _require_classes(folder, record, predictions[key_of_job], classes)
             _require_images_of_fold(folder, record, predictions[key_of_job], table, folds)
             attention[key_of_job] = folder.attention(record)
-            _require_known_images(folder, record, attention[key_of_job], predictions[key_of_job])
+            require_attention(folder, suite, record, attention[key_of_job], predictions[key_of_job], table)
             if (found := read_explanations(folder, record)) is not None:
                 explanations[key_of_job] = found
-                for part in (found.ablation, *found.methods.values()):
-                    _require_known_images(folder, record, part, predictions[key_of_job])
+                require_explanations(folder, record, found, attention[key_of_job], predictions[key_of_job], table)
                 require_same_logits(folder, record, found.ablation, predictions[key_of_job])
+    refuse_false_claims(folder, suite, index, folds, records)
+    require_same_images(folder, records, attention)
+    refuse_twins(folder, records, predictions)
     return GatheredRun(
         folder=folder,
         suite=suite,
@@ -124,6 +140,7 @@ def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
         attention=attention,
         explanations=explanations,
         notes=notes,
+        missing=missing_parts(suite, records, explanations),
     )
 
 
@@ -198,18 +215,4 @@ def _require_classes(
         raise RecordError(
             f"{path}: found {found}, expected those of the suite's task and of the index. Delete the job's folder and "
             "run the suite again."
-        )
-
-
-def _require_known_images(
-    folder: RunFolder, record: JobRecord, attention: pd.DataFrame, predictions: pd.DataFrame
-) -> None:
-    foreign = (
-        attention.loc[~attention["image_id"].isin(predictions["image_id"]), "image_id"].sort_values().unique().tolist()
-    )
-    if foreign:
-        raise RecordError(
-            f"{folder.attention_path(record.architecture, record.fold)}: found {len(foreign)} images (e.g. "
-            f"{foreign[0]}) without a prediction, expected images of fold {record.fold}. Delete the job's "
-            "folder and run the suite again."
         )

@@ -34,12 +34,13 @@ def write_run_metadata(
 ) -> None:
     """Write suite.yaml, index.csv, folds.json, audit.json, and the command into environment.json.
 
-    A start that names fewer architectures or controls than an earlier one adds to it and takes nothing away.
+    A start that names fewer architectures, controls, explanation methods or images to check them on than an earlier one
+    adds to it and takes nothing away.
     """
     public = without_places(suite)
     if folder.suite_yaml.is_file():
         earlier = load_suite(folder.suite_yaml, of_run=True)
-        parts = public.architectures
+        parts, asked = public.architectures, public.explanation
         public = dataclasses.replace(
             public,
             architectures=dataclasses.replace(
@@ -48,6 +49,11 @@ def write_run_metadata(
                 plugins=_added(earlier.architectures.plugins, parts.plugins),
             ),
             controls=dataclasses.replace(public.controls, names=_added(earlier.controls.names, public.controls.names)),
+            explanation=dataclasses.replace(
+                asked,
+                methods=_added(earlier.explanation.methods, asked.methods),
+                checked_images_per_fold=max(earlier.explanation.checked_images_per_fold, asked.checked_images_per_fold),
+            ),
         )
     write_text(folder.suite_yaml, public.to_yaml())
     index.write(folder.index_csv)
@@ -95,10 +101,28 @@ def as_kept(folder: RunFolder, index: Index) -> Index:
     return index.without_names()
 
 
+def _but_free(earlier: Suite, now: Suite) -> Suite:
+    """Return a suite with everything that may differ between two starts as the earlier one had it."""
+    parts, before = now.architectures, earlier.architectures
+    loader_workers = earlier.training.loader_workers
+    asked, explained = earlier.explanation.checked_images_per_fold, earlier.explanation.methods
+    return dataclasses.replace(
+        now,
+        data=dataclasses.replace(now.data, root=earlier.data.root),
+        architectures=dataclasses.replace(parts, names=before.names, plugins=before.plugins),
+        controls=earlier.controls,
+        training=dataclasses.replace(now.training, loader_workers=loader_workers),
+        explanation=dataclasses.replace(now.explanation, methods=explained, checked_images_per_fold=asked),
+        logging=earlier.logging,
+        search=earlier.search,
+    )
+
+
 def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
     """Let a folder that already holds a run be gone on with only for the same settings and images.
 
-    The list of architectures, the place of the data, logging and loader processes may differ.
+    Networks, controls, methods and what they are checked on, the place of the data, logging, loader processes and the
+    search may differ.
 
     Raises:
         SettingsError: settings or images differ; shows the difference.
@@ -107,7 +131,7 @@ def refuse_other_run(folder: RunFolder, suite: Suite, index: Index) -> None:
         return
     earlier = load_suite(folder.suite_yaml, of_run=True)
     if earlier.training_hash() != suite.training_hash():
-        before, now = earlier.to_yaml().splitlines(), without_places(suite).to_yaml().splitlines()
+        before, now = earlier.to_yaml().splitlines(), _but_free(earlier, without_places(suite)).to_yaml().splitlines()
         changed = [
             line for line in difflib.unified_diff(before, now, n=0, lineterm="") if line[:3] not in ("---", "+++")
         ]

@@ -64,6 +64,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         _ranking(board),
         f"`*` = top group: {_top_group_words()} {controls_words(board)} {attention_words(board)}".strip(),
     ]
+    if board.missing:
+        parts += ["Missing in this run:", "\n".join(f"- {markdown_text(part)}" for part in board.missing)]
     if any(row.pooled for row in board.rows):
         parts += [
             "## Every metric, out of fold",

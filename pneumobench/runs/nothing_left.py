@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,10 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import as_kept, jobs_to_run, refuse_other_run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.inputs import inputs_of
+from pneumobench.suite.names import control_record_name
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
-from pneumobench.training.controls import control_record_name
 
 PAGE: Final = "index.html"
 LEADERBOARD_FILES: Final = (PAGE, "README.md", "leaderboard.csv", "leaderboard.json")
@@ -113,9 +114,11 @@ def _has_weights(folder: RunFolder, records: Iterable[JobRecord]) -> bool:
 def _same_asked(folder: RunFolder, suite: Suite) -> bool:
     """Tell whether the run was asked all that a suite asks beside the training of its networks."""
     earlier = load_suite(folder.suite_yaml, of_run=True)
-    return earlier.explanation == suite.explanation and (
-        earlier.controls.original_sizes == suite.controls.original_sizes
-    )
+    before, asked = earlier.explanation, suite.explanation
+    images = before.checked_images_per_fold  # a run keeps the methods and the images of earlier starts
+    known = dataclasses.replace(asked, methods=before.methods, checked_images_per_fold=images) == before
+    fewer = set(asked.methods) <= set(before.methods) and asked.checked_images_per_fold <= images
+    return known and fewer and earlier.controls.original_sizes == suite.controls.original_sizes
 
 
 def _is_explained(folder: RunFolder, record: JobRecord, suite: Suite) -> bool:

@@ -24,3 +24,12 @@ def is_name(text: str) -> bool:
     (True, False, False)
     """
     return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
+def control_record_name(name: str) -> str:
+    """Return the name of a control in records.
+
+    >>> control_record_name("image_facts")
+    'control-image-facts'
+    """
+    return CONTROL_PREFIX + name.replace("_", "-")

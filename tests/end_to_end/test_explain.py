@@ -59,7 +59,8 @@ def _outdate(bench: Bench, methods: list[str]) -> None:
     for name in methods:
         del record["methods"][name]["definition"]
         table = pd.read_csv(folder / f"{name}.csv")
-        table.assign(lar=0.5).to_csv(folder / f"{name}.csv", index=False)
+        adjusted = (0.5 - table["lung_area"]) / (1 - table["lung_area"])
+        table.assign(lar=0.5, lar_adjusted=adjusted).to_csv(folder / f"{name}.csv", index=False)
         record["hashes"][name] = sha256_of_file(folder / f"{name}.csv")
     (folder / "explanation.json").write_text(json.dumps(record))
     seal(bench.folder, folder.glob("*"))

@@ -16,7 +16,8 @@ from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_
 from pneumobench.leaderboard.lung_attention import outcome_of
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
 from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
-from pneumobench.suite.spec import ArchitectureSpec, DataSpec, FoldSpec, Suite
+from pneumobench.suite.spec import ArchitectureSpec, ControlSpec, DataSpec, FoldSpec, Suite
+from pneumobench.suite.training import TrainingSpec
 
 IMAGES = 120
 OFFICIAL_IMAGES = 30
@@ -27,6 +28,8 @@ SUITE = Suite(
     data=DataSpec(source="csv", root="data", image_side_px=64),
     folds=FoldSpec(count=5, tune_fraction=0.2),
     architectures=ArchitectureSpec(names=("resnet18", "vit_base_patch16_224", "densenet121")),
+    controls=ControlSpec(names=()),
+    training=TrainingSpec(early_stopping_patience=1),
 )
 # how far apart the two classes lie in a synthetic logit: 3.0 gives an AUC of about 0.98
 SEPARATION = {"resnet18": 3.0, "vit_base_patch16_224": 1.2, "densenet121": 2.8}
@@ -105,6 +108,7 @@ def write_job(folder: RunFolder, index: Index, folds: Folds, architecture: str, 
         return
     predictions = make_predictions(index, folds, architecture, fold)
     attention = make_attention(predictions, architecture, fold)
+    parts = folds.positions(index, fold)
     weights = folder.weights_path(architecture, fold)
     write_text(weights, f"{architecture} {fold}")
     hashes = {
@@ -127,8 +131,9 @@ def write_job(folder: RunFolder, index: Index, folds: Folds, architecture: str, 
             "epochs_run": 4,
             "best_epoch": 3,
             "seconds": 60.5,
-            "train_images": 77,
-            "stopped_early": False,
+            "train_images": len(parts["train"]),
+            "tune_images": len(parts["tune"]),
+            "stopped_early": True,
         },
         cost=JobCost(
             parameters=PARAMETERS[architecture],

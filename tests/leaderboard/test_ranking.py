@@ -10,11 +10,16 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.records.job_record import read_record, write_record
-from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
+from pneumobench.records.run_folder import RunFolder, write_predictions
 from pneumobench.reporting.markdown import leaderboard_markdown
+from pneumobench.reporting.page import leaderboard_page
+from pneumobench.reporting.tables import leaderboard_json
+from pneumobench.suite.reader import load_suite
+from pneumobench.suite.spec import ControlSpec
 from tests.leaderboard.fake_run import FAILED_JOB, HOSTILE_REASON
 
 
@@ -165,20 +170,6 @@ def test_degenerate_maps_are_counted_not_averaged(board: Leaderboard) -> None:
     assert found.pneumonia.chance == pytest.approx(0.45)
 
 
-def test_architectures_are_compared_on_the_images_that_all_explained(run: RunFolder) -> None:
-    record = next(r for r in run.records() if (r.architecture, r.fold) == ("vit_base_patch16_224", 1))
-    table = run.attention(record)
-    kept = table.drop(index=table.index[table["label"] == 1][:2])
-    written = write_attention(run.attention_path(record.architecture, 1), kept)
-    changed = dataclasses.replace(record, hashes={**record.hashes, "attention": written})
-    write_record(run.record_path(record.architecture, 1), changed)
-    board = rank_run(run.path)
-    assert [_row(board, name).attention[0].pneumonia.images for name in ("resnet18", "vit_base_patch16_224")] == [
-        75,
-        75,
-    ]
-
-
 def test_an_architecture_that_never_ran_and_one_that_always_failed_are_listed(run: RunFolder) -> None:
     shutil.rmtree(run.path / "vit_base_patch16_224")
     for fold in (0, 1, 2, 4):
@@ -206,6 +197,9 @@ def test_twice_gives_the_same(board: Leaderboard, fake_run_template: Path) -> No
 
 def _add_control(run: RunFolder, separation: float) -> None:
     """Write a control on all folds; the larger the separation the better it scores."""
+    suite = load_suite(run.suite_yaml, of_run=True)
+    suite = dataclasses.replace(suite, controls=ControlSpec(names=("thumbnail",)))
+    write_text(run.suite_yaml, suite.to_yaml())
     for fold in range(5):
         record = read_record(run.record_path("resnet18", fold))
         table = run.predictions(record)
@@ -248,3 +242,25 @@ def test_a_network_has_to_clear_the_best_control(run: RunFolder, separation: flo
     words = leaderboard_markdown(board, command="pneumobench run fake")
     assert ("resnet18 * †" in words) == (not clears[0])
     assert "| control | control-thumbnail |" in words
+
+
+def test_a_control_that_is_missing_takes_back_that_a_network_clears_all(run: RunFolder) -> None:
+    _add_control(run, 0.2)
+    suite = load_suite(run.suite_yaml, of_run=True)
+    suite = dataclasses.replace(suite, controls=ControlSpec(names=("thumbnail", "majority")))
+    write_text(run.suite_yaml, suite.to_yaml())
+    board = rank_run(run.path)
+    assert {row.clears_controls for row in board.networks} == {None}
+    words = "control-majority of fold 0, 1, 2, 3, 4 is missing: whether a network clears the best baseline is not known"
+    assert board.missing == (words,)
+    assert f"- {words}" in leaderboard_markdown(board, command="pneumobench run fake")
+    assert words in leaderboard_json(board)
+    assert f"Missing in this run: {words}." in leaderboard_page(board, (), command="pneumobench run fake")
+
+
+def test_a_network_that_does_not_clear_one_control_keeps_its_mark_where_another_is_missing(run: RunFolder) -> None:
+    _add_control(run, 9.0)
+    suite = load_suite(run.suite_yaml, of_run=True)
+    suite = dataclasses.replace(suite, controls=ControlSpec(names=("thumbnail", "majority")))
+    write_text(run.suite_yaml, suite.to_yaml())
+    assert _row(rank_run(run.path), "resnet18").clears_controls is False

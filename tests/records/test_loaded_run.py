@@ -119,13 +119,13 @@ def test_a_changed_label_is_refused(run: RunFolder) -> None:
         gather(run.path)
 
 
-def test_attention_of_an_image_without_prediction_is_refused(run: RunFolder) -> None:
+def test_attention_of_an_image_that_was_not_tested_is_refused(run: RunFolder) -> None:
     record = _record(run)
     table = run.attention(record)
     table.loc[0, "image_id"] = "elsewhere.png"
     written = write_attention(run.attention_path("resnet18", 0), table)
     _replace(run, record, hashes={**record.hashes, "attention": written})
-    with pytest.raises(RecordError, match=r"1 images \(e\.g\. elsewhere\.png\) without a prediction"):
+    with pytest.raises(RecordError, match=r"1 images \(e\.g\. elsewhere\.png\) outside the test part"):
         gather(run.path)
 
 

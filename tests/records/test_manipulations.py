@@ -3,170 +3,97 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from scipy.special import expit
 
 from pneumobench.errors import PneumobenchError
-from pneumobench.files import canonical_json, sha256_of_file, sha256_of_text, write_json
+from pneumobench.files import sha256_of_text, write_json
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
-from pneumobench.records.explanation_record import ABLATION, NOT_MASKED, ExplanationRecord, write_explanations
-from pneumobench.records.job_record import read_record, write_record
+from pneumobench.records.explanation_record import (
+    ABLATION,
+    CHECK_COLUMNS,
+    NOT_MASKED,
+    ExplanationRecord,
+    MethodMetadata,
+    write_explanations,
+)
+from pneumobench.records.job_record import JobRecord, write_record
 from pneumobench.records.loaded_run import gather
-from pneumobench.records.manifest import read_manifest, seal
-from pneumobench.records.run_folder import RunFolder, write_predictions
+from pneumobench.records.manifest import seal
+from pneumobench.records.run_folder import RunFolder
 from tests.leaderboard.fake_run import make_fake_run
-
-JOB = "resnet18/fold-0"
-RECORD, PREDICTIONS, ATTENTION = f"{JOB}/record.json", f"{JOB}/predictions.csv", f"{JOB}/attention.csv"
-EXPLANATION, RELIANCE = f"{JOB}/explanations/explanation.json", f"{JOB}/explanations/reliance.csv"
-WEIGHTS, HISTORY = f"{JOB}/weights.safetensors", f"{JOB}/history.csv"
+from tests.records.forgeries import FORGERIES, LEFT_OUT
+from tests.records.forging import (
+    ATTENTION,
+    EXPLANATION,
+    HISTORY,
+    JOB,
+    OTHER,
+    PREDICTIONS,
+    RECORD,
+    RELIANCE,
+    WEIGHTS,
+    Manipulation,
+    appended,
+    copied,
+    deleted,
+    edited,
+    emptied,
+    explanation_table,
+    hashes,
+    other_images,
+    predictions,
+    record,
+    resealed,
+    software,
+    with_json,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def sealed_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A synthetic run with explanations of one job and a manifest, as a run of today leaves it."""
+    """A synthetic run with explanations and a manifest, as a run of today leaves it."""
     folder = make_fake_run(tmp_path_factory.mktemp("sealed") / "run", overlays=True)
-    for record in folder.records():
-        path = folder.record_path(record.architecture, record.fold)
+    for job in folder.records():
+        path = folder.record_path(job.architecture, job.fold)
         inputs = {"lung masks": sha256_of_text("masks"), "plugin mine.py": sha256_of_text("code")}
-        software = {**record.software, "code": "c" * 64}
-        write_record(path, dataclasses.replace(record, software=software, inputs=inputs))
-        (path.parent / "history.csv").write_text("epoch,train_loss\n0,0.5\n")
+        software = {**job.software, "code": "c" * 64}
+        write_record(path, dataclasses.replace(job, software=software, inputs=inputs))
+        if job.completed:
+            (path.parent / "history.csv").write_text("epoch,tune_loss\n0,0.5\n1,0.4\n2,0.3\n3,0.2\n")
+    write_json(
+        folder.environment_json, {"command": "pneumobench run fake.yaml", "software": software, "inputs": inputs}
+    )
     folder.manifest_json.unlink(missing_ok=True)
     write_json(folder.manifest_json, {"format": 1, "files": {}})
     seal(folder, [path for path in folder.path.rglob("*") if path.is_file() and path != folder.manifest_json])
-    job = read_record(folder.record_path("resnet18", 0))
-    test = folder.predictions(job).query("split == 'test'")
-    logits = {f"logit_{name}": test["logit"] for name in (NOT_MASKED, *MASKED_REGIONS)}
-    asked = ExplanationRecord(
-        architecture="resnet18", fold=0, seed=job.seed, weights=job.hashes["weights"], mask_tier="box", methods={},
-        hashes={}, software=job.software, hardware=job.hardware,
-    )  # fmt: skip
-    write_explanations(folder, asked, {ABLATION: test[["image_id", "fold", "label"]].assign(**logits)})
-    gather(folder.path, check_weights=True)
+    for job in folder.records():
+        if job.completed:
+            explain(folder, job)
+    assert gather(folder.path, check_weights=True).missing == ()
     return folder.path
 
 
-def edited(name: str, old: str, new: str, *, count: int = 1) -> Callable[[Path], None]:
-    """Replace text in a file."""
-
-    def edit(run: Path) -> None:
-        text = (run / name).read_text()
-        assert old in text, f"{name} has no {old}"
-        (run / name).write_text(text.replace(old, new, count))
-
-    return edit
-
-
-def with_json(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    """Change a JSON file."""
-
-    def edit(run: Path) -> None:
-        plain = json.loads((run / name).read_text())
-        change(plain)
-        (run / name).write_text(canonical_json(plain))
-
-    return edit
+def explain(folder: RunFolder, job: JobRecord) -> None:
+    """Write explanations as those of a network that was asked about every test image with one method."""
+    test = folder.predictions(job).query("split == 'test'")
+    logits = {f"logit_{name}": test["logit"] for name in (NOT_MASKED, *MASKED_REGIONS)}
+    attention = folder.attention(job)
+    asked = ExplanationRecord(
+        architecture=job.architecture, fold=job.fold, seed=job.seed, weights=job.hashes["weights"], mask_tier="box",
+        methods={"gradcam": MethodMetadata(sample=len(attention), images=len(attention))},
+        hashes={}, software=job.software, hardware=job.hardware,
+    )  # fmt: skip
+    tables = {
+        ABLATION: test[["image_id", "fold", "label"]].assign(**logits),
+        "gradcam": attention.assign(**dict.fromkeys(CHECK_COLUMNS, 0.5)),
+    }
+    write_explanations(folder, asked, tables)
 
 
-def deleted(name: str) -> Callable[[Path], None]:
-    return lambda run: shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
-
-
-def copied(name: str, target: str) -> Callable[[Path], None]:
-    def copy(run: Path) -> None:
-        shutil.rmtree(run / target, ignore_errors=True)
-        shutil.copytree(run / name, run / target)
-
-    return copy
-
-
-def appended(name: str, data: bytes) -> Callable[[Path], object]:
-    return lambda run: (run / name).write_bytes((run / name).read_bytes() + data) and None
-
-
-def emptied(name: str) -> Callable[[Path], object]:
-    return lambda run: (run / name).write_bytes(b"") and None
-
-
-def predictions(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], object]:
-    """Forge the predictions of a job, and renew their hash in its record."""
-
-    def forge(run: Path) -> None:
-        folder = RunFolder(run)
-        record = read_record(run / RECORD)
-        written = write_predictions(run / PREDICTIONS, change(folder.predictions(record)))
-        write_record(run / RECORD, dataclasses.replace(record, hashes={**record.hashes, "predictions": written}))
-
-    return forge
-
-
-def record(**changes: Any) -> Callable[[Path], None]:
-    return lambda run: write_record(run / RECORD, dataclasses.replace(read_record(run / RECORD), **changes))
-
-
-def hashes(**changes: str) -> Callable[[Path], None]:
-    def change(run: Path) -> None:
-        found = read_record(run / RECORD)
-        write_record(run / RECORD, dataclasses.replace(found, hashes={**found.hashes, **changes}))
-
-    return change
-
-
-def software(**changes: str) -> Callable[[Path], None]:
-    def change(run: Path) -> None:
-        found = read_record(run / RECORD)
-        write_record(run / RECORD, dataclasses.replace(found, software={**found.software, **changes}))
-
-    return change
-
-
-def explanation_table(run: Path) -> None:
-    """Forge what a network scores on whole images, and renew its hash in explanation.json."""
-    table = pd.read_csv(run / RELIANCE)
-    table["logit_none"] += 1
-    table.to_csv(run / RELIANCE, index=False)
-    with_json(EXPLANATION, lambda plain: plain["hashes"].__setitem__(ABLATION, sha256_of_file(run / RELIANCE)))(run)
-
-
-def resealed(change: Callable[[Path], object]) -> Callable[[Path], None]:
-    """Make a change and renew the manifest, as somebody does who knows it."""
-
-    def change_and_seal(run: Path) -> None:
-        change(run)
-        folder = RunFolder(run)
-        before = read_manifest(folder) or {}
-        there = [path for path in run.rglob("*") if path.is_file() and path != folder.manifest_json]
-        known = {path.relative_to(run).as_posix(): sha256_of_file(path) for path in there}
-        assert known != before
-        write_json(folder.manifest_json, {"format": 1, "files": known})
-
-    return change_and_seal
-
-
-def other_images(run: Path) -> None:
-    copied(JOB, "resnet18/fold-1")(run)
-    with_json("resnet18/fold-1/record.json", lambda plain: plain.__setitem__("fold", 1))(run)
-
-
-@dataclass(frozen=True)
-class Manipulation:
-    """What somebody does, and the words that name it; no words = nothing that is shown comes from it."""
-
-    name: str
-    change: Callable[[Path], object]
-    words: str | None
-
-
-OTHER = sha256_of_text("other")
 MANIPULATIONS = (
     # files that all jobs share
     Manipulation("suite: another setting", edited("suite.yaml", "epochs: 20", "epochs: 90"), r"suite\.yaml: changed"),
@@ -260,8 +187,8 @@ MANIPULATIONS = (
     ),
     Manipulation(
         "explanation: of nothing asked",
-        copied(f"{JOB}/explanations", "resnet18/fold-1/explanations"),
-        r"fold-1/explanations/explanation\.json: foreign",
+        copied(f"{JOB}/explanations", "densenet121/fold-3/explanations"),
+        r"fold-3/explanations/explanation\.json: foreign",
     ),
     Manipulation("reliance: a digit", edited(RELIANCE, "1.", "2."), r"reliance\.csv: changed"),
     Manipulation("reliance: gone", deleted(RELIANCE), r"reliance\.csv: missing"),
@@ -342,6 +269,7 @@ MANIPULATIONS = (
         resealed(with_json(EXPLANATION, lambda p: p.update(weights=OTHER))),
         "found explanations of",
     ),
+    *FORGERIES,
     # harmless: the leaderboard is made from none of these
     Manipulation("its own tables are gone", lambda run: shutil.rmtree(run / "leaderboard", ignore_errors=True), None),
     Manipulation(
@@ -375,6 +303,16 @@ def test_a_manipulation_is_named_or_harmless(manipulation: Manipulation, sealed_
 def _shown(run: Path) -> dict[tuple[str, int], str]:
     found = gather(run, check_weights=True)
     return {job: f"{found.attention[job].to_csv()} {table.to_csv()}" for job, table in found.predictions.items()}
+
+
+@pytest.mark.parametrize("forgery", LEFT_OUT, ids=lambda one: one.name)
+def test_what_is_left_out_is_said_on_the_page(forgery: Manipulation, sealed_template: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(sealed_template, run)
+    forgery.change(run)
+    (missing,) = gather(run, check_weights=True).missing
+    assert forgery.words is not None
+    assert missing.startswith(forgery.words)
 
 
 def test_all_weights_may_be_left_out_of_a_published_copy(sealed_template: Path, tmp_path: Path) -> None:

@@ -19,7 +19,14 @@ from pneumobench.records.locks import claim_folder, is_claimed, waited_for
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import as_kept, refuse_other_run, write_run_metadata
 from pneumobench.suite.reader import load_suite
-from pneumobench.suite.spec import ArchitectureSpec, DataSpec, Suite
+from pneumobench.suite.spec import (
+    ArchitectureSpec,
+    ControlSpec,
+    DataSpec,
+    ExplanationSpec,
+    LoggingSpec,
+    Suite,
+)
 from pneumobench.suite.training import TrainingSpec
 
 SUITE = Suite(name="mine", data=DataSpec(source="csv", root="/secret/place"))
@@ -62,6 +69,38 @@ def test_other_settings_are_refused_with_the_difference(folder: RunFolder) -> No
     other = dataclasses.replace(SUITE, training=TrainingSpec(epochs=7))
     with pytest.raises(SettingsError, match=r"(?s)other settings:.*-  epochs: 20.*\+  epochs: 7.*another --name"):
         refuse_other_run(folder, other, _index("aa", "bb"))
+
+
+def test_the_difference_holds_only_what_is_the_reason(folder: RunFolder) -> None:
+    other = dataclasses.replace(
+        SUITE,
+        architectures=ArchitectureSpec(names=("vit",), plugins=("mine.py",)),
+        controls=ControlSpec(names=("majority",)),
+        explanation=ExplanationSpec(methods=("occlusion",), checked_images_per_fold=8),
+        logging=LoggingSpec(wandb="offline"),
+        training=TrainingSpec(epochs=7, loader_workers=3),
+    )
+    with pytest.raises(SettingsError) as caught:
+        refuse_other_run(folder, other, _index("aa", "bb"))
+    assert str(caught.value).splitlines()[1:-1] == ["  -  epochs: 20", "  +  epochs: 7"]
+
+
+def test_a_start_takes_no_architecture_control_or_method_away(folder: RunFolder) -> None:
+    fewer = dataclasses.replace(
+        SUITE,
+        architectures=ArchitectureSpec(names=("vit",)),
+        controls=ControlSpec(names=()),
+        explanation=ExplanationSpec(methods=()),
+    )
+    index = _index("aa", "bb")
+    write_run_metadata(folder, fewer, index, _folds(index), {"images": 2}, "")
+    kept = load_suite(folder.suite_yaml, of_run=True)
+    assert kept.architectures.names == ("resnet18", "vit")
+    assert kept.controls == SUITE.controls
+    assert kept.explanation == SUITE.explanation
+    more = dataclasses.replace(SUITE, explanation=ExplanationSpec(methods=("occlusion",)))
+    write_run_metadata(folder, more, index, _folds(index), {"images": 2}, "")
+    assert load_suite(folder.suite_yaml, of_run=True).explanation.methods == ("gradcam", "occlusion")
 
 
 @pytest.mark.parametrize(

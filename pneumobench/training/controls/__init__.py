@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
-from pneumobench.suite.names import CONTROL_GROUP, CONTROL_PREFIX, SHIPPED_CONTROLS
+from pneumobench.suite.names import CONTROL_GROUP, SHIPPED_CONTROLS, control_record_name
 from pneumobench.suite.registry import Registry, origin_of
 from pneumobench.suite.spec import Suite
 
@@ -75,15 +75,6 @@ class Control:
 
 
 CONTROLS: Final[Registry[Control]] = Registry("control", group=CONTROL_GROUP, shipped=SHIPPED_CONTROLS)
-
-
-def control_record_name(name: str) -> str:
-    """Return the name of a control in records.
-
-    >>> control_record_name("image_facts")
-    'control-image-facts'
-    """
-    return CONTROL_PREFIX + name.replace("_", "-")
 
 
 def register_control(

@@ -90,8 +90,9 @@ def finish_job(folder: RunFolder, record: JobRecord) -> None:
     """
     path = folder.record_path(record.architecture, record.fold)
     text = record_text(record, path)
-    seal(folder, _files_of_job(folder, path.parent), {path: sha256_of_text(text)}, instead_of=path.parent)
-    write_text(path, text)
+    with waited_for(folder.path):  # whoever reads the run finds both or none
+        seal(folder, _files_of_job(folder, path.parent), {path: sha256_of_text(text)}, instead_of=path.parent)
+        write_text(path, text)
 
 
 def check_manifest(folder: RunFolder, records: Sequence[JobRecord], *, weights: bool) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pneumobench.errors import RecordError
 from pneumobench.files import canonical_json, sha256_of_text, write_text
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.job_record import JobRecord
+from pneumobench.records.locks import waited_for
 from pneumobench.records.manifest import EXPLANATION_FILE, seal
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.tables import read_table, write_table
@@ -83,12 +84,13 @@ def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dic
     """Write the tables (`ablation` and one a method), then explanation.json with their hashes; each whole."""
     home = folder.explanations_folder(record.architecture, record.fold)
     hashes = dict(record.hashes)
-    for name, table in tables.items():
-        columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
-        hashes[name] = write_table(home / f"{name}.csv", table, columns)
-    text = canonical_json(dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
-    seal(folder, [home / f"{name}.csv" for name in hashes], {home / EXPLANATION_FILE: sha256_of_text(text)})
-    write_text(home / EXPLANATION_FILE, text)
+    with waited_for(folder.path):  # whoever reads the run finds all of them or none
+        for name, table in tables.items():
+            columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
+            hashes[name] = write_table(home / f"{name}.csv", table, columns)
+        text = canonical_json(dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
+        seal(folder, [home / f"{name}.csv" for name in hashes], {home / EXPLANATION_FILE: sha256_of_text(text)})
+        write_text(home / EXPLANATION_FILE, text)
 
 
 def read_explanation_record(folder: RunFolder, job: JobRecord) -> ExplanationRecord | None:

@@ -68,7 +68,7 @@ def claim_folder(folder: Path, *, shared: bool = False) -> Iterator[None]:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise InUseError(
-                f"{folder} is in use by another process ({owner}): wait for it, or choose another --output."
+                f"{folder} is in use by another run (process {owner}): wait for it, or choose another --output."
             )
         with _no_empty_folder(folder):
             yield

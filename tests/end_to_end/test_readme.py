@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -29,10 +30,29 @@ SHORTER = [
 TWO_FOLDS, TWO_TRIALS = ["--folds.count", "2"], ["--search.trials", "2"]
 
 
-def documented_commands() -> list[str]:
+TRAINS = {"run", "tune", "explain", "gallery", "evaluate", "papers"}
+
+
+def commands_of(*pages: Path) -> list[str]:
     """Return every `pneumobench ...` command of shell blocks, each once, without `uv run` and the extra it names."""
-    found = [re.findall(r"uv run (?:--extra \w+ )?(pneumobench\b.*)", bash_blocks(page)) for page in (README, *PAGES)]
+    found = [re.findall(r"uv run (?:--extra \w+ )?(pneumobench\b.*)", bash_blocks(page)) for page in pages]
     return list(dict.fromkeys(command for commands in found for command in commands))
+
+
+def documented_commands() -> list[str]:
+    """Return the commands of README and documentation."""
+    return commands_of(README, *PAGES)
+
+
+def marked_commands() -> list[Any]:
+    """Return them with those marked as long that train and stand in the documentation alone."""
+    short = set(commands_of(README))
+    return [
+        command
+        if command in short or "DATA" in command or shlex.split(command)[1] not in TRAINS
+        else pytest.param(command, marks=pytest.mark.long)
+        for command in documented_commands()
+    ]
 
 
 def test_every_command_is_documented() -> None:
@@ -75,7 +95,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", documented_commands())
+@pytest.mark.parametrize("command", marked_commands())
 def test_a_documented_command_runs(
     command: str,
     checkout: Path,

@@ -21,7 +21,7 @@ OPTIONS = (
     "--explanation.checked_images_per_fold", "0",
 )  # fmt: skip
 HELD = ("run", "smoke", "--plugin", "held.py", "--architectures", "held", "--training.epochs", "6")
-TIMES = {"created", "cost", "seconds", "software", "hardware", "explanation"}
+TIMES = {"created", "images_hashed", "cost", "seconds", "software", "hardware", "explanation"}
 
 
 def results(run: Path) -> dict[str, bytes | dict[str, object]]:
@@ -122,7 +122,10 @@ def dies_always():
 """
 
 
-@pytest.mark.parametrize(("name", "status"), [("dies_once", "completed"), ("dies_always", "failed")])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("dies_once", "completed"), pytest.param("dies_always", "failed", marks=pytest.mark.long)],
+)
 def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status: str, tmp_path: Path) -> None:
     (tmp_path / "dies.py").write_text(DIES)
     (tmp_path / "armed").touch()
@@ -136,7 +139,7 @@ def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status
     assert read_record(tmp_path / "runs/smoke/test_resnet/fold-0/record.json").completed
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_the_processes_end_with_the_run(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text(HELD_PLUGIN)
     (tmp_path / "hold").touch()

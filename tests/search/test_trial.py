@@ -37,9 +37,9 @@ class WatchedImages:
         self.radiographs = radiographs
         self.read: set[int] = set()
 
-    def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        self.read.add(row)
-        return np.array(self.radiographs[row])
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        self.read |= set(rows.tolist())
+        return np.array(self.radiographs[rows])
 
 
 @pytest.fixture

@@ -72,16 +72,16 @@ def child(output: Path, workers: int, kind: str, number: int, counted: Path | No
     Path.replace = replaced  # type: ignore[method-assign, assignment]
     from pneumobench.training import fit
 
-    saved: Callable[..., None] = vars(fit)["save_file"]
+    saved: Callable[..., None] = vars(fit)["save_weights"]
 
-    def save_file(*arguments: Any) -> None:
+    def save_weights(*arguments: Any) -> None:
         nonlocal windows
         windows += 1
         if kind == "early stopping" and windows == number:
             os.kill(os.getpid(), signal.SIGKILL)
         saved(*arguments)
 
-    vars(fit)["save_file"] = save_file
+    vars(fit)["save_weights"] = save_weights
     import pneumobench
 
     pneumobench.run(suite(workers), output=output, console=Console(file=io.StringIO()))

@@ -122,10 +122,8 @@ def dies_always():
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "status"),
-    [("dies_once", "completed"), pytest.param("dies_always", "failed", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "status"), [("dies_once", "completed"), ("dies_always", "failed")])
 def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status: str, tmp_path: Path) -> None:
     (tmp_path / "dies.py").write_text(DIES)
     (tmp_path / "armed").touch()
@@ -139,7 +137,8 @@ def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status
     assert read_record(tmp_path / "runs/smoke/test_resnet/fold-0/record.json").completed
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_processes_end_with_the_run(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text(HELD_PLUGIN)
     (tmp_path / "hold").touch()

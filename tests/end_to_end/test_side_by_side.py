@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ import pytest
 from pneumobench.cli.main import main
 from pneumobench.records.job_record import read_record
 from pneumobench.records.locks import is_claimed
-from tests.end_to_end.commands import Command, pneumobench, start
+from tests.end_to_end.commands import pneumobench, start
 from tests.end_to_end.test_run import HELD_PLUGIN
+from tests.end_to_end.test_tune import wait_until
 
 OPTIONS = (
     "run", "smoke", "--architectures", "test_resnet,test_vit", "--explanation.images_per_fold", "4",
@@ -36,14 +36,6 @@ def results(run: Path) -> dict[str, bytes | dict[str, object]]:
     for path in sorted(run.glob("*/fold-*/attributions/*")):
         found[str(path.relative_to(run))] = path.read_bytes()
     return found
-
-
-def wait_until(true: Callable[[], bool], *processes: Command) -> None:
-    deadline = time.monotonic() + 200
-    while not true():
-        assert all(process.poll() is None for process in processes), [one.communicate() for one in processes]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")

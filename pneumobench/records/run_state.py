@@ -16,6 +16,7 @@ from pneumobench.records.job_record import read_record
 from pneumobench.records.manifest import seal
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.commands import joined_command
+from pneumobench.suite.forms import unsettled, with_forms
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 
@@ -99,6 +100,16 @@ def as_kept(folder: RunFolder, index: Index) -> Index:
         if earlier.to_csv() == folder.index_csv.read_text(encoding="utf-8"):
             return earlier
     return index.without_names()
+
+
+def as_begun(suite: Suite, folder: RunFolder) -> Suite:
+    """Return a suite whose `auto` settings are those that the run of a folder began with, if there is one."""
+    names = unsettled(suite.training)
+    if not names or not folder.suite_yaml.is_file():
+        return suite
+    earlier = load_suite(folder.suite_yaml, of_run=True).training
+    forms = {name: getattr(earlier, name) for name in names}
+    return dataclasses.replace(suite, training=with_forms(suite.training, forms))
 
 
 def _but_free(earlier: Suite, now: Suite) -> Suite:

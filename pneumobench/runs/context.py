@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,11 @@ class Bench:
         return FoldImages(
             radiographs=self.radiographs, label=label, positions=positions, three_classes=self.three_classes()
         )
+
+    def steps(self) -> int:
+        """Return the steps of one training."""
+        images = len(self.folds.positions(self.index, 0)["train"])
+        return self.suite.training.epochs * math.ceil(images / self.suite.training.batch_size)
 
     def three_classes(self) -> NDArray[np.int64] | None:
         """Return the class of every image where the task is of three classes, else None."""

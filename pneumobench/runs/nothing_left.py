@@ -17,7 +17,7 @@ from pneumobench.records.locks import is_claimed
 from pneumobench.records.manifest import check_manifest
 from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import as_kept, jobs_to_run, refuse_other_run
+from pneumobench.records.run_state import as_begun, as_kept, jobs_to_run, refuse_other_run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.inputs import inputs_of
 from pneumobench.suite.names import control_record_name
@@ -68,6 +68,7 @@ def finished_run(
     if not (folder.suite_yaml.is_file() and folder.manifest_json.is_file() and _is_written(folder)):
         return None
     try:
+        suite = as_begun(suite, folder)
         for plugin in suite.architectures.plugins:
             load_plugin_file(Path(plugin))
         jobs = [(name, fold) for fold in folds_of(suite, folds) for name in suite.architectures.names]

@@ -17,7 +17,7 @@ from pneumobench.datasets.layouts import check_data_settings
 from pneumobench.records.environment import keep_environment
 from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import jobs_to_run, write_run_metadata
+from pneumobench.records.run_state import as_begun, jobs_to_run, write_run_metadata
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
@@ -28,6 +28,7 @@ from pneumobench.runs.executors.choice import executor_for, run_jobs
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
+from pneumobench.runs.measured import settled
 from pneumobench.runs.networks import check_plugins
 from pneumobench.runs.results import Leaderboard
 from pneumobench.suite.names import CONTROL_PREFIX
@@ -97,6 +98,7 @@ def run(
     quiet_lightning()
     check_names(suite.architectures.names, suite.architectures.weights)
     check_device(suite.training)
+    suite = as_begun(suite, folder := RunFolder(output / suite.name))
     executor = executor_for(suite, side_by_side, output, tracker=tracker, console=console)
     check_head(suite.training.head)
     check_plugins(suite)
@@ -107,11 +109,12 @@ def run(
         )
     for method in suite.explanation.methods:
         attribution_method(method)
-    folder = RunFolder(output / suite.name)
     with claim_folder(folder.path, shared=True):
         with waited_for(folder.path):  # another process that runs the same suite finds all of this done
             bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)
             # all that can be wrong with data and settings was found by now
+            suite = settled(suite, steps=bench.steps(), cache=output / ".cache", console=console)
+            bench = dataclasses.replace(bench, suite=suite)
             known = audit(bench.index, suite=suite)
             metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
             # fold by fold, so that half a run is a fair comparison already

@@ -61,7 +61,7 @@ UP_TO_HALF: Final = Rule(lambda share: 0 < share <= 0.5, "0 < x <= 0.5")
 NONE_TO_HALF: Final = Rule(lambda share: 0 <= share <= 0.5, "0 to 0.5")
 ROTATION: Final = between(0, 180)
 SHEAR: Final = Rule(lambda angle_deg: 0 <= angle_deg < 90, "0 to below 90")
-PRECISIONS: Final = ("32-true", "bf16-mixed", "16-mixed")  # images are float32
+PRECISIONS: Final = ("32-true", "bf16-mixed", "16-mixed", "auto")  # images are float32
 PRECISION: Final = Rule(PRECISIONS.__contains__, " or ".join(PRECISIONS))
 ACCELERATORS: Final = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 ACCELERATOR: Final = Rule(ACCELERATORS.__contains__, " or ".join(ACCELERATORS))

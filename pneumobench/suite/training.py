@@ -132,7 +132,7 @@ class TrainingSpec(Checked, group="training"):
         early_stopping_patience: epochs without a better value before a job stops; null = never.
         ema_decay: keep an exponential moving average of the weights and use it; null = the weights as they are.
         gradient_clip_norm: largest norm of all gradients; null = no clipping.
-        precision: Lightning precision of training and scoring.
+        precision: Lightning precision of training and scoring; `auto` = 32-true or bf16-mixed, see `memory_format`.
         accelerator: what trains and scores, in the words of Lightning.
         devices: number of devices of one job. Each step has the images, the augmentation and the learning rate that it
             has on one; batch normalisation and dropout are of the images of each device.
@@ -140,7 +140,11 @@ class TrainingSpec(Checked, group="training"):
             (Lightning's words; its own `ddp` would start the whole command again for each device). A forked process
             computes with one thread.
         loader_workers: processes that load and augment; 0 = in the main process.
-        memory_format: `auto` = channels_last on CUDA, contiguous elsewhere.
+        memory_format: how images lie in memory. `auto`, here and at `precision` and `compile`: when a run begins, a few
+            steps of its architectures are measured, and what makes all of them together fastest is taken, and kept
+            in its suite.yaml; where nothing is measured (`tune`, `fit` from Python) it is the first of the forms.
+        compile: `inductor` compiles each network with torch.compile, a graph for whole batches; a shorter last batch,
+            validation and scoring go without. For one device a job.
         deterministic: algorithms with one possible outcome, wherever there is one.
 
     Raises:
@@ -182,6 +186,7 @@ class TrainingSpec(Checked, group="training"):
     strategy: Literal["auto", "ddp", "ddp_fork", "ddp_spawn"] = "auto"
     loader_workers: Annotated[int, WORKERS] = 0
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    compile: Literal["auto", "none", "inductor"] = "none"
     deterministic: bool = True
 
     def corrects_twice(self) -> bool:

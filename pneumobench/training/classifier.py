@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -49,6 +50,7 @@ class PneumoniaClassifier(lightning.LightningModule):
         self.fine_tuning = FineTuning(architecture, spec.fine_tuning)
         self.fine_tuning.apply(0)  # before several devices agree on what has gradients
         self.classes = max(2, architecture.outputs)
+        self._compiled: Callable[[Tensor], Tensor] | None = None
         self._losses: list[Tensor] = []
         self._first_step = 0
         self.train_loss, self.tune_loss = MeanLoss(), MeanLoss()
@@ -59,6 +61,15 @@ class PneumoniaClassifier(lightning.LightningModule):
         else:  # one class against the others, mean over classes
             self.tune_auc = MulticlassAUROC(self.classes)
             self.tune_accuracy = MulticlassAccuracy(self.classes, average="micro")
+
+    def setup(self, stage: str) -> None:
+        """Compile the network in the process that trains it, if the suite says so."""
+        if stage == "fit" and self.spec.compile == "inductor":
+            self._compiled = torch.compile(self.network.forward, dynamic=False)
+
+    def teardown(self, stage: str) -> None:
+        """Leave the network as it is without a compiler."""
+        self._compiled = None
 
     def forward(self, radiographs: Tensor) -> Tensor:
         """Return the outputs (B, 1) or (B, classes) for images (B, 1, H, W) uint8."""
@@ -89,7 +100,10 @@ class PneumoniaClassifier(lightning.LightningModule):
             normal = self.architecture.normalise(radiographs)
         if self.global_rank:
             self._seed_step(self.global_rank)  # other images are dropped out otherwise
-        class_logits = self.network(normal).reshape(len(radiographs), self.architecture.outputs)
+        # one graph is enough: another size of batch would be compiled anew
+        whole = len(radiographs) == self.spec.batch_size // self.trainer.world_size
+        network = self._compiled if self._compiled is not None and whole else self.network
+        class_logits = network(normal).reshape(len(radiographs), self.architecture.outputs)
         loss = self.loss(class_logits, shares)
         if self.trainer.world_size == 1:
             self.train_loss.update(loss.detach(), len(radiographs))
@@ -198,7 +212,7 @@ class PneumoniaClassifier(lightning.LightningModule):
         All parameters are in it from the start; a frozen one has no gradient and is passed over, its decay too.
         """
         spec = self.spec
-        optimizer = _optimizer(spec, parameter_groups(self.architecture, spec, self.fine_tuning))
+        optimizer = optimizer_of(spec, parameter_groups(self.architecture, spec, self.fine_tuning))
         # a Trainer of somebody else's may train other epochs than the suite says, or have no end
         estimated, epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 0
         total = int(estimated) if math.isfinite(estimated) else 0
@@ -227,7 +241,8 @@ def parameter_groups(architecture: Architecture, spec: TrainingSpec, fine_tuning
     ]
 
 
-def _optimizer(spec: TrainingSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def optimizer_of(spec: TrainingSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Return the optimiser of a suite for parameter groups."""
     # all parameters in one kernel; with scaled gradients Lightning could not clip them
     fused = spec.precision != "16-mixed" and all(one.is_floating_point() for group in groups for one in group["params"])
     if spec.optimizer == "sgd":

@@ -28,6 +28,11 @@ def device_of(spec: TrainingSpec) -> torch.device:
     return Fabric(accelerator=spec.accelerator, devices=1).device
 
 
+def memory_format(spec: TrainingSpec) -> torch.memory_format:
+    """Return how images and weights lie in memory."""
+    return torch.channels_last if spec.memory_format == "channels_last" else torch.contiguous_format
+
+
 def strategy_of(spec: TrainingSpec) -> str:
     """Return Lightning's name for how the devices of a job share it.
 

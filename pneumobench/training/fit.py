@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning
 import pandas as pd
-import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -22,10 +21,11 @@ from pneumobench.architectures.weights_file import save_weights
 from pneumobench.datasets.datamodule import FoldDataModule
 from pneumobench.errors import SettingsError
 from pneumobench.files import write_text, written_whole
+from pneumobench.suite.forms import plain
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
-from pneumobench.training.devices import OneThread, error_of_process, reported, strategy_of
+from pneumobench.training.devices import OneThread, error_of_process, memory_format, reported, strategy_of
 from pneumobench.training.keeping import (
     RESUME_FILE,
     EpochReport,
@@ -65,12 +65,6 @@ def _history_csv(rows: list[dict[str, float]]) -> str:
     return buffer.getvalue()
 
 
-def memory_format(spec: TrainingSpec, device_type: str) -> torch.memory_format:
-    """Return the memory format for a device: channels_last pays on CUDA and costs dearly on CPUs."""
-    chosen = spec.memory_format == "channels_last" or (spec.memory_format == "auto" and device_type == "cuda")
-    return torch.channels_last if chosen else torch.contiguous_format
-
-
 def fit(
     architecture: Architecture,
     data: FoldDataModule,
@@ -87,7 +81,7 @@ def fit(
     Args:
         architecture: network with its initial weights.
         data: the fold.
-        spec: settings.
+        spec: settings; `auto` means the plain form here, see `FORMS`.
         folder: folder of the job.
         seed: seed of all randomness.
         epoch_report: called after every epoch with its number and its losses.
@@ -99,6 +93,7 @@ def fit(
         SettingsError: there are more devices than images to validate on.
     """
     quiet_lightning()
+    spec = plain(spec)
     if len(data.images.positions["tune"]) < spec.devices:
         raise SettingsError(
             f"training.devices is {spec.devices}, and the validation part has {len(data.images.positions['tune'])} "
@@ -111,7 +106,7 @@ def fit(
         with reported(epoch_report, spec.devices) as report:
             keeper = TrainingKeeper(folder, spec, report)
             trainer = _trainer(spec, folder, keeper, callbacks, loggers)
-            module.to(memory_format=memory_format(spec, trainer.strategy.root_device.type))
+            module.to(memory_format=memory_format(spec))
             module.train()  # Lightning keeps the mode it is given, and looking at a network leaves it in eval mode
             folder.mkdir(parents=True, exist_ok=True)
             _fit_or_stop(trainer, module, data, None if found is None else resume)

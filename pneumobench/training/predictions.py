@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import pneumonia_logits
 from pneumobench.datasets.datamodule import Batch
+from pneumobench.suite.forms import plain
 from pneumobench.suite.training import TrainingSpec
-from pneumobench.training.fit import memory_format
+from pneumobench.training.devices import memory_format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,10 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
 
 def score_images(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
     """Return the outputs (N, 1) or (N, classes) for batches of images (B, 1, H, W) uint8, in eval mode."""
+    spec = plain(spec)
     fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
     module = architecture.module.eval().to(fabric.device)
-    module.to(memory_format=memory_format(spec, fabric.device.type))
+    module.to(memory_format=memory_format(spec))
     logits: list[NDArray[np.float32]] = []
     with torch.inference_mode(), fabric.autocast():
         for radiographs in batches:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from pneumobench.architectures import Architecture
 from pneumobench.architectures.weights_file import load_weights
 from pneumobench.errors import DivergedError
 from pneumobench.files import sha256_of_file
+from pneumobench.suite.forms import plain
 from pneumobench.training import fit as training_of_a_fold
 from pneumobench.training import keeping
-from pneumobench.training.fit import fit, memory_format, remove_training_files
+from pneumobench.training.devices import memory_format
+from pneumobench.training.fit import fit, remove_training_files
 from pneumobench.training.predictions import logit_of, probability_of, score
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
@@ -166,11 +170,31 @@ def test_finished_jobs_leave_no_training_files(tmp_path: Path) -> None:
     assert "0.weight" in load_file(tmp_path / "weights.safetensors")
 
 
-def test_channels_last_is_for_cuda() -> None:
-    assert memory_format(tiny_spec(), "cuda") == torch.channels_last
-    assert memory_format(tiny_spec(), "cpu") == torch.contiguous_format
-    assert memory_format(tiny_spec(memory_format="channels_last"), "cpu") == torch.channels_last
-    assert memory_format(tiny_spec(memory_format="contiguous"), "cuda") == torch.contiguous_format
+def test_where_nothing_was_measured_auto_is_the_plain_form() -> None:
+    spec = plain(tiny_spec(memory_format="auto", precision="auto", compile="auto"))
+    assert (spec.memory_format, spec.precision, spec.compile) == ("contiguous", "32-true", "none")
+    assert memory_format(spec) == torch.contiguous_format
+    assert memory_format(tiny_spec(memory_format="channels_last")) == torch.channels_last
+
+
+def compiled_and_not(folder: Path) -> None:
+    losses = {}
+    for form in ("none", "inductor"):
+        spec = tiny_spec(epochs=2, compile=form, ema_decay=0.9)  # 36 images in batches of 8, and one of 4
+        fit(tiny_architecture(dropout=0), tiny_data(tiny_images(54)), spec, folder=folder / form, seed=0)
+        losses[form] = pd.read_csv(folder / form / "history.csv")[["train_loss", "tune_loss"]].to_numpy()
+    np.testing.assert_allclose(losses["inductor"], losses["none"], rtol=1e-3)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+def test_a_compiled_training_goes_the_same_way_with_one_graph(tmp_path: Path) -> None:
+    # a process of its own: one that has compiled cannot be forked any more
+    process = multiprocessing.get_context("spawn").Process(target=compiled_and_not, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 def test_two_devices_train_one_network(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pneumobench.cli.shown import (
     answer,
     console_for,
     data_words,
+    fields_of,
     frame_of,
     next_step,
     path_word,
@@ -49,6 +50,7 @@ def run(
     retry_failed: bool = False,
     accept_changes: bool = False,
     rehash: bool = False,
+    plan: bool = False,
     wandb: WandbMode | None = None,
     json: bool = False,
 ) -> int:
@@ -72,6 +74,7 @@ def run(
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         rehash: read every image file, whether it was changed since it was last read or not.
+        plan: train nothing; say which jobs there are, and about what they will take.
         wandb: track with Weights & Biases.
         json: print the outcome as JSON, for a program; what is told meanwhile goes to stderr.
     """
@@ -83,6 +86,12 @@ def run(
     )
     if protocols is not None and folds is not None:
         raise SettingsError("--folds leaves protocols incomplete, and only complete ones are compared: leave one out.")
+    if plan:
+        if protocols is not None:
+            raise SettingsError("--plan is about one run: leave --protocols out, or plan each with --folds.protocol.")
+        return _planned(
+            loaded, json=json, output=output, folds=folds, retry_failed=retry_failed, side_by_side=jobs, rehash=rehash
+        )
     command = run_command(suite, loaded, folds=folds, protocols=protocols)
     console = console_for(json=json)
     if protocols is None and not json:
@@ -112,6 +121,22 @@ def run(
     if json:
         print_json({"page": str(compared.page), "rows": frame_of(compared), "runs": list(map(outcome, compared.runs))})
     return max(codes)
+
+
+def _planned(suite: Suite, *, json: bool, **arguments: Any) -> int:
+    """Say what a run would do, and return the exit code."""
+    from pneumobench.runs.plan import plan
+
+    console = console_for(json=json)
+    made = plan(suite, console=console, **arguments)
+    if json:
+        whole = fields_of(made)
+        rows = [fields_of(one) for one in made.architectures]
+        print_json({**whole, "run": str(made.run), "architectures": rows})
+    else:
+        console.print(made)
+        same_again(console, without="--plan")
+    return DONE
 
 
 def asked_suite(

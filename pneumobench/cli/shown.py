@@ -46,9 +46,9 @@ def path_word(path: object) -> str:
     return f"./{word}" if word.startswith("-") else word
 
 
-def same_again(console: Console, *more: str) -> None:
-    """End a command with itself and further options."""
-    words = TYPED.get()
+def same_again(console: Console, *more: str, without: str = "") -> None:
+    """End a command with itself and further options, or without one that has no value."""
+    words = tuple(word for word in TYPED.get() if word != without)
     next_step(console, *words, *(word for word in more if word not in words))
 
 

@@ -8,12 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pneumobench.architectures.head import check_head
-from pneumobench.architectures.registry import check_names
-from pneumobench.attributions.methods import attribution_method
 from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
-from pneumobench.datasets.layouts import check_data_settings
 from pneumobench.records.environment import keep_environment
 from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
@@ -29,14 +25,11 @@ from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.measured import settled
-from pneumobench.runs.networks import check_plugins
 from pneumobench.runs.results import Leaderboard
+from pneumobench.runs.suite_checks import check_suite
 from pneumobench.suite.names import CONTROL_PREFIX
-from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
-from pneumobench.training.controls import controls_of
-from pneumobench.training.cost import check_device
 from pneumobench.training.keeping import quiet_lightning
 
 
@@ -91,24 +84,10 @@ def run(
     chosen_folds = folds_of(suite, folds)
     output, console = Path(output), console or Console()
     tracker = tracker or tracker_for(suite, output)
-    for plugin in suite.architectures.plugins:
-        load_plugin_file(Path(plugin))
-    check_data_settings(suite.data)
-    controls_of(suite)
     quiet_lightning()
-    check_names(suite.architectures.names, suite.architectures.weights)
-    check_device(suite.training)
+    check_suite(suite, console)
     suite = as_begun(suite, folder := RunFolder(output / suite.name))
     executor = executor_for(suite, side_by_side, output, tracker=tracker, console=console)
-    check_head(suite.training.head)
-    check_plugins(suite)
-    if suite.training.corrects_twice():
-        console.print(
-            "warning: the imbalance of the classes is corrected twice (balanced sampler, class weights, focal alpha)",
-            style="yellow",
-        )
-    for method in suite.explanation.methods:
-        attribution_method(method)
     with claim_folder(folder.path, shared=True):
         with waited_for(folder.path):  # another process that runs the same suite finds all of this done
             bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pneumobench.files import write_text
@@ -54,10 +55,13 @@ def main(data: Path) -> None:
     side_px = suite.data.image_side_px
     lungs = np.stack([read_drawn_mask(data / name, side_px) for name in table["lung_mask"].iloc[rows]])
     images = np.stack([image_to_square(read_gray(data / name), side_px) for name in table["image_id"].iloc[rows]])
+    masked = without_lungs(torch.from_numpy(images), torch.from_numpy(lungs)).numpy()
     seen = {
         "area of the lungs": lungs.mean(axis=(1, 2))[:, None],
         "outline of the lungs, 12 x 12": thumbnails(255 * lungs.astype(np.uint8)),
-        "image with the lungs masked, 12 x 12": thumbnails(without_lungs(images, lungs)),
+        "image with the lungs masked, 12 x 12": thumbnails(
+            without_lungs(torch.from_numpy(images), torch.from_numpy(lungs)).numpy()
+        ),
         "image, 12 x 12": thumbnails(images),
     }
     label, group = (table[name].to_numpy(np.int64)[rows] for name in ("label", "group"))

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import matplotlib as mpl
 import numpy as np
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def _box(x: float, y: float, width: float, colour: str) -> Rectangle:
 def seen_by_baselines() -> None:
     """Draw what the shortcut baselines see of a phantom."""
     image, lungs = phantom()
-    masked = MASKED_REGIONS["without_lungs"](image[None], lungs[None])[0]
+    masked = _masked("without_lungs", image, lungs)
     small = [_thumbnail(picture) for picture in (image, masked, 255 * lungs.astype(np.uint8))]
     panels = [(image, "an image"), (small[0], "12 x 12 pixels"), (small[1], "12 x 12, lungs masked"),
               (small[2], "the outline alone")]  # fmt: skip
@@ -124,11 +125,15 @@ def lung_attention() -> None:
     _save(figure, "lung-attention.png")
 
 
+def _masked(name: str, image: NDArray[np.uint8], lungs: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return MASKED_REGIONS[name](torch.from_numpy(image)[None], torch.from_numpy(lungs)[None])[0].numpy()
+
+
 def masked_regions() -> None:
     """Draw a phantom with each of its regions masked."""
     image, lungs = phantom()
     panels = [(image, "whole image")]
-    panels += [(MASKED_REGIONS[n](image[None], lungs[None])[0], words) for n, words in REGION_WORDS.items()]
+    panels += [(_masked(n, image, lungs), words) for n, words in REGION_WORDS.items()]
     _panels("masked-regions.png", panels)
 
 

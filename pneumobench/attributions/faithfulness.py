@@ -71,15 +71,16 @@ def faithfulness(probability: Probability, radiographs: Tensor, heat: Tensor, *,
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
     place = rank.reshape(len(radiographs), 1, side_px, side_px)
-    deletion: list[NDArray[np.float64]] = []
-    insertion: list[NDArray[np.float64]] = []
+    deletion: list[Tensor] = []
+    insertion: list[Tensor] = []
     for step in range(STEPS + 1):
         touched = place < round(step / STEPS * side_px**2)
         for curve, first, then in ((deletion, blurred, radiographs), (insertion, radiographs, blurred)):
             shown = probability(torch.where(touched, first, then))
-            curve.append(torch.where(asked, shown, 1 - shown).double().cpu().numpy())
+            curve.append(torch.where(asked, shown, 1 - shown))
     return Faithfulness(deletion=_area(deletion), insertion=_area(insertion))
 
 
-def _area(curve: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.asarray(np.trapezoid(np.stack(curve), dx=1 / STEPS, axis=0), dtype=np.float64)
+def _area(curve: list[Tensor]) -> NDArray[np.float64]:
+    points = torch.stack(curve).cpu().double().numpy()  # the device is asked once
+    return np.asarray(np.trapezoid(points, dx=1 / STEPS, axis=0), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Images with a part taken away, to see what a network scores without it."""
+"""Images with a part taken away, to see what a network scores without it. Computed where the images lie."""
 
 from __future__ import annotations
 
@@ -7,62 +7,60 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from scipy.ndimage import gaussian_filter1d
-
-Radiographs = NDArray[np.uint8]
-Masks = NDArray[np.bool_]
+from torch import Tensor
 
 BORDER = 0.1  # share of the side on each edge: where laterality letters, tubes' ends and collimator edges are
 BLUR = 0.15  # standard deviation as a share of the side: wider than the ribs, narrower than a lung
 
 
-def without_lungs(radiographs: Radiographs, lungs: Masks) -> Radiographs:
-    """Return images (B, H, W) whose lungs have the mean gray of the rest of the image."""
+def without_lungs(radiographs: Tensor, lungs: Tensor) -> Tensor:
+    """Return images (B, H, W) uint8 whose lungs have the mean gray of the rest of the image."""
     return _filled(radiographs, lungs)
 
 
-def only_lungs(radiographs: Radiographs, lungs: Masks) -> Radiographs:
-    """Return images (B, H, W) where all but the lungs has the mean gray of the lungs."""
+def only_lungs(radiographs: Tensor, lungs: Tensor) -> Tensor:
+    """Return images (B, H, W) uint8 where all but the lungs has the mean gray of the lungs."""
     return _filled(radiographs, ~lungs)
 
 
-def lungs_blurred(radiographs: Radiographs, lungs: Masks) -> Radiographs:
-    """Return images (B, H, W) whose lungs are blurred until only their overall brightness is left."""
-    sigma = BLUR * radiographs.shape[-1]
-    down, across = (_blur(side_px, sigma) for side_px in radiographs.shape[1:])
-    blurred = down @ radiographs.astype(np.float32) @ across.T
-    return np.where(lungs, np.rint(blurred), radiographs).astype(np.uint8)
+def lungs_blurred(radiographs: Tensor, lungs: Tensor) -> Tensor:
+    """Return images (B, H, W) uint8 whose lungs are blurred until only their overall brightness is left."""
+    sigma_px = BLUR * radiographs.shape[-1]
+    down, across = (_blur(side_px, sigma_px).to(radiographs.device) for side_px in radiographs.shape[1:])
+    blurred = down @ radiographs.float() @ across.T
+    return torch.where(lungs, blurred.round().to(torch.uint8), radiographs)
 
 
-def without_borders(radiographs: Radiographs, lungs: Masks) -> Radiographs:
-    """Return images (B, H, W) whose outer tenth on every edge has the mean gray of the middle; lungs in it too."""
+def without_borders(radiographs: Tensor, lungs: Tensor) -> Tensor:
+    """Return images (B, H, W) uint8 whose outer tenth on every edge has the mean gray of the middle, lungs too."""
     edge = round(BORDER * radiographs.shape[-1])
-    border = np.ones(lungs.shape, dtype=bool)
+    border = torch.ones_like(lungs)
     border[:, edge:-edge, edge:-edge] = False
     return _filled(radiographs, border)
 
 
 @functools.cache
-def _blur(side_px: int, sigma_px: float) -> NDArray[np.float32]:
+def _blur(side_px: int, sigma_px: float) -> Tensor:
     """Return the matrix (side, side) that blurs columns with a Gaussian, mirrored at the edges.
 
     At these widths two matrix products are far quicker than a filter that walks over its whole neighbourhood.
     """
-    matrix: NDArray[np.float32] = gaussian_filter1d(np.eye(side_px, dtype=np.float32), sigma_px, axis=0, mode="reflect")
-    return matrix
+    return torch.from_numpy(gaussian_filter1d(np.eye(side_px, dtype=np.float32), sigma_px, axis=0, mode="reflect"))
 
 
-def _filled(radiographs: Radiographs, taken: Masks) -> Radiographs:
-    kept = ~taken
-    # an image that is taken away whole keeps its own mean
-    count = kept.sum(axis=(1, 2))
-    total = np.where(kept, radiographs, 0).sum(axis=(1, 2), dtype=np.int64)
-    mean = np.where(count > 0, total / np.maximum(count, 1), radiographs.mean(axis=(1, 2)))
-    return np.where(taken, np.rint(mean)[:, None, None], radiographs).astype(np.uint8)
+def _filled(radiographs: Tensor, taken: Tensor) -> Tensor:
+    gray = radiographs.int()
+    count = (~taken).sum(dim=(1, 2))
+    total = gray.masked_fill(taken, 0).sum(dim=(1, 2))
+    whole = count == 0  # an image that is taken away whole keeps its own mean
+    count = torch.where(whole, taken[0].numel(), count)
+    mean = (2 * torch.where(whole, gray.sum(dim=(1, 2)), total) + count) // (2 * count)  # rounded, in whole numbers
+    return torch.where(taken, mean[:, None, None].to(torch.uint8), radiographs)
 
 
-MASKED_REGIONS: Final[dict[str, Callable[[Radiographs, Masks], Radiographs]]] = {
+MASKED_REGIONS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "without_lungs": without_lungs,
     "lungs_blurred": lungs_blurred,
     "only_lungs": only_lungs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from pneumobench.architectures import Architecture
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
@@ -37,6 +38,7 @@ from pneumobench.runs.map_checks import checked_maps, read_main_pass
 from pneumobench.runs.networks import trained_network
 from pneumobench.texts import counted
 from pneumobench.training.cost import hardware
+from pneumobench.training.devices import device_of
 from pneumobench.training.predictions import logit_of, score_images
 
 
@@ -177,11 +179,15 @@ def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -
     known = bench.folder.predictions(job).set_index("image_id")["logit"]
     logits = {NOT_MASKED: known.loc[table["image_id"]].to_numpy(np.float64)}
     step = max(SCORED_TOGETHER, bench.suite.training.batch_size)
+    device = device_of(bench.suite.training)
+
+    def masked(blank: Callable[[Tensor, Tensor], Tensor]) -> Iterator[Tensor]:
+        for some in (rows[start : start + step] for start in range(0, len(rows), step)):
+            radiographs = torch.from_numpy(np.array(bench.radiographs[some])).to(device)
+            yield blank(radiographs, torch.from_numpy(bench.masks.of_rows(some)).to(device))[:, None]
+
     for name, blank in MASKED_REGIONS.items():
-        batches = (
-            torch.from_numpy(blank(np.array(bench.radiographs[some]), bench.masks.of_rows(some)))[:, None]
-            for some in (rows[start : start + step] for start in range(0, len(rows), step))
-        )
-        logits[name] = logit_of(score_images(architecture, batches, bench.suite.training)).astype(np.float64)
+        found = score_images(architecture, masked(blank), bench.suite.training)
+        logits[name] = logit_of(found).astype(np.float64)
     images = {"image_id": table["image_id"], "fold": job.fold, "label": table["label"]}
     return pd.DataFrame({**images, **{f"logit_{name}": logit for name, logit in logits.items()}})

@@ -1,8 +1,23 @@
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from pneumobench.lungs.masked_regions import MASKED_REGIONS, lungs_blurred, only_lungs, without_borders, without_lungs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from pneumobench.lungs import masked_regions
+from pneumobench.lungs.masked_regions import BLUR, MASKED_REGIONS
+
+
+def on_arrays(blank: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., NDArray[np.uint8]]:
+    return lambda radiographs, lungs: blank(torch.from_numpy(radiographs), torch.from_numpy(lungs)).numpy()
+
+
+lungs_blurred, only_lungs = on_arrays(masked_regions.lungs_blurred), on_arrays(masked_regions.only_lungs)
+without_borders, without_lungs = on_arrays(masked_regions.without_borders), on_arrays(masked_regions.without_lungs)
 
 RADIOGRAPHS = np.random.default_rng(0).integers(0, 200, (3, 40, 40)).astype(np.uint8)
 LUNGS = np.zeros((3, 40, 40), dtype=bool)
@@ -35,6 +50,13 @@ def test_blurred_lungs_keep_brightness_and_lose_structure() -> None:
     assert abs(float(blurred[LUNGS].mean()) - float(RADIOGRAPHS[LUNGS].mean())) < 5
 
 
+def test_blurring_is_that_of_scipy() -> None:
+    sigma_px = BLUR * RADIOGRAPHS.shape[-1]
+    expected = gaussian_filter(RADIOGRAPHS.astype(np.float64), (0, sigma_px, sigma_px), mode="reflect", truncate=4)
+    difference = lungs_blurred(RADIOGRAPHS, LUNGS)[LUNGS].astype(float) - expected[LUNGS]
+    assert np.abs(difference).max() <= 0.51  # one rounding to whole gray levels
+
+
 def test_borders_go_and_the_middle_stays() -> None:
     ablation = without_borders(RADIOGRAPHS, LUNGS)
     assert (ablation[:, 4:-4, 4:-4] == RADIOGRAPHS[:, 4:-4, 4:-4]).all()
@@ -44,5 +66,6 @@ def test_borders_go_and_the_middle_stays() -> None:
 def test_a_mask_that_covers_the_whole_image_is_no_error() -> None:
     whole = np.ones_like(LUNGS)
     for blank in MASKED_REGIONS.values():
-        assert blank(RADIOGRAPHS, whole).shape == RADIOGRAPHS.shape
-        assert blank(RADIOGRAPHS, ~whole).dtype == np.uint8
+        assert on_arrays(blank)(RADIOGRAPHS, whole).shape == RADIOGRAPHS.shape
+        assert on_arrays(blank)(RADIOGRAPHS, ~whole).dtype == np.uint8
+    assert (without_lungs(RADIOGRAPHS, whole)[0] == round(RADIOGRAPHS[0].mean())).all()

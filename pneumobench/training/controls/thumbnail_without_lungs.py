@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pneumobench.lungs.masked_regions import without_lungs
@@ -23,5 +24,10 @@ def thumbnail_without_lungs(seen: Seen) -> NDArray[np.float64]:
     """Return the gray levels of the thumbnails (N, 144)."""
     count = len(seen.radiographs)
     some_at_a_time = np.split(np.arange(count), range(MASKED_TOGETHER, count, MASKED_TOGETHER))
-    blanked = [without_lungs(np.array(seen.radiographs[some]), seen.masks.to_blank(some)) for some in some_at_a_time]
+    blanked = [
+        without_lungs(
+            torch.from_numpy(np.array(seen.radiographs[some])), torch.from_numpy(seen.masks.to_blank(some))
+        ).numpy()
+        for some in some_at_a_time
+    ]
     return thumbnails(np.concatenate(blanked))

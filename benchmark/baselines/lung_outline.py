@@ -59,9 +59,7 @@ def main(data: Path) -> None:
     seen = {
         "area of the lungs": lungs.mean(axis=(1, 2))[:, None],
         "outline of the lungs, 12 x 12": thumbnails(255 * lungs.astype(np.uint8)),
-        "image with the lungs masked, 12 x 12": thumbnails(
-            without_lungs(torch.from_numpy(images), torch.from_numpy(lungs)).numpy()
-        ),
+        "image with the lungs masked, 12 x 12": thumbnails(masked),
         "image, 12 x 12": thumbnails(images),
     }
     label, group = (table[name].to_numpy(np.int64)[rows] for name in ("label", "group"))

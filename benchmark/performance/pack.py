@@ -2,8 +2,7 @@
 
 python -m benchmark.performance.pack --to FOLDER [--data FOLDER] [--wheels FOLDER]
 
-Into the folder go the tree of the last commit and its wheel, the wheels that the machine lacks (Python 3.12, Linux,
-x86-64), the radiographs as gray JPEG with their table and masks, and install.sh, which unpacks all of it:
+Into the folder go the wheel and the scripts of the last commit, the wheels that the machine lacks (Linux, x86-64), the radiographs as gray JPEG with their table and masks, and install.sh, which unpacks all of it:
 
     sh FOLDER/install.sh PLACE && . PLACE/env.sh && python3 -m benchmark.performance.gpu --budget 840 --to FIGURES
 
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Final
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -35,6 +36,7 @@ from pneumobench.records.provenance import software_versions
 from pneumobench.texts import counted
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
+SCRIPTS: Final = "benchmark"
 TREE: Final = ("pneumobench", "benchmark", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff")
 THERE: Final = (
     "torch", "torchvision", "timm", "lightning", "torchmetrics", "scikit-learn", "scikit-image", "scipy", "pandas",
@@ -42,9 +44,9 @@ THERE: Final = (
 )  # fmt: skip
 LEFT_OUT: Final = ("wandb",)
 MB: Final = 10**6
-ALL_MB, FILMS_MB = 60, 26
+ALL_MB, FILMS_MB = 60, 35  # films that are JPEG of quality 75 already keep every gray level
 SIDE_PX: Final = 224
-QUALITIES: Final = (95, 90, 85, 80, 75, 70, 65, 60, 55, 50)  # of JPEG, the best that fits
+QUALITIES: Final = (95, 90, 85, 80, 75, 70, 65, 60, 55, 50, 45, 40)  # of JPEG, the best that fits
 SAMPLE: Final = 100  # every so many-th film says how large all will be
 PLATFORMS: Final = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 27, 28, 31, 34)))
 INSTALL: Final = """#!/bin/sh
@@ -53,14 +55,14 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?name the folder to unpack to: sh install.sh PLACE}"
 place=$(cd "$1" && pwd)
-tar -xzf "$here/tree.tar.gz" -C "$place"
+tar -xzf "$here/scripts.tar.gz" -C "$place"
 cp "$here/packed.json" "$place/tree/"
 "${2:-python3}" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --upgrade \\
   --target "$place/site" "$here"/wheels/*.whl
 echo "export PYTHONPATH='$place/tree:$place/site'" > "$place/env.sh"
-if [ -f "$here/films.tar" ]; then
+if [ -f "$here/films.tar.gz" ]; then
   mkdir -p "$place/data"
-  tar -xf "$here/films.tar" -C "$place/data"
+  tar -xzf "$here/films.tar.gz" -C "$place/data"
   echo "export PNEUMOBENCH_DATA='$place/data'" >> "$place/env.sh"
 fi
 echo "cd '$place/tree'" >> "$place/env.sh"
@@ -79,13 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with temporary_folder(options.to.parent, options.to.name) as place:
         made = place / "pack"
         (made / "wheels").mkdir(parents=True)
-        facts: dict[str, object] = _pack_tree(made)
+        facts: dict[str, object] = _pack_code(made)
         if options.wheels is None:
-            _download(wanted, made / "wheels")
+            _download(wanted, made / "wheels", options.python)
         else:
             _copy_wheels(wanted, options.wheels, made / "wheels")
         if options.data:
-            facts |= _pack_films(Path(options.data), made / "films.tar", options.films_mb * MB)
+            facts |= _pack_films(Path(options.data), made / "films.tar.gz", options.films_mb * MB)
         write_json(made / "packed.json", facts)
         (made / "install.sh").write_text(INSTALL)
         _check_size(made, options.all_mb * MB)
@@ -106,6 +108,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--wheels", type=Path, help="folder of wheels to take instead of downloading any")
     parser.add_argument("--there", default=",".join(THERE), help="what the machine has, with all that it needs")
+    parser.add_argument("--python", default="3.12", help="version of Python there (default: 3.12)")
     parser.add_argument("--list", action="store_true", help="only print the packages that would be downloaded")
     parser.add_argument("--all-mb", type=float, default=ALL_MB, help=f"most for the whole pack (default: {ALL_MB})")
     parser.add_argument("--films-mb", type=float, default=FILMS_MB, help=f"most for radiographs (default: {FILMS_MB})")
@@ -142,14 +145,16 @@ def _closure(names: Iterable[str]) -> set[str]:
     return found
 
 
-def _pack_tree(made: Path) -> dict[str, object]:
-    """Write the tree of the last commit and its wheel, and return which commit it is."""
+def _pack_code(made: Path) -> dict[str, object]:
+    """Write the scripts of the last commit and its wheel, and return which commit it is."""
     versions = software_versions()
     if versions["dirty"] == "yes":
         print("note: changes that are not committed are not packed", file=sys.stderr)
-    _ran(["git", "-C", str(REPOSITORY), "archive", "--prefix=tree/", f"--output={made / 'tree.tar.gz'}", "HEAD", *TREE])
+    archive = ["git", "-C", str(REPOSITORY), "archive", "--prefix=tree/"]
+    _ran([*archive, f"--output={(made / 'scripts.tar.gz').resolve()}", "HEAD", SCRIPTS])  # the wheel holds the rest
     with temporary_folder(made.parent, "built") as place:
-        with tarfile.open(made / "tree.tar.gz") as packed:
+        _ran([*archive, f"--output={(place / 'whole.tar').resolve()}", "HEAD", *TREE])
+        with tarfile.open(place / "whole.tar") as packed:
             packed.extractall(place, filter="data")
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str((made / "wheels").resolve())]
         _ran(command, cwd=place / "tree")
@@ -163,10 +168,10 @@ def _ran(command: Sequence[str], cwd: Path | None = None) -> None:
         raise SettingsError(f"`{' '.join(command[:6])} ...` ended with {done.returncode}: {last[0]}")
 
 
-def _download(wanted: dict[str, str], to: Path) -> None:
+def _download(wanted: dict[str, str], to: Path, python: str) -> None:
     """Fetch wheels for the machine; what is published as source alone is built, which has no compiled parts then."""
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
-    target = ["--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp", *platforms]
+    target = ["--only-binary=:all:", "--python-version", python, "--implementation", "cp", *platforms]
     for name, version in wanted.items():
         pinned = f"{name}=={version}"
         pip = ["uv", "tool", "run", "pip", "--quiet", "--disable-pip-version-check"]
@@ -229,25 +234,28 @@ def _pack_films(data: Path, to: Path, most: float) -> dict[str, object]:
                     shutil.copytree(beside, place / beside.name)
                 elif beside.is_file():
                     shutil.copyfile(beside, place / beside.name)
-            with tarfile.open(to, "w", format=tarfile.USTAR_FORMAT) as packed:
+            with tarfile.open(to, "w:gz", format=tarfile.USTAR_FORMAT) as packed:  # what stands between small files
                 for path in sorted(place.iterdir()):
                     packed.add(path, path.name)
             break
-    facts: dict[str, object] = {
-        "films": len(films),
-        "jpeg quality": fitting[0],
-        "film MB": round(total / MB, 1),
-        "side, px": SIDE_PX,
-    }
+    decoded = (cv2.imdecode(np.frombuffer(_as_jpeg(path, fitting[0]), np.uint8), 0) for path in sample)
+    apart = [np.abs(_square(path).astype(int) - again).mean() for path, again in zip(sample, decoded, strict=True)]
+    facts: dict[str, object] = {"films": len(films), "film side px": SIDE_PX, "jpeg quality": fitting[0]}
+    facts |= {"film MB": round(total / MB, 1), "mean difference of gray levels": round(float(np.mean(apart)), 2)}
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     return facts
 
 
 def _as_jpeg(path: Path, quality: int) -> bytes:
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    return cv2.imencode(".jpg", _square(path), settings)[1].tobytes()
+
+
+def _square(path: Path) -> NDArray[np.uint8]:
     film = read_gray(path)
-    right = film.shape == (SIDE_PX, SIDE_PX)
-    square = film if right else cv2.resize(film, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    if film.shape == (SIDE_PX, SIDE_PX):
+        return film
+    return np.asarray(cv2.resize(film, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _check_size(made: Path, most: float) -> None:

@@ -2,7 +2,8 @@
 
 python -m benchmark.performance.pack --to FOLDER [--data FOLDER] [--wheels FOLDER]
 
-Into the folder go the wheel and the scripts of the last commit, the wheels that the machine lacks (Linux, x86-64), the radiographs as gray JPEG with their table and masks, and install.sh, which unpacks all of it:
+Into the folder go the wheel and the scripts of the last commit, the wheels that the machine lacks (Linux, x86-64), the
+radiographs as gray JPEG with their table and masks, and install.sh, which unpacks all of it:
 
     sh FOLDER/install.sh PLACE && . PLACE/env.sh && python3 -m benchmark.performance.gpu --budget 840 --to FIGURES
 

@@ -66,9 +66,9 @@ MUTANTS = (
     ),
     Mutant(
         "hash: a changed table is read",
-        "records/run_folder.py",
-        "    if found != sha256:\n",
-        "    if sha256 is None:\n",
+        "records/tables.py",
+        "    if (found := hashlib.sha256(text).hexdigest()) != sha256:\n",
+        "    if (found := hashlib.sha256(text).hexdigest()) and sha256 is None:\n",
         ("tests/records/test_run_folder.py",),
     ),
     Mutant(

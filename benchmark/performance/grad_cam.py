@@ -1,6 +1,6 @@
 """Seconds of Grad-CAM maps and their lung attention ratio, against a forward and backward pass of the same images.
 
-python benchmark/performance/grad_cam.py [--data FOLDER] [--write]
+python -m benchmark.performance.grad_cam [--data FOLDER] [--write]
 
 The pass that it is compared with is the cheapest that reaches the pixels: parameters are frozen, the gradient of the
 logit is taken at the input, in float32 as for the maps, in batches of the same size. Both sides take turns on the same
@@ -13,7 +13,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from benchmark.performance.measuring import best_device, device_name, take_turns
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.attributions.grad_cam import IMAGES_PER_PASS, choose_layer, grad_cam, positive_heat
 from pneumobench.attributions.inspection import inspected
@@ -32,7 +32,7 @@ from pneumobench.errors import PneumobenchError
 from pneumobench.files import write_text
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.records.provenance import machine, software_versions
+from pneumobench.records.provenance import software_versions
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_path
@@ -44,7 +44,7 @@ GOAL = 1.5
 def main() -> None:
     """Measure, print, and write the report if asked to."""
     options = _options()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     with tempfile.TemporaryDirectory() as folder:
         radiographs, lungs = _radiographs(options, Path(folder))
     names = (
@@ -94,7 +94,8 @@ def _radiographs(options: argparse.Namespace, cache: Path) -> tuple[Tensor, np.n
     return torch.from_numpy(np.array(radiographs))[:, None], masks.of_rows(rows)
 
 
-def _measure(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray, repeats: int) -> dict[str, float]:
+def sides_of(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray) -> dict[str, Callable[[], None]]:
+    """Return the two sides: images `explained`, and the forward and backward pass that they are compared with."""
     side_px = radiographs.shape[-1]
     chosen = choose_layer(architecture, side_px)
 
@@ -110,35 +111,30 @@ def _measure(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray,
                 pixels = ready.normalise(some).requires_grad_()
                 torch.autograd.grad(ready.module(pixels).sum(), pixels)[0].cpu()
 
-    sides: dict[str, Callable[[], None]] = {"explained": explained, "passed": passed}
-    for side in sides.values():  # no side pays for what only the first call costs
-        side()
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(repeats):
-        for name in sorted(sides, reverse=bool(number % 2)):
-            started = time.perf_counter()
-            sides[name]()
-            seconds[name].append(time.perf_counter() - started)
-    ratios = np.array(seconds["explained"]) / np.array(seconds["passed"])
+    return {"explained": explained, "passed": passed}
+
+
+def _measure(architecture: Architecture, radiographs: Tensor, lungs: np.ndarray, repeats: int) -> dict[str, float]:
+    turns = take_turns(sides_of(architecture, radiographs, lungs), repeats)
+    ratios = turns.ratios("explained", "passed")
     return {
-        "explained_s": float(np.median(seconds["explained"])),
-        "passed_s": float(np.median(seconds["passed"])),
-        "ratio": float(np.median(ratios)),
-        "lowest": float(ratios.min()),
-        "highest": float(ratios.max()),
+        "explained_s": turns.median("explained"),
+        "passed_s": turns.median("passed"),
+        "ratio": turns.ratio("explained", "passed"),
+        "lowest": min(ratios),
+        "highest": max(ratios),
     }
 
 
 def _report(table: pd.DataFrame, options: argparse.Namespace, device: torch.device) -> str:
     """Return the report as Markdown."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()["processor"]
     versions = software_versions()
     lines = [
         "# Seconds of Grad-CAM and the lung attention ratio",
         "",
         f"{options.images} {'images' if options.data else 'phantoms'} at {options.side} px, random weights, "
-        f"batches of {IMAGES_PER_PASS}; median of {options.repeats} turns; {name}, {torch.get_num_threads()} "
-        f"threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
+        f"batches of {IMAGES_PER_PASS}; median of {options.repeats} turns; {device_name(device)}, "
+        f"{torch.get_num_threads()} threads; torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         f"| architecture | Grad-CAM and LAR, s | forward and backward, s | ratio (goal: at most {GOAL}) | turns |",
         "| --- | --- | --- | --- | --- |",

@@ -1,6 +1,6 @@
 """Seconds of training batches and of whole epochs, against what they replace and against a bare loop.
 
-python benchmark/performance/training.py [--side 64,224] [--write]
+python -m benchmark.performance.training [--side 64,224] [--write]
 
 Input: one epoch of augmented batches of the suite, against decoding, resizing and augmenting the files image by image
 with albumentations. Epoch: `fit` of the suite (order, augmentation, step, validation, checkpoints, history), against a
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +20,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
-from pneumobench.architectures import build_architecture
+from benchmark.performance.measuring import Turns, best_device, device_name, take_turns
+from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import Part
@@ -32,7 +33,7 @@ from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
 from pneumobench.radiographs.augmentation import augmentation
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.records.provenance import machine, software_versions
+from pneumobench.records.provenance import software_versions
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.training import AugmentationSpec, TrainingSpec
@@ -54,21 +55,26 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the report to training.md beside this file")
     options = parser.parse_args()
     quiet_lightning()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     rows = []
     for side_px in map(int, options.side.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             index, images = _images(options.images, side_px, Path(folder))
-            rows.append(("input", "", side_px, *_turns(_input_sides(index, images, options.batch), options.repeats)))
+            turns = take_turns(_input_sides(index, images, options.batch), options.repeats)
+            rows.append(("input", "", side_px, *_figures(turns)))
             print(rows[-1], file=sys.stderr, flush=True)
             for name in options.architectures.split(","):
                 sides = _epoch_sides(name, images, options.batch, device, Path(folder))
-                rows.append(("epoch", name, side_px, *_turns(sides, options.repeats)))
+                rows.append(("epoch", name, side_px, *_figures(take_turns(sides, options.repeats))))
                 print(rows[-1], file=sys.stderr, flush=True)
     report = _report(rows, options, device)
     print(report)
     if options.write:
         write_text(Path(__file__).resolve().with_suffix(".md"), report)
+
+
+def _figures(turns: Turns) -> tuple[float, float, float]:
+    return turns.median("suite"), turns.median("other"), turns.ratio("other", "suite")
 
 
 def _images(count: int, side_px: int, folder: Path) -> tuple[Index, FoldImages]:
@@ -126,22 +132,15 @@ def _epoch_sides(
         network = architecture.module.to(device).train()
         if device.type == "cuda":
             network.to(memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=spec.learning_rate, fused=True)
+        step = bare_step(architecture, device, spec.learning_rate)
         pixels = torch.from_numpy(np.array(images.radiographs))[:, None].to(device)
         target = torch.from_numpy(images.label).float().to(device)
-        cast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+        cast = half_precision(device)
         for _ in range(spec.epochs):
             for rows in torch.split(
                 torch.from_numpy(np.random.permutation(images.positions["train"])).to(device), batch
             ):
-                with cast:
-                    loss = functional.binary_cross_entropy_with_logits(
-                        architecture.class_logits(pixels[rows])[:, 0].float(), target[rows]
-                    )
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimizer.step()
+                step(pixels[rows], target[rows])
             with torch.inference_mode(), cast:
                 for rows in torch.split(torch.from_numpy(images.positions["tune"]).to(device), 2 * batch):
                     architecture.class_logits(pixels[rows])
@@ -150,34 +149,56 @@ def _epoch_sides(
     return {"suite": suite, "other": bare}
 
 
-def _turns(sides: dict[str, Callable[[], None]], repeats: int) -> tuple[float, float, float]:
-    """Return median seconds of both sides, and the median of other / suite turn by turn."""
-    for side in sides.values():  # no side pays for what only the first call costs
-        side()
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(repeats):
-        for name in sorted(sides, reverse=bool(number % 2)):
-            started = time.perf_counter()
-            sides[name]()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - started)
-    ratio = np.median(np.array(seconds["other"]) / np.array(seconds["suite"]))
-    return float(np.median(seconds["suite"])), float(np.median(seconds["other"])), float(ratio)
+def half_precision(device: torch.device, *, cache: bool = True) -> torch.autocast:
+    """Return what computes in bfloat16 on CUDA, and changes nothing elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda", cache_enabled=cache)
+
+
+def bare_step(
+    architecture: Architecture,
+    device: torch.device,
+    learning_rate: float,
+    *,
+    network: Callable[[Tensor], Tensor] | None = None,
+    captured: bool = False,
+) -> Callable[[Tensor, Tensor], None]:
+    """Return a training step on images (B, 1, H, W) uint8 and labels (B,) float32, with nothing around it.
+
+    Args:
+        architecture: the network, on its device.
+        device: where it is.
+        learning_rate: of AdamW, fused.
+        network: its module in another form (compiled); None = as it is.
+        captured: the step will be recorded as a CUDA graph.
+    """
+    parameters = list(architecture.module.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, fused=True, capturable=captured)
+    forward = architecture.module if network is None else network
+    cast = half_precision(device, cache=not captured)
+
+    def step(pixels: Tensor, target: Tensor) -> None:
+        with cast:
+            logit = forward(architecture.normalise(pixels)).reshape(-1)
+            loss = functional.binary_cross_entropy_with_logits(logit.float(), target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+
+    return step
 
 
 def _report(
     rows: list[tuple[str, str, int, float, float, float]], options: argparse.Namespace, device: torch.device
 ) -> str:
     """Return the report as Markdown."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()["processor"]
     versions = software_versions()
     lines = [
         "# Seconds of training batches and epochs",
         "",
         f"{options.images} synthetic radiographs and {options.images // 4} of validation, batches of {options.batch}; "
-        f"median of {options.repeats} turns; {name}, {torch.get_num_threads()} threads; torch {versions['torch']}, "
-        f"commit {versions['commit'][:7]}.",
+        f"median of {options.repeats} turns; {device_name(device)}, {torch.get_num_threads()} threads; "
+        f"torch {versions['torch']}, commit {versions['commit'][:7]}.",
         "",
         "Input: an epoch of augmented batches against the files, decoded, resized and augmented one by one. Epoch: two "
         "epochs of the suite, with building the network, augmentation, validation, checkpoints and history, against a "

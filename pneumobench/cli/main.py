@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pneumobench.cli import data, explain, help_pages, networks, papers, run, search, suites
+from pneumobench.cli import data, explain, help_pages, networks, papers, publish, run, search, suites
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.shown import ANSWERS, TYPED
@@ -27,6 +27,7 @@ COMMANDS = (
     *networks.COMMANDS,
     *explain.COMMANDS,
     *papers.COMMANDS,
+    *publish.COMMANDS,
     *help_pages.COMMANDS,
 )
 

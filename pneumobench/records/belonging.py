@@ -10,7 +10,7 @@ import pandas as pd
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.errors import RecordError
-from pneumobench.records.explanation_record import NOT_MASKED
+from pneumobench.records.explanation_record import ABLATION, NOT_MASKED
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import PROBABILITY_ERROR, RunFolder
 from pneumobench.suite.names import CONTROL_PREFIX, control_record_name
@@ -70,7 +70,7 @@ def require_same_logits(
     known = predictions.set_index("image_id")["logit"].loc[whole["image_id"]].to_numpy(np.float64)
     found = whole["logit"].to_numpy(np.float64)
     if wrong := int((np.abs(found - known) > PROBABILITY_ERROR * np.maximum(1, np.abs(known))).sum()):
-        path = folder.explanations_folder(record.architecture, record.fold) / "reliance.csv"
+        path = folder.explanation_path(record.architecture, record.fold, ABLATION)
         refuse(path, f"{wrong} logits of whole images that are not those of predictions.csv", "the same")
 
 

@@ -51,8 +51,8 @@ class MethodMetadata:
 class ExplanationRecord:
     """The facts of one network's explanations, written last.
 
-    `hashes` are SHA-256 of reliance.csv and of METHOD.csv by the name of the method; `weights` is that of the
-    weights that were explained.
+    `hashes` are SHA-256 of the text of reliance.csv and of METHOD.csv by the name of the method; `weights` is that of
+    the weights that were explained.
     """
 
     architecture: str
@@ -87,9 +87,11 @@ def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dic
     with waited_for(folder.path):  # whoever reads the run finds all of them or none
         for name, table in tables.items():
             columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
-            hashes[name] = write_table(home / f"{name}.csv", table, columns)
+            path = folder.explanation_path(record.architecture, record.fold, name)
+            hashes[name] = write_table(path, table, columns)
         text = canonical_json(dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
-        seal(folder, [home / f"{name}.csv" for name in hashes], {home / EXPLANATION_FILE: sha256_of_text(text)})
+        paths = [folder.explanation_path(record.architecture, record.fold, name) for name in hashes]
+        seal(folder, paths, {home / EXPLANATION_FILE: sha256_of_text(text)})
         write_text(home / EXPLANATION_FILE, text)
 
 
@@ -130,14 +132,14 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
     record = read_explanation_record(folder, job)
     if record is None:
         return None
-    home = folder.explanations_folder(job.architecture, job.fold)
     ablation = pd.DataFrame(columns=["image_id", "fold", "label", "blanking", "logit", "probability"])
     methods = {}
     for name, sha256 in sorted(record.hashes.items()):
+        path = folder.explanation_path(job.architecture, job.fold, name)
         if name == ABLATION:
-            ablation = _by_region(read_table(home / "reliance.csv", ABLATION_COLUMNS, sha256))
+            ablation = _by_region(read_table(path, ABLATION_COLUMNS, sha256))
         else:
-            table = read_table(home / f"{name}.csv", METHOD_COLUMNS, sha256)
+            table = read_table(path, METHOD_COLUMNS, sha256)
             methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
     return Explanations(record=record, ablation=ablation, methods=methods)
 

@@ -67,7 +67,7 @@ class JobRecord:
 
     `hashes` are SHA-256 in hexadecimal: `suite`, `index` and `folds`
     (`Suite.training_hash()`, `Index.hash()`, `Folds.hash()`), `weights`, `predictions` and `attention`
-    (bytes of the job's files; absent where the job did not come that far).
+    (bytes of the job's files, of a compressed table those of its text; absent where the job did not come that far).
     `inputs` are SHA-256 of further files that shaped the job: `plugin FILE`, `initial weights ARCHITECTURE`,
     `lung masks`, `lung segmenter`, `original sizes`. `accepted` says in words what of code, versions and inputs had
     changed since the run began; empty = nothing. `images_hashed` is when the oldest hash of an image was read from its

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pneumobench.lungs.tiers import mask_tier
 from pneumobench.records.belonging import refuse
-from pneumobench.records.explanation_record import Explanations
+from pneumobench.records.explanation_record import ABLATION, Explanations
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.manifest import EXPLANATION_FILE
 from pneumobench.records.run_folder import RunFolder
@@ -95,7 +95,7 @@ def require_explanations(
                 home / EXPLANATION_FILE, f"maps by {name} {'with' if name in found.methods else 'without'} one", wanted
             )
     for name, table in found.methods.items():
-        path = home / f"{name}.csv"
+        path = folder.explanation_path(record.architecture, record.fold, name)
         if name not in asked.methods:
             refuse(path, f"maps by {name}", f"methods of {EXPLANATION_FILE}")
         _require_rows(path, table, tested, method=name, tier=asked.mask_tier)
@@ -104,12 +104,13 @@ def require_explanations(
     whole = found.ablation.drop_duplicates("image_id")
     if not len(whole):
         return
-    _require_labels(home / "reliance.csv", whole, tested)
+    path = folder.explanation_path(record.architecture, record.fold, ABLATION)
+    _require_labels(path, whole, tested)
     expected = _usable(asked.mask_tier, tested, index)
     missing = (set(attention["image_id"]) if expected is None else expected) - set(whole["image_id"])
     if missing:
         words = f"{len(missing)} images missing (e.g. {min(missing)})"
-        refuse(home / "reliance.csv", words, "every tested image with a lung mask")
+        refuse(path, words, "every tested image with a lung mask")
 
 
 def require_same_images(

@@ -14,6 +14,7 @@ from pneumobench.datasets.folds import Folds, check_folds, read_folds
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import RecordError
 from pneumobench.records.job_record import JobRecord, read_record
+from pneumobench.records.table_files import table_path
 from pneumobench.records.tables import read_table, require, require_unique, write_table
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import CLASSES
@@ -109,12 +110,12 @@ class RunFolder:
         return self.job_folder(architecture, fold) / "record.json"
 
     def predictions_path(self, architecture: str, fold: int) -> Path:
-        """One row an image."""
-        return self.job_folder(architecture, fold) / "predictions.csv"
+        """One row an image; as every table of images compressed where it lies so, in a published run."""
+        return table_path(self.job_folder(architecture, fold) / "predictions.csv")
 
     def attention_path(self, architecture: str, fold: int) -> Path:
         """Lung attention, one row an image and method."""
-        return self.job_folder(architecture, fold) / "attention.csv"
+        return table_path(self.job_folder(architecture, fold) / "attention.csv")
 
     def history_path(self, architecture: str, fold: int) -> Path:
         """Training curves, one row an epoch."""
@@ -127,6 +128,16 @@ class RunFolder:
     def explanations_folder(self, architecture: str, fold: int) -> Path:
         """What was asked of a trained network: explanation.json, reliance.csv and a table for each method."""
         return self.job_folder(architecture, fold) / "explanations"
+
+    def explanation_path(self, architecture: str, fold: int, name: str) -> Path:
+        """A table of explanations: `reliance`, or the name of a method.
+
+        Raises:
+            RecordError: the name cannot be a file's name.
+        """
+        if not is_name(name):
+            raise RecordError(f"{self.path}: found explanations by {name!r}, expected the name of a method.")
+        return table_path(self.explanations_folder(architecture, fold) / f"{name}.csv")
 
     def attributions_folder(self, architecture: str, fold: int) -> Path:
         """Heat maps over radiographs and `overlays.json`."""

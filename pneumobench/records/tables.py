@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Final
@@ -9,43 +10,44 @@ from typing import Final
 import pandas as pd
 
 from pneumobench.errors import RecordError
-from pneumobench.files import sha256_of_file, write_text
+from pneumobench.records.table_files import table_bytes, write_table_text
 
 FLOAT_FORMAT: Final = "%.9g"  # nine digits bring a float32 back exactly
 
 
 def write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> str:
-    """Write a table, whole or not at all, and return its SHA-256."""
+    """Write a table, whole or not at all, and return the SHA-256 of its text."""
     assert set(table.columns) == set(columns), f"{path.name}: columns {sorted(table.columns)}"
     buffer = io.StringIO()
     table[list(columns)].to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    write_text(path, buffer.getvalue())
-    return sha256_of_file(path)
+    return write_table_text(path, buffer.getvalue())
 
 
 def read_table(
     path: Path, columns: tuple[str, ...], sha256: str | None, *, or_columns: tuple[str, ...] = ()
 ) -> pd.DataFrame:
-    """Read a table after comparing its SHA-256 and its columns (or those); empty cells stay empty strings.
+    """Read a table, plain or compressed, after comparing its SHA-256 and its columns (or those).
+
+    Empty cells stay empty strings.
 
     Raises:
         RecordError: the file is missing or changed, or has other columns.
     """
     try:
-        found = sha256_of_file(path)
+        text = table_bytes(path)
     except OSError as error:
         raise RecordError(
             f"{path}: found no readable file ({error.strerror}), expected the table that the record beside "
             "it names. Bring it back or delete the job's folder and run the suite again."
         ) from error
-    if found != sha256:
+    if (found := hashlib.sha256(text).hexdigest()) != sha256:
         raise RecordError(
             f"{path}: found SHA-256 {found}, expected {sha256} (record.json beside it): the table was "
             "changed after the job. Bring it back or delete the job's folder and run the suite again."
         )
     texts: dict[str, type[str]] = dict.fromkeys(("image_id", "split", "method", "mask_tier", "blanking"), str)
     try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_filter=False)
+        table = pd.read_csv(io.BytesIO(text), dtype=texts, keep_default_na=False, na_filter=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise RecordError(f"{path}: found no table ({error}), expected the columns {', '.join(columns)}.") from error
     require(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ import pandas as pd
 
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import RecordError, SettingsError
-from pneumobench.files import sha256_of_text, write_json, write_text
+from pneumobench.files import write_json
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.provenance import software_versions
+from pneumobench.records.table_files import table_bytes, table_path, write_table_text
 from pneumobench.records.tables import FLOAT_FORMAT
+from pneumobench.suite.names import is_name
 from pneumobench.texts import counted
 
 FACTS = "environment.json"
@@ -40,15 +43,10 @@ def earlier_predictions(
         SettingsError: the folder holds predictions on other images.
         RecordError: a table was changed, or was made by weights that the run no longer has.
     """
-    path = folder / FACTS
-    if not path.is_file():
+    if not (folder / FACTS).is_file():
         return {}
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before, hashes = str(facts["index"]), dict(facts["predictions"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: found no facts of external data ({error!r}); delete {folder}.") from error
-    if before != index.hash():
+    facts = external_facts(folder)
+    if facts["index"] != index.hash():
         raise SettingsError(
             f"{folder} holds predictions on other images ({_difference(folder, index)}): give these another --name, "
             f"or delete the folder."
@@ -56,24 +54,50 @@ def earlier_predictions(
     again = {(record.architecture, record.fold) for record in asked}
     now = {(record.architecture, record.fold): record.hashes.get("weights") for record in records}
     kept = {}
-    for name, sha256 in sorted(hashes.items()):
-        text = (folder / f"{name}.csv").read_text(encoding="utf-8") if (folder / f"{name}.csv").is_file() else ""
-        if sha256_of_text(text) != sha256:
-            raise RecordError(
-                f"{folder / f'{name}.csv'} is missing or was changed; delete {folder} and evaluate again."
-            )
-        table = pd.read_csv(io.StringIO(text))
+    for name, sha256 in sorted(facts["predictions"].items()):
+        path, text = external_table(folder, name, sha256)
+        table = pd.read_csv(io.BytesIO(text))
         rest = table[[(name, int(fold)) not in again for fold in table["fold"]]]
         made_by = facts.get("weights", {}).get(name, {})
         for fold in rest["fold"].unique():
             if made_by.get(str(fold)) is None or made_by[str(fold)] != now.get((name, int(fold))):
                 raise RecordError(
-                    f"{folder / f'{name}.csv'}: the predictions of fold {fold} are not known to come from the weights "
+                    f"{path}: the predictions of fold {fold} are not known to come from the weights "
                     "that the run has now; evaluate all networks, or give another --name."
                 )
         if len(rest):
             kept[name] = rest
     return kept
+
+
+def external_facts(folder: Path) -> dict[str, Any]:
+    """Return whose predictions on which images lie in a folder: `index`, `predictions` and `weights` by architecture.
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+    path = folder / FACTS
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(facts["index"], str) and all(map(is_name, facts["predictions"].keys())):
+            return facts
+        error = "other content"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as caught:
+        error = repr(caught)
+    raise RecordError(f"{path}: found no facts of external data ({error}); delete {folder}.")
+
+
+def external_table(folder: Path, name: str, sha256: str) -> tuple[Path, bytes]:
+    """Return where the predictions of an architecture lie, and their text.
+
+    Raises:
+        RecordError: they are missing or were changed.
+    """
+    path = table_path(folder / f"{name}.csv")
+    text = table_bytes(path) if path.is_file() else b""
+    if hashlib.sha256(text).hexdigest() != sha256:
+        raise RecordError(f"{path} is missing or was changed; delete {folder} and evaluate again.")
+    return path, text
 
 
 def write_predictions(
@@ -84,8 +108,7 @@ def write_predictions(
     for architecture, table in predictions.items():
         ordered = table.sort_values("fold", kind="stable")[list(EXTERNAL_COLUMNS)]
         text = ordered.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-        write_text(folder / f"{architecture}.csv", text)
-        hashes[architecture] = sha256_of_text(text)
+        hashes[architecture] = write_table_text(table_path(folder / f"{architecture}.csv"), text)
         written[architecture] = pd.read_csv(io.StringIO(text), dtype={"image_id": str})
     index.write(folder / "index.csv")
     facts = {"name": name, "index": index.hash(), "predictions": hashes, "weights": weights}

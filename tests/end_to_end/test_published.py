@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import LeakError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.table_files import table_bytes, write_table_text
 from pneumobench.reporting.leaderboard import write_leaderboard
+from pneumobench.runs.publishing import publish_run
 from tests.end_to_end.commands import REPOSITORY
 
 PUBLISHED = sorted(path.parent for path in (REPOSITORY / "leaderboard").glob("*/folds.json"))
@@ -110,7 +113,31 @@ def test_the_leak_check_can_fail_on_a_published_run(tmp_path: Path) -> None:
 def test_a_changed_prediction_is_found(tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(KERMANY_CPU, copy, ignore=shutil.ignore_patterns("leaderboard"))
-    path = copy / "resnet18/fold-0/predictions.csv"
-    path.write_text(path.read_text().replace(",0,42,1,", ",0,42,0,", 1))
-    with pytest.raises(RecordError, match=r"predictions\.csv"):
+    path = RunFolder(copy).predictions_path("resnet18", 0)
+    write_table_text(path, table_bytes(path).decode().replace(",0,42,1,", ",0,42,0,", 1))
+    with pytest.raises(RecordError, match=r"predictions\.csv\.gz: changed"):
         write_leaderboard(copy)
+
+
+def test_tables_of_images_are_compressed_and_small() -> None:
+    """A clone takes all of them along; the lists of images, which people open first, stay text."""
+    files = [path for path in (REPOSITORY / "leaderboard").rglob("*") if path.is_file()]
+    plain = [path for path in files if path.suffix == ".csv" and path.stat().st_size > 20_000]
+    assert {path.name for path in plain} == {"index.csv"}
+    assert sum(path.stat().st_size for path in files) < 12_000_000
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(path, marks=pytest.mark.long) if path == KERMANY_CPU else path for path in PUBLISHED],
+    ids=lambda path: path.name,
+)
+def test_publishing_a_published_run_again_changes_no_byte_of_its_text(folder: Path, tmp_path: Path) -> None:
+    """Of compressed tables the text is compared: another version of zlib may fold it otherwise."""
+    publish_run(folder, tmp_path / "copy")
+    assert _texts(tmp_path / "copy") == _texts(folder)
+
+
+def _texts(run: Path) -> dict[str, str]:
+    paths = [path for path in sorted(run.rglob("*")) if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(run).as_posix(): hashlib.sha256(table_bytes(path)).hexdigest() for path in paths}

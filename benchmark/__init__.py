@@ -1,0 +1,1 @@
+"""What is declared and measured: suites, papers, cards, and scripts that run from the repository (`python -m`)."""

@@ -39,17 +39,17 @@ def _measure(setting: Setting, bench: Bench, name: str, figures: Figures) -> Non
     device = best_device()
     usable = bench.masks.usable_rows()
     rows = (np.arange(len(bench.index.table)) if usable is None else usable)[: setting.explained]
-    films, lungs = np.array(bench.radiographs[rows]), bench.masks.of_rows(rows)
-    radiographs = torch.from_numpy(films)[:, None].to(device)
+    films, lungs = torch.from_numpy(np.array(bench.radiographs[rows])).to(device), bench.masks.of_rows(rows)
+    inside, radiographs = torch.from_numpy(lungs).to(device), films[:, None]
     architecture = build_network(bench.suite, name)
     architecture.module.eval().to(device)
 
-    def scored(images: np.ndarray) -> None:
-        score_images(architecture, [torch.from_numpy(images)[:, None]], bench.suite.training)
+    def scored(images: torch.Tensor) -> None:
+        score_images(architecture, [images[:, None]], bench.suite.training)
 
     def regions() -> None:
         for blank in MASKED_REGIONS.values():
-            scored(blank(films, lungs))
+            scored(blank(films, inside))
 
     def as_they_are() -> None:
         for _ in MASKED_REGIONS:

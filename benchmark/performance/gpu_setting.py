@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from pneumobench.datasets.datamodule import FoldImages
@@ -60,6 +61,8 @@ class Setting:
         explanation = {"checked_images_per_fold": 0, "overlays_per_fold": 0}
         changes: dict[str, Any] = {"controls": {"names": []}, "explanation": explanation}
         training: dict[str, Any] = {"epochs": epochs, "loader_workers": 0}  # images lie on the device
+        if torch.cuda.is_available():  # what else there is is measured beside it
+            training |= {"memory_format": "channels_last"}
         if self.toy:
             training |= {"accelerator": "auto"}
         elif self.data:

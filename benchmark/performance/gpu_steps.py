@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from benchmark.performance.gpu_setting import Clock, Figures, Setting
 from benchmark.performance.measuring import Turns, best_device, take_turns, wait_for_device
-from benchmark.performance.training import bare_step
+from benchmark.performance.training import EpochClock, bare_step
 from pneumobench.architectures import Architecture
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.radiographs.augmentation import augmentation
@@ -29,38 +28,6 @@ from pneumobench.training.fit import fit
 MS = 1000.0
 WARM_UP = 3  # steps before a graph is captured
 Side = Callable[[], float]  # seconds a step
-
-
-class EpochClock(Callback):
-    """Notes when the parts of the second epoch begin; the first one pays for what only the first costs."""
-
-    def __init__(self) -> None:
-        self.moments: dict[str, float] = {}
-
-    def _note(self, trainer: Any, what: str) -> None:
-        if trainer.current_epoch == 1 or what == "end":
-            wait_for_device()
-            self.moments[what] = time.perf_counter()
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Training begins."""
-        self._note(trainer, "train")
-
-    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
-        """Validation begins."""
-        self._note(trainer, "validation")
-
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Validation is over: what follows writes the checkpoint."""
-        self._note(trainer, "checkpoint")
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """All is over."""
-        self._note(trainer, "end")
-
-    def seconds(self, what: str, until: str) -> float:
-        """Return the time between two moments."""
-        return self.moments[until] - self.moments[what]
 
 
 def training_steps(setting: Setting, clock: Clock, figures: Figures) -> None:

@@ -112,25 +112,25 @@ def _setting(options: argparse.Namespace, work: Path) -> Setting:
     if options.toy:
         return Setting(
             **shared, data="", side_by_side=options.jobs or 1, architectures=("test_resnet",), further=("test_vit",),
-            batches=(4,), steps=2, repeats=1, explained=4, most_epochs=2,
+            batches=(4,), steps=2, repeats=1, explained=4, most_epochs=2, seeds=(),
         )  # fmt: skip
     return Setting(
         **shared, data=options.data, side_by_side=options.jobs or max(1, min(7, int(machine()["cores"]) // 2)),
         architectures=load_suite("kermany").architectures.names, further=FURTHER,
-        batches=(32, 128), steps=10, repeats=2, explained=64, most_epochs=20,
+        batches=(32, 128), steps=10, repeats=2, explained=64, most_epochs=20, seeds=(43, 44),
     )  # fmt: skip
 
 
 def _facts(words: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    versions = software_versions()
+    packed: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # of an unpacked pack, which has no repository
-        versions |= json.loads(PACKED.read_text(encoding="utf-8"))
+        packed = json.loads(PACKED.read_text(encoding="utf-8"))
     return {
         "command": shlex.join(["python", "-m", "benchmark.performance.gpu", *words]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": "phantoms" if options.toy or not options.data else "radiographs",
         "machine": machine(),
-        "versions": versions,
+        "versions": {**software_versions(), **packed},
         "device": _asked_in_child(),
         "items": [],
     }

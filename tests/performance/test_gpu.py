@@ -7,6 +7,7 @@ import os
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from pneumobench.errors import SettingsError
 from pneumobench.records.provenance import software_versions
 
 
-def _items(to: Path) -> dict[int, dict[str, object]]:
+def _items(to: Path) -> dict[int, dict[str, Any]]:
     return {item["item"]: item for item in json.loads((to / "gpu.json").read_text())["items"]}
 
 
@@ -56,9 +57,9 @@ def test_the_items_run_at_toy_size_and_writes_its_figures(tmp_path: Path, capsys
 def test_jobs_run_side_by_side_and_further_networks_too(tmp_path: Path) -> None:
     assert gpu.main(["--toy", "--budget", "600", "--items", "3,6", "--jobs", "2", "--to", str(tmp_path)]) == 0
     items = _items(tmp_path)
-    (row,) = items[3]["tables"]["comparison"]  # type: ignore[index]
+    (row,) = items[3]["tables"]["comparison"]
     assert (row["side by side"], row["jobs"], row["failed"]) == (2, 2, 0)
-    assert [row["architecture"] for row in items[6]["tables"]["jobs"]] == ["test_vit"]  # type: ignore[index]
+    assert [row["architecture"] for row in items[6]["tables"]["jobs"]] == ["test_vit"]
 
 
 def _breaks(setting: Setting, clock: Clock, figures: Figures) -> None:
@@ -91,7 +92,7 @@ def test_what_ends_an_item_is_said_and_the_next_goes_on(
     assert (found[1]["status"], found[1]["reason"]) == ("failed", "RuntimeError: no such kernel")
     assert found[1]["tables"] == {"first": [{"network": "a", "s": 0.5}]}
     assert found[2]["status"] == "ended with its share of the time"
-    assert "before" in found[2]["tables"]  # type: ignore[operator]
+    assert "before" in found[2]["tables"]
     assert (found[3]["status"], found[3]["reason"]) == ("failed", "exit code 7")
     assert found[4]["status"] == "done"
     assert "no such kernel" in capsys.readouterr().out
@@ -100,7 +101,7 @@ def test_what_ends_an_item_is_said_and_the_next_goes_on(
 def test_time_that_is_left_over_goes_to_those_that_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "ITEMS", {1: ("quick", 1, _goes_on), 2: ("quick", 1, _goes_on)})
     assert gpu.main(["--toy", "--budget", "100", "--items", "1,2", "--to", str(tmp_path)]) == 0
-    first, second = (found["tables"]["after"][0]["left"] for found in _items(tmp_path).values())  # type: ignore[index]
+    first, second = (found["tables"]["after"][0]["left"] for found in _items(tmp_path).values())
     assert first <= 46
     assert second > 80
 

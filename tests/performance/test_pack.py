@@ -92,6 +92,7 @@ def test_a_pack_unpacks_without_a_network_and_its_script_runs(
         f"{place}/tree", f"{place}/data",
     ]  # fmt: skip
     square = cv2.imread(str(place / "data/chest_xray/train/PNEUMONIA/person0_bacteria_0.jpeg"), cv2.IMREAD_UNCHANGED)
+    assert square is not None
     assert square.shape == (224, 224), "one gray channel, at the side that networks see"
 
 

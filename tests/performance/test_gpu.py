@@ -104,6 +104,8 @@ def test_time_that_is_left_over_goes_to_those_that_follow(tmp_path: Path, monkey
     first, second = (found["tables"]["after"][0]["left"] for found in _items(tmp_path).values())
     assert first <= 46
     assert second > 80
+    assert gpu.main(["--toy", "--budget", "100", "--items", "1", "--to", str(tmp_path)], spent_s=60) == 0
+    assert _items(tmp_path)[1]["tables"]["after"][0]["left"] <= 32, "imports are a part of the budget"
 
 
 def test_a_comparison_that_was_ended_leaves_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,7 +219,7 @@ def _twice(setting: Setting, bench: Bench, name: str) -> dict[str, Any]:
 def further(setting: Setting, clock: Clock, figures: Figures) -> None:
     """Train further networks on one fold, then the first one with further seeds, while there is time."""
     first = setting.architectures[0]
-    todo = [(name, None) for name in setting.further] + [(first, seed) for seed in ((4,) if setting.toy else (43, 44))]
+    todo = [(name, None) for name in setting.further] + [(first, seed) for seed in setting.seeds]
     longest = 0.0
     for name, seed in todo:
         if clock.left() < 1.3 * longest:

@@ -41,6 +41,7 @@ class Setting:
         repeats: turns of each side.
         explained: images that heat maps are made of at a time.
         most_epochs: of the comparison, however fast it is.
+        seeds: with which the first network is tried where time is left.
     """
 
     work: Path
@@ -55,6 +56,7 @@ class Setting:
     repeats: int
     explained: int
     most_epochs: int
+    seeds: tuple[int, ...]
 
     def suite(self, name: str, architectures: tuple[str, ...], epochs: int, *, seed: int | None = None) -> Suite:
         """Return the shipped comparison (a toy: the smoke suite) of these networks, without baselines and overlays."""

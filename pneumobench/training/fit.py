@@ -12,6 +12,7 @@ from typing import Any
 import lightning
 import pandas as pd
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -157,7 +158,7 @@ def _trainer(
         max_epochs=spec.epochs,
         gradient_clip_val=spec.gradient_clip_norm,
         deterministic="warn" if spec.deterministic else False,
-        plugins=[SafeCheckpointIO()],
+        plugins=[SafeCheckpointIO(), LightningEnvironment()],  # also where Slurm started this process, which is alone
         callbacks=[*further, *callbacks, keeper],
         logger=list(loggers) or False,
         use_distributed_sampler=False,  # the data module deals out images, each once

@@ -126,18 +126,24 @@ def test_other_executors_give_the_same_bytes_and_replace_a_worker_that_dies(
 ) -> None:
     (tmp_path / "dies.py").write_text(DIES)
     (tmp_path / "armed").touch()
-    further = ("--plugin", "dies.py", "--architectures", "dies_once,test_resnet,test_vit", "--folds", "0")
+    further = ("--plugin", "dies.py", "--architectures", "dies_once,test_resnet", "--folds", "0")
     done = pneumobench(*OPTIONS, *further, *ELSEWHERE[executor], cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "[3/3]" in done.stdout
-    found = results(tmp_path / "runs/smoke")
-    assert {name: what for name, what in found.items() if not name.startswith("dies_once")} == {
-        name: what for name, what in serial.items() if "fold-0" in name
-    }
+    assert "[2/2]" in done.stdout
+    assert of_job(results(tmp_path / "runs/smoke")) == of_job(serial)
     assert len(list(tmp_path.glob("died-*"))) == 1
     assert read_record(tmp_path / "runs/smoke/dies_once/fold-0/record.json").completed
     assert not [path.name for path in (tmp_path / "runs/smoke").glob(".*") if path.name not in LOCKS]
     assert done.stderr == ""
+
+
+def of_job(found: dict[str, bytes | dict[str, object]]) -> dict[str, bytes | dict[str, object]]:
+    """Return what one job left, its record without the names of plugins."""
+    files = {name: what for name, what in found.items() if name.startswith("test_resnet/fold-0")}
+    record = files.pop("test_resnet/fold-0/record.json")
+    assert isinstance(record, dict)
+    assert len(files) > 5
+    return {**files, "record": {key: value for key, value in record.items() if key != "inputs"}}
 
 
 @pytest.mark.long
@@ -151,7 +157,7 @@ def test_a_worker_that_dies_always_costs_its_own_job(executor: str, tmp_path: Pa
     assert done.returncode == 4, done.stderr
     record = read_record(tmp_path / "runs/smoke/dies_always/fold-0/record.json")
     assert record.status == "failed"
-    assert "lost 2 times" in record.reason
+    assert "lost 2 times" in str(record.reason)
     assert len(list(tmp_path.glob("died-*"))) == 2
     assert read_record(tmp_path / "runs/smoke/test_resnet/fold-0/record.json").completed
 

@@ -157,8 +157,9 @@ class RayExecutor:
 
 
 def _work(bench: Bench, job: Job, place: Elsewhere) -> None:
-    """Do one job; the task."""
-    place.work(bench, job)
+    """Do one job; the task. Ray ends its workers by SIGTERM, and a job that is ended so has not failed."""
+    with asked_to_end():
+        place.work(bench, job)
 
 
 def _why_failed(ray: ModuleType, one: Any) -> str:

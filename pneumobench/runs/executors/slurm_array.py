@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -113,7 +114,8 @@ class SlurmExecutor:
                     room = (self.jobs or len(free)) - len(running) if self.is_here else len(waiting)
                     if batch := waiting[:room]:
                         waiting = waiting[room:]
-                        running |= zip(batch, submitter.map_array(task, batch), strict=True)
+                        with _mute() if self.is_here else nullcontext():
+                            running |= zip(batch, submitter.map_array(task, batch), strict=True)
                     time.sleep(POLL_S)
                     news.pass_on(started, told)
                     for job in [job for job, one in running.items() if one.done()]:
@@ -200,6 +202,19 @@ class ArrayTask:
     def checkpoint(self, job: Job) -> Any:
         """Return what is queued when the task is preempted or out of time: the same, from the job's last checkpoint."""
         return _imported().helpers.DelayedSubmission(self, job)
+
+
+@contextmanager
+def _mute() -> Iterator[None]:
+    """Have processes that are started now print nothing on stderr: submitit's own, which Ctrl-C ends by a traceback."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _end_as_asked() -> None:

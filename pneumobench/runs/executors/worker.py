@@ -117,12 +117,19 @@ def asked_to_end() -> Iterator[None]:
         yield
         return
 
+    asked = threading.Event()
+
     def end(*_: object) -> None:
+        asked.set()
         raise SystemExit(TERMINATED)
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except SystemExit:
+        if asked.is_set():  # Ray's compiled code makes another exit code of it
+            raise SystemExit(TERMINATED) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

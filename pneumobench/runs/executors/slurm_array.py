@@ -192,11 +192,15 @@ class ArrayTask:
 
     def __call__(self, job: Job) -> str:
         """Do one job; return what kept it from beginning, or nothing."""
-        _end_as_asked()
+        codes = _end_as_asked()
         try:
             self.place.work(pickle.loads(self.bench.read_bytes()), job)
         except PneumobenchError as error:
             return str(error)
+        except SystemExit:
+            if codes:  # by which submitit knows that it is queued again
+                raise SystemExit(codes[-1]) from None
+            raise
         return ""
 
     def checkpoint(self, job: Job) -> Any:
@@ -217,8 +221,13 @@ def _mute() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _end_as_asked() -> None:
-    """Let submitit's signal end a training like SIGTERM: what is queued again is neither finished nor failed."""
+def _end_as_asked() -> list[Any]:
+    """Let submitit's signal end a training like SIGTERM: what is queued again is neither finished nor failed.
+
+    Returns:
+        The exit code that submitit wanted, once it has queued the task again.
+    """
+    codes: list[Any] = []
     number = signal.Signals[f"SIG{_imported().JobEnvironment.USR_SIG}"]
     requeue = signal.getsignal(number)
     assert callable(requeue)
@@ -226,12 +235,14 @@ def _end_as_asked() -> None:
     def end(signal_number: int, frame: Any) -> None:
         try:
             requeue(signal_number, frame)
-        except SystemExit:
+        except SystemExit as error:
+            codes.append(error.code)
             raise SystemExit(TERMINATED) from None
 
     signal.signal(number, end)
     # Slurm signals every process of a task; those that load images would queue it again too
     os.register_at_fork(after_in_child=lambda: signal.signal(number, signal.SIG_IGN))
+    return codes
 
 
 def _imported() -> ModuleType:

@@ -61,7 +61,7 @@ def run_protocols(
     side_by_side: Jobs | None = None,
     jobs_per_device: int | None = None,
     ray_address: str | None = None,
-    slurm: Mapping[str, str] | None = None,
+    slurm: Mapping[str, str | int] | None = None,
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,

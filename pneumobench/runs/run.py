@@ -51,7 +51,7 @@ def run(
     side_by_side: Jobs | None = None,
     jobs_per_device: int | None = None,
     ray_address: str | None = None,
-    slurm: Mapping[str, str] | None = None,
+    slurm: Mapping[str, str | int] | None = None,
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,
@@ -74,7 +74,7 @@ def run(
             devices. A script that asks for several processes needs `if __name__ == "__main__":`.
         jobs_per_device: how many jobs share a GPU, of processes and Ray.
         ray_address: a running Ray cluster; None = Ray is started on this machine.
-        slurm: settings of a Slurm task, such as {"partition": "gpu", "time": "120"}; see submitit.
+        slurm: settings of a Slurm task, such as {"partition": "gpu", "time": 120}; see submitit.
         rehash: read every image file, whether it was changed since it was last read or not.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
@@ -99,8 +99,9 @@ def run(
     """
     chosen_folds = folds_of(suite, folds)
     execution = Execution(
-        name=executor, jobs=side_by_side, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=slurm or {}
-    )
+        name=executor, jobs=side_by_side, jobs_per_device=jobs_per_device, ray_address=ray_address,
+        slurm={key: str(value) for key, value in (slurm or {}).items()},
+    )  # fmt: skip
     output, console = Path(output), console or Console()
     tracker = tracker or tracker_for(suite, output)
     for plugin in suite.architectures.plugins:

@@ -109,7 +109,7 @@ class RayExecutor:
                 news.pass_on(started, told)
                 for one in done:
                     job = running.pop(one)
-                    if (reason := _why_failed(ray, one)) and not has_ended(bench, job):
+                    if (reason := _why_failed(ray, one, bench.suite.training.batch_size)) and not has_ended(bench, job):
                         write_dead(bench, job, reason)
                     yield job
 
@@ -162,7 +162,7 @@ def _work(bench: Bench, job: Job, place: Elsewhere) -> None:
         place.work(bench, job)
 
 
-def _why_failed(ray: ModuleType, one: Any) -> str:
+def _why_failed(ray: ModuleType, one: Any, batch_size: int) -> str:
     """Say why a task left no result, empty where it did.
 
     Raises:
@@ -173,7 +173,7 @@ def _why_failed(ray: ModuleType, one: Any) -> str:
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, PneumobenchError):
             raise error.cause from None
-        return reason_of(error.cause if isinstance(error.cause, Exception) else error, 0)
+        return reason_of(error.cause if isinstance(error.cause, Exception) else error, batch_size)
     except ray.exceptions.RayError as error:  # the worker was killed, its machine is gone
         return f"its Ray worker was lost {ATTEMPTS} times ({type(error).__name__})"
     return ""

@@ -169,6 +169,14 @@ def test_room_of_a_ray_cluster() -> None:
         RayExecutor(jobs=None, jobs_per_device=2, gpus=False, **made)._room(cluster)
 
 
+@pytest.mark.parametrize(("address", "words"), [("127.0.0.1:1", "refused"), ("ray://host", "expected HOST:PORT")])
+def test_a_ray_cluster_that_is_not_there_is_named(address: str, words: str, tmp_path: Path) -> None:
+    ray = chosen(tmp_path, name="ray", ray_address=address)
+    assert isinstance(ray, RayExecutor)
+    with pytest.raises(SettingsError, match=f"--ray-address {address}: Ray does not answer: .*{words}"), ray._cluster():
+        pass
+
+
 def test_slurm_is_given_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("srun", "sbatch"):
         (tmp_path / name).write_text("#!/bin/sh\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ VARIABLES: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 HERE_ALONE: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on every system: listens at 127.0.0.1 alone
+CONNECT_S: Final = 5.0
 GPU_ACCELERATORS: Final = ("auto", "gpu", "cuda")
 
 
@@ -124,6 +126,7 @@ class RayExecutor:
             undo.enter_context(asked_to_end())
             try:
                 if self.address:
+                    _require_listener(self.address)
                     ray.init(address=self.address, **quiet)
                 else:
                     # its sockets lie here, whose paths have to be short
@@ -154,6 +157,21 @@ class RayExecutor:
             raise SettingsError(f"--jobs-per-device {self.jobs_per_device}: the cluster has no GPU; leave it out.")
         count = self.jobs or (gpus * self.jobs_per_device if gpus else max(1, sum(cpus) // 2))
         return count, cpus_for_each(count, cpus), 1 / self.jobs_per_device if gpus else 0
+
+
+def _require_listener(address: str) -> None:
+    """Find out in seconds that nobody listens at HOST:PORT, where Ray tries for minutes and prints each try.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: it is neither that nor `auto`.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit()):
+        raise ValueError("expected HOST:PORT of the cluster's head, or auto")
+    socket.create_connection((host, int(port)), CONNECT_S).close()
 
 
 def _work(bench: Bench, job: Job, place: Elsewhere) -> None:

@@ -10,6 +10,7 @@ the last of several `--plugin FILE`; the options here are those that people type
 | after `*` | `--its-name VALUE`, required where it has no default |
 | `bool` | a flag |
 | `Literal` | one of its words |
+| `int` or a `Literal` | a number or the word |
 | `tuple[str, ...]` (or of a `Literal`), `tuple[int, ...]` | `A,B` or `0,1` |
 | `list[...]` | may be given several times; as a word: one or more of them |
 | `overrides` | takes every `--group.key VALUE`, and `--seed`, `--task` |
@@ -159,8 +160,10 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
     default = None if parameter.default is parameter.empty else parameter.default
     word = parameter.kind is not parameter.KEYWORD_ONLY
     name = parameter.name if word else f"--{parameter.name.replace('_', '-')}"
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):  # X | None
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    also: tuple[str, ...] = ()
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):  # X | None, X | Literal[WORD] | None
+        kind, *others = [part for part in typing.get_args(kind) if part is not type(None)]
+        also = tuple(word for other in others for word in typing.get_args(other))
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if kind is bool:
         parser.add_argument(name, action="store_true", help=said.rstrip("."))
@@ -177,6 +180,8 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
         settings |= {"type": _comma_list(name, int if whole else str), "metavar": "0,1" if whole else "A,B"}
         if words := typing.get_args(parts[0]):  # what is allowed is checked by who is called
             settings["help"] = f"{said.rstrip('.')}: {', '.join(words)}"
+    elif also:
+        settings |= {"type": _value_or_word(name, kind, also), "metavar": "|".join((VALUE_NAMES[kind], *also))}
     else:
         settings |= {"type": kind}
     if not word and "choices" not in settings:
@@ -186,6 +191,16 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, k
     if settings.get("action") == "append":
         settings["default"] = []
     parser.add_argument(name, **settings)
+
+
+def _value_or_word(name: str, kind: type, words: tuple[str, ...]) -> Callable[[str], Any]:
+    def parsed_value(text: str) -> Any:
+        try:
+            return text if text in words else kind(text)
+        except ValueError as error:
+            raise SettingsError(f"{name} {text}: expected a number or {' or '.join(words)}.") from error
+
+    return parsed_value
 
 
 def _comma_list(name: str, kind: type) -> Callable[[str], Any]:

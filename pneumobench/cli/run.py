@@ -20,6 +20,7 @@ from pneumobench.cli.shown import (
     tell,
 )
 from pneumobench.errors import SettingsError
+from pneumobench.runs.execution import Execution, ExecutorName, Jobs, settings_of
 from pneumobench.suite.spec import Protocol, WandbMode
 from pneumobench.texts import counted
 
@@ -46,7 +47,11 @@ def run(
     plugin: list[str],
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
-    jobs: int = 1,
+    executor: ExecutorName | None = None,
+    jobs: Jobs | None = None,
+    jobs_per_device: int | None = None,
+    ray_address: str | None = None,
+    slurm: list[str],
     retry_failed: bool = False,
     accept_changes: bool = False,
     rehash: bool = False,
@@ -70,7 +75,12 @@ def run(
         plugin: a Python file that registers more.
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
-        jobs: how many jobs at the same time, each in a process of its own; they divide threads and devices.
+        executor: who runs the jobs: this process, processes of their own, Ray, or Slurm (default: serial for one job at
+            a time, processes for several).
+        jobs: how many jobs at the same time; they divide threads and devices; auto: as there is room for.
+        jobs_per_device: how many jobs share a GPU, with processes and Ray.
+        ray_address: a running Ray cluster, HOST:PORT or auto (default: Ray is started on this machine).
+        slurm: KEY=VALUE, a setting of a Slurm task, e.g. partition=gpu, time=120 (minutes), gpus_per_node=1.
         retry_failed: run jobs again that failed or diverged before.
         accept_changes: go on though code, versions or files have changed since the run began; it is written down.
         rehash: read every image file, whether it was changed since it was last read or not.
@@ -81,6 +91,8 @@ def run(
     from pneumobench.runs.nothing_left import finished_run
     from pneumobench.suite.commands import run_command
 
+    settings = settings_of(slurm)
+    Execution(name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings)
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
     )
@@ -104,7 +116,8 @@ def run(
 
         made = run_suite(
             loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            side_by_side=jobs, rehash=rehash, command=command, console=console,
+            executor=executor, side_by_side=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address,
+            slurm=settings, rehash=rehash, command=command, console=console,
         )  # fmt: skip
         if json:
             print_json(outcome(made))
@@ -113,7 +126,8 @@ def run(
 
     compared = run_protocols(
         loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        side_by_side=jobs, rehash=rehash, command=command, console=console,
+        executor=executor, side_by_side=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address,
+        slurm=settings, rehash=rehash, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)

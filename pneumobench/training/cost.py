@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from pneumobench.errors import SettingsError
 from pneumobench.suite.forms import plain
@@ -50,7 +51,10 @@ def check_device(spec: TrainingSpec) -> None:
             f"training.precision {spec.precision!r}: images are float32; use 32-true, bf16-mixed or 16-mixed."
         )
     try:
-        Fabric(accelerator=spec.accelerator, devices=spec.devices, precision=spec.precision)  # type: ignore[arg-type]
+        Fabric(
+            accelerator=spec.accelerator, devices=spec.devices, precision=spec.precision,  # type: ignore[arg-type]
+            plugins=LightningEnvironment(),
+        )  # fmt: skip
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         text = " ".join(str(error).split())
         raise SettingsError(

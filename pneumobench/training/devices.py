@@ -13,6 +13,7 @@ from typing import Final
 import lightning
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
 
 from pneumobench.errors import DivergedError
@@ -25,7 +26,7 @@ KINDS: Final = {"DivergedError": DivergedError, "OutOfMemoryError": torch.OutOfM
 
 def device_of(spec: TrainingSpec) -> torch.device:
     """Return the device that one process of a job uses."""
-    return Fabric(accelerator=spec.accelerator, devices=1).device
+    return Fabric(accelerator=spec.accelerator, devices=1, plugins=LightningEnvironment()).device
 
 
 def memory_format(spec: TrainingSpec) -> torch.memory_format:

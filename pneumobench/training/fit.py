@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning
 import pandas as pd
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -152,7 +153,7 @@ def _trainer(
         max_epochs=spec.epochs,
         gradient_clip_val=spec.gradient_clip_norm,
         deterministic="warn" if spec.deterministic else False,
-        plugins=[SafeCheckpointIO()],
+        plugins=[SafeCheckpointIO(), LightningEnvironment()],  # also where Slurm started this process, which is alone
         callbacks=[*further, *callbacks, keeper],
         logger=list(loggers) or False,
         use_distributed_sampler=False,  # the data module deals out images, each once

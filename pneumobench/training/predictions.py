@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -56,7 +57,10 @@ def score(architecture: Architecture, batches: DataLoader[Batch], spec: Training
 def score_images(architecture: Architecture, batches: Iterable[Tensor], spec: TrainingSpec) -> NDArray[np.float32]:
     """Return the outputs (N, 1) or (N, classes) for batches of images (B, 1, H, W) uint8, in eval mode."""
     spec = plain(spec)
-    fabric = Fabric(accelerator=spec.accelerator, devices=1, precision=spec.precision)  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=spec.accelerator, devices=1, precision=spec.precision,  # type: ignore[arg-type]
+        plugins=LightningEnvironment(),
+    )  # fmt: skip
     module = architecture.module.eval().to(fabric.device)
     module.to(memory_format=memory_format(spec))
     logits: list[NDArray[np.float32]] = []

@@ -11,7 +11,7 @@ import pytest
 
 from pneumobench.cli.main import main
 from pneumobench.records.job_record import read_record
-from pneumobench.records.locks import is_claimed
+from pneumobench.records.locks import LOCKS, is_claimed
 from tests.end_to_end.commands import pneumobench, start
 from tests.end_to_end.test_run import HELD_PLUGIN
 from tests.end_to_end.test_tune import wait_until
@@ -114,6 +114,54 @@ def dies_always():
 """
 
 
+ELSEWHERE = {
+    "ray": ("--executor", "ray", "--jobs", "2"),
+    "slurm": ("--executor", "slurm", "--slurm", "cluster=local", "--jobs", "2"),
+}
+
+
+@pytest.mark.parametrize("executor", ELSEWHERE)
+def test_other_executors_give_the_same_bytes_and_replace_a_worker_that_dies(
+    executor: str, serial: dict[str, bytes | dict[str, object]], tmp_path: Path
+) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    (tmp_path / "armed").touch()
+    further = ("--plugin", "dies.py", "--architectures", "dies_once,test_resnet", "--folds", "0")
+    done = pneumobench(*OPTIONS, *further, *ELSEWHERE[executor], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "[2/2]" in done.stdout
+    assert of_job(results(tmp_path / "runs/smoke")) == of_job(serial)
+    assert len(list(tmp_path.glob("died-*"))) == 1
+    assert read_record(tmp_path / "runs/smoke/dies_once/fold-0/record.json").completed
+    assert not [path.name for path in (tmp_path / "runs/smoke").glob(".*") if path.name not in LOCKS]
+    assert done.stderr == ""
+
+
+def of_job(found: dict[str, bytes | dict[str, object]]) -> dict[str, bytes | dict[str, object]]:
+    """Return what one job left, its record without the names of plugins."""
+    files = {name: what for name, what in found.items() if name.startswith("test_resnet/fold-0")}
+    record = files.pop("test_resnet/fold-0/record.json")
+    assert isinstance(record, dict)
+    assert len(files) > 5
+    return {**files, "record": {key: value for key, value in record.items() if key != "inputs"}}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("executor", ELSEWHERE)
+def test_a_worker_that_dies_always_costs_its_own_job(executor: str, tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    (tmp_path / "armed").touch()
+    plugin = ("--plugin", "dies.py", "--architectures", "dies_always,test_resnet", "--folds", "0")
+    nothing = ("--explanation.checked_images_per_fold", "0")
+    done = pneumobench("run", "smoke", *nothing, *plugin, *ELSEWHERE[executor], cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    record = read_record(tmp_path / "runs/smoke/dies_always/fold-0/record.json")
+    assert record.status == "failed"
+    assert "lost 2 times" in str(record.reason)
+    assert len(list(tmp_path.glob("died-*"))) == 2
+    assert read_record(tmp_path / "runs/smoke/test_resnet/fold-0/record.json").completed
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "status"), [("dies_once", "completed"), ("dies_always", "failed")])
 def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status: str, tmp_path: Path) -> None:
@@ -131,10 +179,11 @@ def test_a_process_that_dies_costs_its_own_job_and_is_replaced(name: str, status
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_processes_end_with_the_run(how: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [("--jobs", "2"), *ELSEWHERE.values()])
+def test_the_processes_end_with_the_run(how: signal.Signals, options: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text(HELD_PLUGIN)
     (tmp_path / "hold").touch()
-    run = start(*HELD, "--jobs", "2", cwd=tmp_path)
+    run = start(*HELD, *options, cwd=tmp_path)
     jobs = [tmp_path / f"runs/smoke/held/fold-{fold}" for fold in (0, 1)]
     wait_until(lambda: all(is_claimed(job) for job in jobs), run)
     run.send_signal(how)
@@ -146,6 +195,7 @@ def test_the_processes_end_with_the_run(how: signal.Signals, tmp_path: Path) -> 
         assert time.monotonic() < deadline, "a job went on alone"
         time.sleep(0.05)
     assert not any((job / "record.json").exists() for job in jobs)
+    assert options == ("--jobs", "2") or not list((tmp_path / "runs/smoke").glob(".jobs.*"))
 
 
 @pytest.mark.parametrize(

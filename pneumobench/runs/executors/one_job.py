@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rich.console import Console
 
 from pneumobench.errors import InUseError
 from pneumobench.records.locks import claim_folder
+from pneumobench.records.manifest import finish_job
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
 from pneumobench.runs.explain_jobs import explain_jobs
@@ -31,3 +34,9 @@ def do_job(bench: Bench, job: Job, tracker: Tracker, report: EpochReport, consol
             explain_jobs(bench, [job], explanation.methods, explanation.checked_images_per_fold, console, told=False)
     except InUseError:
         return
+
+
+def write_dead(bench: Bench, job: Job, reason: str) -> None:
+    """Write the record of a job that could not write its own."""
+    record = bench.record(*job, weights_origin="none")
+    finish_job(bench.folder, dataclasses.replace(record, status="failed", reason=reason))

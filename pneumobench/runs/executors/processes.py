@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
-import dataclasses
 import multiprocessing
 import os
 import queue
@@ -15,18 +13,13 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-import torch
-
-from pneumobench.records.manifest import finish_job
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Started, Told
-from pneumobench.runs.executors.one_job import Job, do_job, has_ended
+from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
+from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, send_mapped_files_by_name, work
 
-ATTEMPTS: Final = 2  # a job whose process died is tried once more, where its last checkpoint is
-POLL_S: Final = 0.2
 # imported once, by a process that all jobs are forked from: a job begins at once
 _JOBS = multiprocessing.get_context("forkserver")
 _JOBS.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
@@ -39,20 +32,22 @@ class ProcessExecutor:
     Args:
         processes: how many at the same time, 1 or more.
         threads: threads of each.
-        devices: CUDA devices that they share in turn; 0 = none.
+        devices: CUDA devices that they share; 0 = none.
+        jobs_per_device: how many fill a device before the next one is used; None = devices are taken in turn.
         runs_folder: folder of runs, where a tracker writes.
     """
 
     processes: int
     threads: int
     devices: int
+    jobs_per_device: int | None
     runs_folder: Path
 
     def run_jobs(
         self, bench: Bench, jobs: Sequence[Job], *, started: Callable[[Job], None], told: Told
     ) -> Iterator[Job]:
         """Run jobs, several at the same time; see `Executor`. One whose process dies twice has failed."""
-        copyreg.pickle(np.memmap, _reopened_memmap)
+        send_mapped_files_by_name()
         news: Any = _JOBS.Queue()
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.processes):
@@ -76,7 +71,7 @@ class ProcessExecutor:
                         return job
                     codes.append(process.exitcode)
                 if not stopped.is_set() and not has_ended(bench, job):
-                    _write_dead(bench, job, codes)
+                    write_dead(bench, job, f"its process ended by {_ends(codes)}")
                 return job
             finally:
                 slots.put(slot)
@@ -113,19 +108,18 @@ def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: An
     """Do one job; the only work of its process, which ends with the run."""
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     if executor.devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % executor.devices)
-    torch.set_num_threads(executor.threads)
-    from pneumobench.reporting.console import safe_console
-    from pneumobench.reporting.wandb_tracking import tracker_for
-    from pneumobench.suite.registry import load_plugin_file
-    from pneumobench.training.keeping import quiet_lightning
+        device = slot // executor.jobs_per_device if executor.jobs_per_device else slot % executor.devices
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible_device(device)
+    work(
+        bench, job, runs_folder=executor.runs_folder, threads=executor.threads,
+        report=lambda epoch, losses: news.put((job, epoch, losses)),
+    )  # fmt: skip
 
-    quiet_lightning()
-    for plugin in bench.suite.architectures.plugins:
-        load_plugin_file(Path(plugin))
-    news.put((job, None, {}))
-    tracker = tracker_for(bench.suite, executor.runs_folder)
-    do_job(bench, job, tracker, lambda epoch, losses: news.put((job, epoch, losses)), safe_console())
+
+def visible_device(number: int) -> str:
+    """Return the name of a CUDA device of this process, counted from 0, for a process that is to see it alone."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return visible[number] if number < len(visible) else str(number)
 
 
 def _end_with_the_run() -> None:
@@ -135,20 +129,10 @@ def _end_with_the_run() -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # as whoever ended the run did; a training stops after its step
 
 
-def _write_dead(bench: Bench, job: Job, codes: Sequence[int | None]) -> None:
-    """Write the record of a job whose process died each time it was started."""
-    ends = ", then ".join(f"signal {-code}" if code is not None and code < 0 else f"exit code {code}" for code in codes)
-    record = bench.record(*job, weights_origin="none")
-    finish_job(bench.folder, dataclasses.replace(record, status="failed", reason=f"its process ended by {ends}"))
+def _ends(codes: Sequence[int | None]) -> str:
+    """Say how a process ended each time it was started.
 
-
-def _reopened_memmap(array: np.memmap[Any, Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Send a mapped file by its place, not by its content."""
-    whole = array.filename is not None and array.base is not None and not isinstance(array.base, np.ndarray)
-    if not whole:
-        return np.asarray, (np.array(array),)
-    return _open_memmap, (str(array.filename), array.dtype, array.offset, array.shape)
-
-
-def _open_memmap(name: str, dtype: Any, offset: int, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    return np.memmap(name, dtype=dtype, mode="r", offset=offset, shape=shape)
+    >>> _ends([-9, 1])
+    'signal 9, then exit code 1'
+    """
+    return ", then ".join(f"signal {-code}" if code is not None and code < 0 else f"exit code {code}" for code in codes)

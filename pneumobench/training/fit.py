@@ -15,17 +15,17 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.weights_file import save_weights
 from pneumobench.datasets.datamodule import FoldDataModule
-from pneumobench.errors import SettingsError
+from pneumobench.errors import TERMINATED, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
-from pneumobench.training.devices import OneThread, error_of_process, reported, strategy_of
+from pneumobench.training.devices import OneThread, end_processes, error_of_process, reported, strategy_of
 from pneumobench.training.keeping import (
     RESUME_FILE,
     EpochReport,
@@ -36,7 +36,6 @@ from pneumobench.training.keeping import (
 )
 
 NOT_STOPPED = EarlyStoppingReason.NOT_STOPPED.value
-TERMINATED = 128 + signal.SIGTERM  # exit code of a process that was asked to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +48,7 @@ class FitResult:
         best_value: the monitored value of that epoch.
         seconds: wall time of the training, over all its starts.
         stopped_early: whether early stopping ended it.
+        peak_memory_mib: sum of the peaks of the processes of several devices; 0 where this one trained alone.
     """
 
     epochs_run: int
@@ -56,6 +56,7 @@ class FitResult:
     best_value: float
     seconds: float
     stopped_early: bool
+    peak_memory_mib: float
 
 
 def _history_csv(rows: list[dict[str, float]]) -> str:
@@ -130,6 +131,7 @@ def fit(
         best_value=values[best],
         seconds=seen["seconds"],
         stopped_early=len(values) < spec.epochs,
+        peak_memory_mib=seen["peak_memory_mib"],
     )
 
 
@@ -186,13 +188,14 @@ def _fit_or_stop(
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None
-    except ProcessRaisedException as error:
-        raise error_of_process(error) from None
+    except ProcessException as error:
+        raise error_of_process(error, trainer.num_devices) from None
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:
+        end_processes(trainer)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)  # Lightning ignores Ctrl-C from its first one on
 

@@ -20,13 +20,17 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from pneumobench.errors import NoRoomError
 from pneumobench.records.manifest import finish_job
 from pneumobench.runs.context import Bench
+from pneumobench.runs.ending import end_when_asked, tell_dead_loaders_once
 from pneumobench.runs.executors import Started, Told
 from pneumobench.runs.executors.one_job import Job, do_job, has_ended
 
 ATTEMPTS: Final = 2  # a job whose process died is tried once more, where its last checkpoint is
 POLL_S: Final = 0.2
+JOB_DEADLINE_S: Final = 2.5  # for a job that is asked to end, before that of the run
+NO_ROOM: Final = 75  # exit code of a job that found the disk full, and said so
 # imported once, by a process that all jobs are forked from: a job begins at once
 _JOBS = multiprocessing.get_context("forkserver")
 _JOBS.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
@@ -74,6 +78,8 @@ class ProcessExecutor:
                     running.discard(process)
                     if process.exitcode == 0:
                         return job
+                    if process.exitcode == NO_ROOM:
+                        raise NoRoomError(f"no room left to write what {job[0]} fold {job[1]} leaves.")
                     codes.append(process.exitcode)
                 if not stopped.is_set() and not has_ended(bench, job):
                     _write_dead(bench, job, codes)
@@ -97,12 +103,19 @@ class ProcessExecutor:
 
 
 def _tell(news: Any, started: Started, told: Told) -> None:
-    """Pass on what the processes have reported."""
+    """Pass on what the processes have reported.
+
+    Raises:
+        NoRoomError: one of them found the disk full.
+    """
     while True:
         try:
-            job, epoch, losses = news.get_nowait()
+            one = news.get_nowait()
         except queue.Empty:
             return
+        if isinstance(one, NoRoomError):
+            raise one
+        job, epoch, losses = one
         if epoch is None:
             started(job)
         else:
@@ -111,6 +124,10 @@ def _tell(news: Any, started: Started, told: Told) -> None:
 
 def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: Any) -> None:
     """Do one job; the only work of its process, which ends with the run."""
+    multiprocessing.set_start_method(None, force=True)  # loader processes start as in a run of one job at a time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then asks its jobs to end
+    end_when_asked(JOB_DEADLINE_S)
+    tell_dead_loaders_once()
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     if executor.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % executor.devices)
@@ -125,7 +142,11 @@ def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: An
         load_plugin_file(Path(plugin))
     news.put((job, None, {}))
     tracker = tracker_for(bench.suite, executor.runs_folder)
-    do_job(bench, job, tracker, lambda epoch, losses: news.put((job, epoch, losses)), safe_console())
+    try:
+        do_job(bench, job, tracker, lambda epoch, losses: news.put((job, epoch, losses)), safe_console())
+    except NoRoomError as error:
+        news.put(error)
+        raise SystemExit(NO_ROOM) from None
 
 
 def _end_with_the_run() -> None:

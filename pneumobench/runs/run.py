@@ -15,6 +15,7 @@ from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
 from pneumobench.datasets.layouts import check_data_settings
 from pneumobench.records.environment import keep_environment
+from pneumobench.records.job_record import read_record
 from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import jobs_to_run, write_run_metadata
@@ -30,6 +31,7 @@ from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.networks import check_plugins
 from pneumobench.runs.results import Leaderboard
+from pneumobench.runs.train_job import tidy
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
@@ -129,6 +131,8 @@ def run(
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             run_jobs(executor, bench, todo, progress)
         with waited_for(folder.path):
+            for job in jobs:  # a process may have been killed between the record and this
+                tidy(folder, read_record(folder.record_path(*job)))
             asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
             explain_jobs(bench, jobs, *asked, console)  # of earlier starts
             leaderboard = write_leaderboard(folder.path)

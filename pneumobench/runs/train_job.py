@@ -32,7 +32,7 @@ from pneumobench.lungs.masks import LungMasks
 from pneumobench.radiographs.augmentation import augmentation
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord
 from pneumobench.records.manifest import finish_job
-from pneumobench.records.run_folder import write_attention, write_predictions
+from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
 from pneumobench.runs.networks import build_network
@@ -82,9 +82,14 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
     except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
         record = dataclasses.replace(record, status="failed", reason=reason_of(error, bench.suite.training.batch_size))
     finish_job(bench.folder, record)
-    if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
-        remove_training_files(bench.folder.job_folder(name, fold))
+    tidy(bench.folder, record)
     return record
+
+
+def tidy(folder: RunFolder, record: JobRecord) -> None:
+    """Delete the checkpoints of a job that has ended; a failed one may be tried again and then goes on from them."""
+    if record.status != "failed":
+        remove_training_files(folder.job_folder(record.architecture, record.fold))
 
 
 # the folders of absolute paths: a record names none of this machine

@@ -204,4 +204,4 @@ def remove_training_files(folder: Path) -> None:
     """Delete what only an unfinished training needs."""
     remove_checkpoint(folder / RESUME_FILE)
     for left_over in folder.glob(f"*{RESUME_FILE}.new*"):  # of a process that was killed while it wrote
-        left_over.unlink()
+        left_over.unlink(missing_ok=True)

@@ -74,6 +74,14 @@ def test_a_run_that_is_asked_to_end_does_so_in_time_and_goes_on_later(
     check(folder, network, how, *options)
 
 
+def test_a_run_with_several_devices_ends_in_time(folder: Path) -> None:
+    (folder / "fault").touch()
+    run = start("run", "smoke", *SETTINGS, *DEVICES, "--architectures", "deaf", "--folds", "0", cwd=folder)
+    wait_until((folder / "reached").exists, run)
+    ended(run, "sigterm")
+    assert not list((folder / "runs/two/deaf").glob("*/record.json"))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("network", ["waits", "deaf"])

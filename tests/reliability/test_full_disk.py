@@ -154,7 +154,7 @@ def test_a_limit_of_the_system_on_the_size_of_files_is_a_full_disk(folder: Path)
     before = finished(folder / "runs/smoke")
     command = ("run", *ALL[1:], "--folds", "0", "--name", "limited")
     size, seen = 2**14, set()
-    while size < 2**24:
+    while size <= 2**26:
         done = pneumobench(*command, cwd=folder, before=partial(largest_file, size))
         if done.returncode == 0:
             break

@@ -29,7 +29,7 @@ from pneumobench.runs.executors.one_job import Job, do_job, has_ended
 
 ATTEMPTS: Final = 2  # a job whose process died is tried once more, where its last checkpoint is
 POLL_S: Final = 0.2
-JOB_DEADLINE_S: Final = 2.5  # for a job that is asked to end, before that of the run
+JOB_DEADLINE_S: Final = 1.5  # for a job that is asked to end, before that of the run
 NO_ROOM: Final = 75  # exit code of a job that found the disk full, and said so
 # imported once, by a process that all jobs are forked from: a job begins at once
 _JOBS = multiprocessing.get_context("forkserver")

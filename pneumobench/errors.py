@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable
+from typing import Final
+
+TERMINATED: Final = 143  # exit code of a process that was asked to end (SIGTERM), as shells give it
 
 
 class PneumobenchError(Exception):
@@ -24,6 +27,10 @@ class SettingsError(PneumobenchError):
     """A suite, an option or an architecture name is wrong."""
 
     exit_code = 2
+
+
+class NoRoomError(SettingsError):
+    """A disk is full, or no more may be written; it stops a run, whose finished jobs are kept."""
 
 
 class InUseError(SettingsError):

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from pneumobench.errors import SettingsError
+from pneumobench.errors import NoRoomError, SettingsError
 
 TEMPORARY: Final = ".tmp"  # second suffix of what is being written, which begins with a dot
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -30,6 +30,7 @@ def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
     a crash of the machine may leave an empty one.
 
     Raises:
+        NoRoomError: the disk is full.
         SettingsError: the folder cannot be written.
     """
     try:
@@ -44,6 +45,10 @@ def written_whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
                 os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise cannot_write(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
@@ -106,7 +111,7 @@ def reserve(path: Path) -> None:
     """Take the room on the disk for all of a file with holes: a mapped one ends the process where the disk is full.
 
     Raises:
-        SettingsError: there is no room for it.
+        NoRoomError: there is no room for it.
     """
     size = path.stat().st_size
     try:
@@ -123,14 +128,19 @@ def reserve(path: Path) -> None:
         if error.errno not in NO_ROOM:
             raise
         free = shutil.disk_usage(path.parent).free
-        raise SettingsError(
+        raise NoRoomError(
             f"{path.parent}: {size / 2**20:,.0f} MiB are needed for decoded images, and {free / 2**20:,.0f} MiB are "
             f"free ({error.strerror}). Free some, choose another --output, or set a smaller data.image_side_px."
         ) from error
 
 
 def cannot_write(path: Path, error: OSError) -> SettingsError:
-    """Return what a user is told who may not write somewhere."""
+    """Return what a user is told who may not write somewhere, or has no room to."""
+    if error.errno in NO_ROOM:
+        return NoRoomError(
+            f"no room left to write {path}: {error.strerror or error}. What was finished is kept: free some room and "
+            "start again to go on."
+        )
     return SettingsError(f"cannot write {path}: {error.strerror or error}. Choose a writable folder with --output.")
 
 

@@ -146,7 +146,22 @@ MUTANTS = (
         "training/fit.py",
         "raise SystemExit(TERMINATED) from None",
         "return",
-        (f"{INTERRUPTED}[15]",),
+        ("tests/training/test_asked_to_end.py",),
+    ),
+    Mutant(
+        "a full disk: a fault of the network",
+        "runs/train_job.py",
+        "    except NoRoomError:  # no fault of the architecture: the run stops, and goes on here when there is room\n"
+        "        raise\n",
+        "",
+        ("tests/reliability/test_full_disk.py::test_a_limit_of_the_system_on_the_size_of_files_is_a_full_disk",),
+    ),
+    Mutant(
+        "several devices: a run that is asked to end leaves their processes",
+        "training/fit.py",
+        "        end_processes(trainer)\n",
+        "",
+        ("tests/reliability/test_ending.py::test_a_run_with_several_devices_ends_in_time",),
     ),
     Mutant(
         "search: an interrupted trial is not run again",

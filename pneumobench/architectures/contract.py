@@ -14,6 +14,7 @@ from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import build_architecture
 from pneumobench.architectures.weights_file import load_weights, save_weights
 from pneumobench.errors import NotAvailableError, PneumobenchError, SettingsError
+from pneumobench.files import NO_ROOM, cannot_write
 
 RADIOGRAPHS: Final = 4
 TRIED: Final = 2  # images: as few as batch normalisation takes
@@ -89,6 +90,8 @@ def try_training(architecture: Architecture, image_side_px: int) -> None:
     try:
         _round_trip(architecture, radiographs)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise cannot_write(Path(tempfile.gettempdir()), error) from error
         raise NotAvailableError(
             f"the network's weights do not survive a file, so nothing of a training would be kept: {error}"
         ) from error

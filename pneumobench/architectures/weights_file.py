@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+_SYSTEM_ERROR: Final = re.compile(r"os error (\d+)")  # how safetensors names it in its message
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -19,8 +25,17 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     Args:
         weights: `state_dict()` of the network, of any shapes.
         path: file to write.
+
+    Raises:
+        OSError: it cannot be written, such as on a full disk.
     """
-    save_file({name: one.detach().clone(memory_format=torch.contiguous_format) for name, one in weights.items()}, path)
+    plain = {name: one.detach().clone(memory_format=torch.contiguous_format) for name, one in weights.items()}
+    try:
+        save_file(plain, path)
+    except SafetensorError as error:
+        if (number := _SYSTEM_ERROR.search(str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pneumobench import errors
 from pneumobench.errors import DataError, PneumobenchError, SettingsError
 
 DONE: Final = 0
@@ -11,4 +12,5 @@ FAILED: Final = PneumobenchError.exit_code  # whatever is neither of the two bel
 WRONG_SETTINGS: Final = SettingsError.exit_code
 UNUSABLE_DATA: Final = DataError.exit_code
 CHECK_FAILED: Final = 4  # a job or a check failed; its result was written all the same
-INTERRUPTED: Final = 130  # Ctrl-C; a process that is asked to end (SIGTERM) ends with 143
+INTERRUPTED: Final = 130  # Ctrl-C
+TERMINATED: Final = errors.TERMINATED  # SIGTERM

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TextIO
 
 from pneumobench.cli import data, explain, help_pages, networks, papers, publish, run, search, suites
-from pneumobench.cli.exit_codes import DONE, INTERRUPTED, WRONG_SETTINGS
+from pneumobench.cli.exit_codes import DONE, INTERRUPTED, TERMINATED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.shown import ANSWERS, TYPED
 from pneumobench.errors import PneumobenchError
+from pneumobench.files import NO_ROOM, cannot_write
+from pneumobench.runs.ending import end_when_asked, tell_dead_loaders_once
 from pneumobench.texts import safe_text
 
 # a command is a function; its parser is made from its parameters and its docstring
@@ -55,13 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pneumobench: interrupted; finished jobs are kept, start again to go on.", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as error:
+        if error.code == TERMINATED:
+            print("pneumobench: asked to end; finished jobs are kept, start again to go on.", file=sys.stderr)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:  # a full disk, a file without permission
-        what = safe_text(f"{error.filename or 'writing'}: {error.strerror or error}")
-        print(f"pneumobench: {what}.", file=sys.stderr)
+        full = error.errno in NO_ROOM
+        what = str(cannot_write(Path(error.filename or "a file"), error)) if full else f"{_place(error)}."
+        print(f"pneumobench: {safe_text(what)}", file=sys.stderr)
         return WRONG_SETTINGS
+
+
+def _place(error: OSError) -> str:
+    return f"{error.filename or 'writing'}: {error.strerror or error}"
 
 
 @contextlib.contextmanager
@@ -113,4 +124,6 @@ def quiet_libraries() -> None:
 def entry() -> None:
     """Console script."""
     quiet_libraries()
+    end_when_asked()
+    tell_dead_loaders_once()
     raise SystemExit(main())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import warn
-from pneumobench.files import reserve, sha256_of_file, sha256_of_text, write_text, written_whole
+from pneumobench.files import cannot_write, reserve, sha256_of_file, sha256_of_text, write_text, written_whole
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, image_to_square
 
@@ -105,9 +105,11 @@ def reserved_squares(path: Path, count: int, side_px: int) -> np.memmap[Any, np.
     Raises:
         SettingsError: there is no room.
     """
-    squares: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint8, shape=(count, side_px, side_px)
-    )
+    squares: np.memmap[Any, np.dtype[np.uint8]]
+    try:
+        squares = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, side_px, side_px))
+    except OSError as error:
+        raise cannot_write(path, error) from error
     reserve(path)  # before the first pixel
     return squares
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -57,9 +57,9 @@ def claim_folder(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """
     with _lock_file(folder, ".lock") as lock:
         if _locked(lock, fcntl.LOCK_EX):
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with suppress(OSError):  # a full disk: who holds it stays unsaid
+                os.ftruncate(lock.fileno(), 0)
+                os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
             remove_left_over(folder)
             free = not shared or _locked(lock, fcntl.LOCK_SH)
         else:

@@ -18,7 +18,7 @@ from pneumobench.architectures import Architecture
 from pneumobench.attributions.faithfulness import SCORED_TOGETHER
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD, rows_with_lungs
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
-from pneumobench.errors import NotAvailableError, PneumobenchError
+from pneumobench.errors import NoRoomError, NotAvailableError, PneumobenchError
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.explanation_record import (
     ABLATION,
@@ -65,6 +65,8 @@ def explain_jobs(
     ):
         try:
             explained += explain_network(bench, job, methods, images, redo=redo)
+        except NoRoomError:
+            raise
         except (PneumobenchError, RuntimeError) as error:
             console.print(f"{job.architecture} fold {job.fold} not explained: {error}", style="red", markup=False)
     if images:
@@ -129,6 +131,8 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
             tables[method.name], run = checked_maps(bench, job, architecture, method, rows, main)
         except NotAvailableError as error:  # in words: why this method cannot explain this network
             run = MethodMetadata(not_available=str(error))
+        except NoRoomError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
             run = MethodMetadata(not_available=f"{type(error).__name__}: {error}"[:300])
         checked[method.name] = dataclasses.replace(run, sample=images, definition=method.definition)

@@ -31,9 +31,9 @@ from pneumobench.suite.forms import plain
 from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
-from pneumobench.training.cost import peak_memory_mib, reset_peak_memory
 from pneumobench.training.devices import device_of
 from pneumobench.training.keeping import quiet_lightning
+from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
 from pneumobench.training.step_time import step_time
 
 STEPS: Final = 20  # measured of an architecture that has no finished job

@@ -11,6 +11,7 @@ from rich.console import Console
 from pneumobench.datasets.audit import audit
 from pneumobench.datasets.folds import fold_summary
 from pneumobench.records.environment import keep_environment
+from pneumobench.records.job_record import read_record
 from pneumobench.records.locks import claim_folder, waited_for
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import as_begun, jobs_to_run, write_run_metadata
@@ -28,6 +29,7 @@ from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.measured import settled
 from pneumobench.runs.results import Leaderboard
 from pneumobench.runs.suite_checks import check_suite
+from pneumobench.runs.train_job import tidy
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
@@ -125,6 +127,8 @@ def run(
         with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
             run_jobs(worker, bench, todo, progress)
         with waited_for(folder.path):
+            for job in jobs:  # a process may have been killed between the record and this
+                tidy(folder, read_record(folder.record_path(*job)))
             asked = (suite.explanation.methods, suite.explanation.checked_images_per_fold)
             explain_jobs(bench, jobs, *asked, console)  # of earlier starts
             leaderboard = write_leaderboard(folder.path)

@@ -26,22 +26,23 @@ from pneumobench.attributions.lung_attention_maps import (
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import PART_WORDS, Part
 from pneumobench.datasets.index import unknown_patients
-from pneumobench.errors import DivergedError
+from pneumobench.errors import TERMINATED, DivergedError, NoRoomError
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.radiographs.augmentation import augmentation
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord
 from pneumobench.records.manifest import finish_job
-from pneumobench.records.run_folder import write_attention, write_predictions
+from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.preflight import try_network
+from pneumobench.suite.process_state import no_sudden_end
 from pneumobench.suite.spec import Suite
-from pneumobench.training.cost import peak_memory_mib, reset_peak_memory
 from pneumobench.training.devices import device_of
-from pneumobench.training.fit import TERMINATED, fit, remove_training_files
+from pneumobench.training.fit import fit, remove_training_files
 from pneumobench.training.keeping import EpochReport
+from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
 from pneumobench.training.predictions import score
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
@@ -62,9 +63,14 @@ def run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochR
 def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: EpochReport | None) -> JobRecord:
     record = bench.record(name, fold, weights_origin="none")
     try:
-        with tracker.job(bench.suite, name, fold) as (loggers, callbacks):
+        with (
+            no_sudden_end(f"architecture {name!r}"),
+            tracker.job(bench.suite, name, fold) as (loggers, callbacks),
+        ):
             record = _completed(bench, name, fold, tuple(loggers), tuple(callbacks), report)
             tracker.finished(bench.folder, record)
+    except NoRoomError:  # no fault of the architecture: the run stops, and goes on here when there is room
+        raise
     except DivergedError as error:
         record = dataclasses.replace(record, status="diverged", reason=str(error))
     except SystemExit as error:
@@ -76,9 +82,14 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
     except Exception as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
         record = dataclasses.replace(record, status="failed", reason=reason_of(error, bench.suite.training.batch_size))
     finish_job(bench.folder, record)
-    if record.status != "failed":  # a failed job may be tried again and then goes on after its last epoch
-        remove_training_files(bench.folder.job_folder(name, fold))
+    tidy(bench.folder, record)
     return record
+
+
+def tidy(folder: RunFolder, record: JobRecord) -> None:
+    """Delete the checkpoints of a job that has ended; a failed one may be tried again and then goes on from them."""
+    if record.status != "failed":
+        remove_training_files(folder.job_folder(record.architecture, record.fold))
 
 
 # the folders of absolute paths: a record names none of this machine
@@ -90,6 +101,8 @@ def reason_of(error: Exception, batch_size: int) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return f"out of memory, batch {batch_size}"
+    if isinstance(error, ConnectionError | EOFError) or "DataLoader worker" in text or "ancdata" in text:
+        return "a loader process died (training.loader_workers); the system ends processes when memory runs out"
     return f"{type(error).__name__}: {_FOLDERS.sub('', text)}"[:500]
 
 
@@ -125,7 +138,7 @@ def _completed(
         epoch_report=report, loggers=loggers, callbacks=callbacks,
     )  # fmt: skip
     trainable = architecture.parameter_count(trainable_only=True)
-    training_peak = peak_memory_mib(device_of(spec).type)
+    training_peak = max(fitted.peak_memory_mib, peak_memory_mib(device_of(spec).type))
     weights = bench.folder.weights_path(name, fold)
     load_weights(architecture.module, weights)  # the saved file is what is scored, never the module in memory
     scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pneumobench.architectures.head import check_head
 from pneumobench.architectures.registry import check_names
-from pneumobench.errors import DivergedError, SettingsError
+from pneumobench.errors import TERMINATED, DivergedError, NoRoomError, SettingsError
 from pneumobench.files import write_text
 from pneumobench.records.environment import keep_environment
 from pneumobench.records.locks import claim_folder, waited_for
@@ -40,14 +40,13 @@ from pneumobench.suite.search_space import Choices, Space, read_space, with_valu
 from pneumobench.suite.spec import SearchSpec, Suite
 from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
-from pneumobench.training.fit import TERMINATED
 from pneumobench.training.keeping import quiet_lightning
 
 WAIT_S: Final = 0.5  # between looks at trials of other processes
 
 
 class _BrokenOff(BaseException):
-    """Ctrl-C, in a shape that Optuna lets through: the trial is not failed and is run again at the next start."""
+    """Ctrl-C or a full disk, in a shape that Optuna lets through: the trial has not failed and is run again."""
 
 
 def tune(
@@ -174,6 +173,8 @@ class _Search:
         try:
             self.study.optimize(objective, n_trials=1, catch=(Exception,))
         except _BrokenOff as broken_off:
+            if isinstance(broken_off.__cause__, NoRoomError):
+                raise broken_off.__cause__ from None
             raise KeyboardInterrupt from broken_off
         except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
             # this process was taken for dead, e.g. after a long sleep, and another one runs the trial again
@@ -225,7 +226,7 @@ class _Search:
         except DivergedError as error:
             note(status="diverged", reason=str(error))
             raise
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, NoRoomError) as error:
             raise _BrokenOff from error
         except SystemExit as error:
             if error.code == TERMINATED:

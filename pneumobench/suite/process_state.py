@@ -40,7 +40,7 @@ def unchanged_process(whose: str) -> Iterator[None]:
     settings = _settings()
     before = {name: read() for name, (read, _) in settings.items()}
     try:
-        with warnings.catch_warnings(), _no_sudden_end(whose):
+        with warnings.catch_warnings(), no_sudden_end(whose):
             yield
     finally:
         changed = []
@@ -160,8 +160,15 @@ def _set_signal_handlers(handlers: dict[signal.Signals, Any]) -> None:
 
 
 @contextmanager
-def _no_sudden_end(whose: str) -> Iterator[None]:
-    """Turn calls that would end this process at once into an error; processes that it forks may end so."""
+def no_sudden_end(whose: str) -> Iterator[None]:
+    """Turn calls that would end this process at once into an error; processes that it forks may end so.
+
+    Args:
+        whose: what is run, for messages.
+
+    Raises:
+        SettingsError: the code tried to.
+    """
     here = os.getpid()
     real = {name: getattr(os, name) for name in _END}
 

@@ -30,7 +30,10 @@ class SafeCheckpointIO(CheckpointIO):
         new = target.with_name(target.name + ".new")
         with written_whole(new) as temporary, temporary.open("wb") as file:
             hashed = _HashedFile(file)
-            torch.save(checkpoint, cast(BinaryIO, hashed))
+            try:
+                torch.save(checkpoint, cast(BinaryIO, hashed))
+            except RuntimeError as error:  # PyTorch says something else of a full disk
+                raise hashed.failed or error from None
         if target.exists() and _digest_file(target).exists():  # without a hash it was never finished
             target.replace(_previous(target))
             _digest_file(target).replace(_digest_file(_previous(target)))
@@ -62,10 +65,15 @@ class _HashedFile:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.digest = file, hashlib.sha256()
+        self.failed: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
-        return self.file.write(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failed = error
+            raise
 
     def flush(self) -> None:
         self.file.flush()

@@ -1,11 +1,8 @@
-"""Peak memory and device of a job."""
+"""The device of a job: is it there, and what is it?"""
 
 from __future__ import annotations
 
 import functools
-import resource
-import sys
-from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
@@ -15,28 +12,6 @@ from pneumobench.errors import SettingsError
 from pneumobench.suite.forms import plain
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.devices import device_of, memory_format
-
-
-def reset_peak_memory() -> None:
-    """Forget the peak so far, so that `peak_memory_mib` is of the current job."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak resident size
-    except OSError:
-        return
-
-
-def peak_memory_mib(device_type: str) -> float:
-    """Return the peak of allocated device memory on CUDA, else of resident memory of this process, in MiB."""
-    if device_type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-    except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 def check_device(spec: TrainingSpec) -> None:

@@ -15,13 +15,14 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
+from torch.multiprocessing.spawn import ProcessExitedException
 
-from pneumobench.errors import DivergedError
+from pneumobench.errors import DivergedError, NoRoomError
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.keeping import EpochReport
 
 LOOK_S: Final = 0.2  # between looks at whether an epoch was reported
-KINDS: Final = {"DivergedError": DivergedError, "OutOfMemoryError": torch.OutOfMemoryError}
+KINDS: Final = {"DivergedError": DivergedError, "NoRoomError": NoRoomError, "OutOfMemoryError": torch.OutOfMemoryError}
 
 
 def device_of(spec: TrainingSpec) -> torch.device:
@@ -88,12 +89,24 @@ def reported(report: EpochReport | None, devices: int) -> Iterator[EpochReport |
         there.close()
 
 
-def error_of_process(error: Exception) -> Exception:
-    """Return what a process of several raised, whose traceback is all that got here.
+def end_processes(trainer: lightning.Trainer) -> None:
+    """Kill the processes of several devices that are left; those of a training that went well have ended."""
+    for process in getattr(trainer.strategy.launcher, "procs", ()):
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def error_of_process(error: Exception, devices: int = 1) -> Exception:
+    """Return what a process of several raised, whose traceback is all that got here, or how it ended.
 
     >>> error_of_process(Exception("Traceback ...\\n  File ...\\npneumobench.errors.DivergedError: the loss is nan"))
     DivergedError('the loss is nan')
     """
+    if isinstance(error, ProcessExitedException):
+        how = error.signal_name or f"exit code {error.exit_code}"
+        hint = "; the system does this when memory runs out" if error.signal_name == "SIGKILL" else ""
+        return RuntimeError(f"process {error.error_index} of the {devices} of this job was ended by {how}{hint}")
     line = next((line for line in reversed(str(error).splitlines()) if line and not line[0].isspace()), "")
     name, _, text = line.partition(": ")
     kind = KINDS.get(name.rpartition(".")[2])

@@ -15,18 +15,25 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.weights_file import save_weights
 from pneumobench.datasets.datamodule import FoldDataModule
-from pneumobench.errors import SettingsError
+from pneumobench.errors import TERMINATED, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.suite.forms import plain
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
-from pneumobench.training.devices import OneThread, error_of_process, memory_format, reported, strategy_of
+from pneumobench.training.devices import (
+    OneThread,
+    end_processes,
+    error_of_process,
+    memory_format,
+    reported,
+    strategy_of,
+)
 from pneumobench.training.keeping import (
     RESUME_FILE,
     EpochReport,
@@ -37,7 +44,6 @@ from pneumobench.training.keeping import (
 )
 
 NOT_STOPPED = EarlyStoppingReason.NOT_STOPPED.value
-TERMINATED = 128 + signal.SIGTERM  # exit code of a process that was asked to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +56,7 @@ class FitResult:
         best_value: the monitored value of that epoch.
         seconds: wall time of the training, over all its starts.
         stopped_early: whether early stopping ended it.
+        peak_memory_mib: sum of the peaks of the processes of several devices; 0 where this one trained alone.
     """
 
     epochs_run: int
@@ -57,6 +64,7 @@ class FitResult:
     best_value: float
     seconds: float
     stopped_early: bool
+    peak_memory_mib: float
 
 
 def _history_csv(rows: list[dict[str, float]]) -> str:
@@ -126,6 +134,7 @@ def fit(
         best_value=values[best],
         seconds=seen["seconds"],
         stopped_early=len(values) < spec.epochs,
+        peak_memory_mib=seen["peak_memory_mib"],
     )
 
 
@@ -182,13 +191,14 @@ def _fit_or_stop(
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None
-    except ProcessRaisedException as error:
-        raise error_of_process(error) from None
+    except ProcessException as error:
+        raise error_of_process(error, trainer.num_devices) from None
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:
+        end_processes(trainer)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)  # Lightning ignores Ctrl-C from its first one on
 
@@ -197,4 +207,4 @@ def remove_training_files(folder: Path) -> None:
     """Delete what only an unfinished training needs."""
     remove_checkpoint(folder / RESUME_FILE)
     for left_over in folder.glob(f"*{RESUME_FILE}.new*"):  # of a process that was killed while it wrote
-        left_over.unlink()
+        left_over.unlink(missing_ok=True)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from torch import Tensor
 
 from pneumobench.suite.training import Monitor, TrainingSpec
+from pneumobench.training.memory import peak_memory_mib
 
 HISTORY: Final = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE: Final = "resume.ckpt"
@@ -35,6 +37,7 @@ def best_epoch(values: Sequence[float], monitor: Monitor) -> int:
 
 def quiet_lightning() -> None:
     """Keep Lightning from advertising and from warning of what is done on purpose."""
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # the record tells who died
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (
@@ -66,6 +69,7 @@ class TrainingKeeper(Checkpoint):
         self.best: dict[str, Tensor] = {}
         self.seconds, self.started = 0.0, time.perf_counter()
         self.written = -math.inf
+        self.peak_memory_mib = 0.0  # of all processes together, where several train
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the epoch; Lightning calls checkpoints last, so that what stops a training has spoken."""
@@ -77,6 +81,8 @@ class TrainingKeeper(Checkpoint):
         self.started = now
         if best_epoch([row[self.monitor] for row in self.rows], self.monitor) == len(self.rows) - 1:
             self.best = weights_to_use(trainer, pl_module)
+        if trainer.world_size > 1:
+            self.peak_memory_mib = max(self.peak_memory_mib, _sum_of_peaks(trainer))
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         due = last or now - self.written >= CHECKPOINT_EVERY_S
         if trainer.strategy.broadcast(due):  # all devices take part in one
@@ -87,11 +93,20 @@ class TrainingKeeper(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of this."""
-        return {"rows": self.rows, "seconds": self.seconds, "best": self.best}
+        peak = {"peak_memory_mib": self.peak_memory_mib}
+        return {"rows": self.rows, "seconds": self.seconds, "best": self.best, **peak}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.rows, self.seconds, self.best = state_dict["rows"], state_dict["seconds"], state_dict["best"]
+        self.peak_memory_mib = state_dict["peak_memory_mib"]
+
+
+def _sum_of_peaks(trainer: lightning.Trainer) -> float:
+    """Return the sum of the peak memories of all processes; what forked ones share counts in each."""
+    device = trainer.strategy.root_device
+    peak = torch.tensor(peak_memory_mib(device.type), device=device)
+    return float(trainer.strategy.reduce(peak, reduce_op="sum"))
 
 
 def weights_to_use(trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Tensor]:

@@ -30,6 +30,12 @@ def kermany_suite(root: Path, **data: object) -> Suite:
     return Suite(name="x", data=DataSpec(source="kermany", root=str(root), **data))  # type: ignore[arg-type]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of images is kept in the working folder here."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("kept"))
+
+
 def test_the_facts_of_a_set(kermany: Path) -> None:
     index, problems = read_radiographs(kermany_suite(kermany, lung_masks="lung_masks"), Path())
     metadata = audit(index, problems)

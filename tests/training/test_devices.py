@@ -29,6 +29,7 @@ from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, 
 
 # 19 images to train on and 9 to validate: batches of 8, 8 and 3, which leave the second of two devices none of the last
 TRAINED, VALIDATED = 19, 9
+EATEN_MIB = 128
 
 
 def images_of_fold() -> FoldImages:
@@ -182,6 +183,23 @@ def test_forked_processes_do_not_wait_for_threads_that_stayed_behind(tmp_path: P
     finally:
         torch.set_num_threads(before)
     assert [file.read_text() for file in sorted(tmp_path.glob("threads-*"))] == ["1", "1"]
+
+
+class _Eats(Callback):
+    """Takes memory in each process."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self.kept = torch.ones(EATEN_MIB * 2**18)
+
+
+def test_peak_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
+    lean, fat = (
+        trained(tmp_path / str(len(callbacks)), 2, epochs=1, callbacks=callbacks).peak_memory_mib
+        for callbacks in ((), (_Eats(),))
+    )
+    assert lean > 0
+    assert fat - lean == pytest.approx(2 * EATEN_MIB, rel=0.2)
+    assert trained(tmp_path / "one", 1, epochs=1).peak_memory_mib == 0, "there it is that of this process"
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ddp", "ddp_fork", "ddp_spawn"])

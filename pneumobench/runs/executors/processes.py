@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from pneumobench.errors import NoRoomError
 from pneumobench.runs.context import Bench
+from pneumobench.runs.ending import end_when_asked, tell_dead_loaders_once
 from pneumobench.runs.executors import Started, Told
 from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
 from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, send_mapped_files_by_name, work
 
+JOB_DEADLINE_S: Final = 1.5  # for a job that is asked to end, before that of the run
+NO_ROOM: Final = 75  # exit code of a job that found the disk full, and said so
 # imported once, by a process that all jobs are forked from: a job begins at once
 _JOBS = multiprocessing.get_context("forkserver")
 _JOBS.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
@@ -69,6 +73,8 @@ class ProcessExecutor:
                     running.discard(process)
                     if process.exitcode == 0:
                         return job
+                    if process.exitcode == NO_ROOM:
+                        raise NoRoomError(f"no room left to write what {job[0]} fold {job[1]} leaves.")
                     codes.append(process.exitcode)
                 if not stopped.is_set() and not has_ended(bench, job):
                     write_dead(bench, job, f"its process ended by {_ends(codes)}")
@@ -92,12 +98,19 @@ class ProcessExecutor:
 
 
 def _tell(news: Any, started: Started, told: Told) -> None:
-    """Pass on what the processes have reported."""
+    """Pass on what the processes have reported.
+
+    Raises:
+        NoRoomError: one of them found the disk full.
+    """
     while True:
         try:
-            job, epoch, losses = news.get_nowait()
+            one = news.get_nowait()
         except queue.Empty:
             return
+        if isinstance(one, NoRoomError):
+            raise one
+        job, epoch, losses = one
         if epoch is None:
             started(job)
         else:
@@ -106,14 +119,22 @@ def _tell(news: Any, started: Started, told: Told) -> None:
 
 def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: Any) -> None:
     """Do one job; the only work of its process, which ends with the run."""
+    multiprocessing.set_start_method(None, force=True)  # loader processes start as in a run of one job at a time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then asks its jobs to end
+    end_when_asked(JOB_DEADLINE_S)
+    tell_dead_loaders_once()
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     if executor.devices:
         device = slot // executor.jobs_per_device if executor.jobs_per_device else slot % executor.devices
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_device(device)
-    work(
-        bench, job, runs_folder=executor.runs_folder, threads=executor.threads,
-        report=lambda epoch, losses: news.put((job, epoch, losses)),
-    )  # fmt: skip
+    try:
+        work(
+            bench, job, runs_folder=executor.runs_folder, threads=executor.threads,
+            report=lambda epoch, losses: news.put((job, epoch, losses)),
+        )  # fmt: skip
+    except NoRoomError as error:
+        news.put(error)
+        raise SystemExit(NO_ROOM) from None
 
 
 def visible_device(number: int) -> str:

@@ -16,14 +16,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from pneumobench.errors import PneumobenchError, SettingsError, suggestion
+from pneumobench.errors import TERMINATED, PneumobenchError, SettingsError, suggestion
 from pneumobench.files import temporary_folder
 from pneumobench.records.locks import is_claimed
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Told
 from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
 from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, Elsewhere, News, asked_to_end, send_mapped_files_by_name
-from pneumobench.training.fit import TERMINATED
 
 INSTALL: Final = 'pip install "pneumobench[slurm]" (in a clone: uv run --extra slurm pneumobench ...)'
 CLUSTERS: Final = ("slurm", "local")

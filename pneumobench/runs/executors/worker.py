@@ -16,11 +16,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from pneumobench.errors import SettingsError
+from pneumobench.errors import TERMINATED, SettingsError
 from pneumobench.runs.context import Bench
+from pneumobench.runs.ending import time_to_tell_others
 from pneumobench.runs.executors import Started, Told
 from pneumobench.runs.executors.one_job import Job, do_job
-from pneumobench.training.fit import TERMINATED
 
 ATTEMPTS: Final = 2  # a job whose process died is tried once more, where its last checkpoint is
 POLL_S: Final = 0.2
@@ -125,7 +125,8 @@ def asked_to_end() -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        with time_to_tell_others():
+            yield
     except SystemExit:
         if asked.is_set():  # Ray's compiled code makes another exit code of it
             raise SystemExit(TERMINATED) from None

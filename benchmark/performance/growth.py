@@ -5,7 +5,7 @@ python benchmark/performance/growth.py [--data FOLDER] [--write]
 1. Index, audit and folds of synthetic tables without image files: about three images a patient, 73 % pneumonia, one
    image in a hundred a copy. The ratio is that of the seconds a row to those of the fewest rows: 1 = in proportion.
 2. The leaderboard of synthetic predictions of five folds. The exponent is how its seconds grow with the number of
-   networks: 2 = with the square.
+   networks: 2 = with the square; then the same with the number of images.
 3. Opening the radiographs of a folder at a second start, against reading, decoding and comparing all of them.
 
 Processor seconds, each size in a process of its own; the peak is all memory that this process ever held.
@@ -36,7 +36,7 @@ from pneumobench.datasets.identifiers import named_patients
 from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Index, read_index_table
 from pneumobench.datasets.patients import group_images
 from pneumobench.files import sha256_of_text, write_text
-from pneumobench.records.job_record import JobRecord, write_record
+from pneumobench.records.job_record import JobRecord, Scalar, write_record
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder, write_predictions
 from pneumobench.reporting.leaderboard import write_leaderboard
@@ -46,7 +46,6 @@ GOAL_MIB = 3 * 2**10
 GOAL_EXPONENT = 2
 IMAGES_A_PATIENT = 3
 COPIES = 100  # one image in so many shows what another file shows
-LEADERBOARD_IMAGES = 5000
 FOLDS = FoldSpec(count=5)
 FOLDS_MADE_AT_MOST = 3000  # images: scikit-learn's split takes a millisecond a patient, and more rows only wait for it
 RUN = "growth"
@@ -57,23 +56,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", default="10000,100000,1000000", help="numbers of images with commas")
     parser.add_argument("--networks", default="7,14,28,40", help="numbers of networks with commas")
+    parser.add_argument("--images", default="5000,20000,80000", help="numbers of images of leaderboards with commas")
     parser.add_argument("--data", help="folder of the images of Kermany et al. (default: no second start is measured)")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # what the child processes are asked for
     parser.add_argument("--write", action="store_true", help="write the report to growth.md beside this file")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps({"rows": _rows, "networks": _networks, "starts": _starts}[options.one[0]](options.one[1])))
+        print(json.dumps({"rows": _rows, "board": _board, "starts": _starts}[options.one[0]](options.one[1])))
         return
     found, versions = machine(), software_versions()
     lines = [
         "# What is done outside training, by the number of images and of networks",
         "",
-        f"`python benchmark/performance/growth.py --rows {options.rows} --networks {options.networks}"
-        f"{' --data FOLDER' if options.data else ''} --write`; {found['cores']} cores of an {found['processor']}, "
-        f"one thread, commit {versions['commit'][:7]}. Processor seconds.",
+        f"`python benchmark/performance/growth.py --rows {options.rows} --networks {options.networks} --images "
+        f"{options.images}{' --data FOLDER' if options.data else ''} --write`; {found['cores']} cores of an "
+        f"{found['processor']}, one thread, commit {versions['commit'][:7]}. Processor seconds.",
         "",
         *_rows_table([int(rows) for rows in options.rows.split(",")]),
-        *_networks_table([int(networks) for networks in options.networks.split(",")]),
+        *_boards_table(
+            [int(networks) for networks in options.networks.split(",")],
+            [int(images) for images in options.images.split(",")],
+        ),
         *(_starts_table(options.data) if options.data else []),
     ]
     report = "\n".join(lines) + "\n"
@@ -106,21 +109,22 @@ def _rows_table(sizes: list[int]) -> list[str]:
     return [*lines, ""]
 
 
-def _networks_table(sizes: list[int]) -> list[str]:
+def _boards_table(networks: list[int], images: list[int]) -> list[str]:
     lines = [
-        f"Leaderboards of five folds of {LEADERBOARD_IMAGES:,} images; goal: an exponent of at most {GOAL_EXPONENT}.",
+        f"Leaderboards of five folds: more networks, goal: an exponent of at most {GOAL_EXPONENT}; then more images.",
         "",
-        "| networks | leaderboard, s | exponent since the row above | peak memory, MiB |",
-        "| --- | --- | --- | --- |",
+        "| networks | images | leaderboard, s | exponent since the row above | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    before: tuple[int, float] | None = None
-    for networks in sizes:
-        found = _apart("networks", networks)
-        seconds = found["leaderboard"]
-        exponent = "" if before is None else f"{math.log(seconds / before[1]) / math.log(networks / before[0]):.2f}"
-        before = networks, seconds
-        lines.append(f"| {networks} | {seconds:.2f} | {exponent} | {found['peak_mib']:,.0f} |")
-        print(lines[-1], file=sys.stderr, flush=True)
+    for sizes in ([(one, images[0]) for one in networks], [(networks[0], one) for one in images]):
+        before: tuple[int, float] | None = None
+        for size in sizes:
+            found = _apart("board", "x".join(map(str, size)))
+            seconds, product = found["leaderboard"], size[0] * size[1]
+            exponent = "" if before is None else f"{math.log(seconds / before[1]) / math.log(product / before[0]):.2f}"
+            before = product, seconds
+            lines.append(f"| {size[0]} | {size[1]:,} | {seconds:.2f} | {exponent} | {found['peak_mib']:,.0f} |")
+            print(lines[-1], file=sys.stderr, flush=True)
     return [*lines, ""]
 
 
@@ -171,14 +175,15 @@ def _rows(size: str) -> dict[str, float]:
     return {**seconds, "peak_mib": _peak_mib()}
 
 
-def _networks(size: str) -> dict[str, float]:
-    """Return the processor seconds of the leaderboard of so many networks, and the most memory held."""
+def _board(size: str) -> dict[str, float]:
+    """Return the processor seconds of the leaderboard of NETWORKSxIMAGES, and the most memory held."""
     seconds: dict[str, float] = {}
-    names = tuple(f"network-{number:02d}" for number in range(int(size)))
+    networks, images = map(int, size.split("x"))
+    names = tuple(f"network-{number:02d}" for number in range(networks))
     suite = Suite(name=RUN, data=DataSpec(source="csv", root="data"), folds=FOLDS,
                   architectures=ArchitectureSpec(names=names))  # fmt: skip
-    index = _index(LEADERBOARD_IMAGES)
-    folds = make_folds(index, FOLDS, suite.seed)
+    index = _index(images)
+    folds = _dealt(index)
     with tempfile.TemporaryDirectory() as home:
         folder = RunFolder(Path(home) / RUN)
         index.write(folder.index_csv)
@@ -258,9 +263,13 @@ def _write_job(
         "weights": sha256_of_text(f"{name} {fold}"),
         "predictions": write_predictions(folder.predictions_path(name, fold), rows[columns]),
     }  # fmt: skip
+    training: dict[str, Scalar] = {
+        "epochs_run": suite.training.epochs, "best_epoch": 0, "stopped_early": False,
+        "train_images": len(parts["train"]), "tune_images": len(parts["tune"]),
+    }  # fmt: skip
     record = JobRecord(
         status="completed", suite=suite.name, architecture=name, fold=fold, seed=suite.seed, weights_origin="random",
-        hashes=hashes, software={"commit": "none"}, hardware={"device": "cpu"},
+        hashes=hashes, software={"commit": "none"}, hardware={"device": "cpu"}, training=training,
     )  # fmt: skip
     write_record(folder.record_path(name, fold), record)
 

@@ -1,0 +1,18 @@
+"""The measurement of growth goes through every stage; its figures here mean nothing."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmark.performance import growth
+
+
+def test_every_stage_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--rows", "300", "--networks", "2", "--images", "300"]
+    monkeypatch.setattr(sys, "argv", ["growth", *sizes])
+    growth.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows[1].startswith("| 300 | ")
+    assert [row.split(" | ")[:2] for row in rows[3:]] == [["| 2", "300"], ["| 2", "300"]]

@@ -92,7 +92,9 @@ def run(
     from pneumobench.suite.commands import run_command
 
     settings = settings_of(slurm)
-    Execution(name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings)
+    execution = Execution(
+        name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings
+    )
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
     )
@@ -102,7 +104,7 @@ def run(
         if protocols is not None:
             raise SettingsError("--plan is about one run: leave --protocols out, or plan each with --folds.protocol.")
         return _planned(
-            loaded, json=json, output=output, folds=folds, retry_failed=retry_failed, side_by_side=jobs, rehash=rehash
+            loaded, json=json, output=output, folds=folds, retry_failed=retry_failed, execution=execution, rehash=rehash
         )
     command = run_command(suite, loaded, folds=folds, protocols=protocols)
     console = console_for(json=json)

@@ -11,6 +11,8 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from pneumobench.lungs.region_names import REGIONS
+
 BORDER = 0.1  # share of the side on each edge: where laterality letters, tubes' ends and collimator edges are
 BLUR = 0.15  # standard deviation as a share of the side: wider than the ribs, narrower than a lung
 
@@ -60,9 +62,6 @@ def _filled(radiographs: Tensor, taken: Tensor) -> Tensor:
     return torch.where(taken, mean[:, None, None].to(torch.uint8), radiographs)
 
 
-MASKED_REGIONS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "without_lungs": without_lungs,
-    "lungs_blurred": lungs_blurred,
-    "only_lungs": only_lungs,
-    "without_borders": without_borders,
-}
+MASKED_REGIONS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = dict(
+    zip(REGIONS, (without_lungs, lungs_blurred, only_lungs, without_borders), strict=True)
+)

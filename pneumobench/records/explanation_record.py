@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from pneumobench.errors import RecordError
 from pneumobench.files import canonical_json, sha256_of_text, write_text
-from pneumobench.lungs.masked_regions import MASKED_REGIONS
+from pneumobench.lungs.region_names import REGIONS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.locks import waited_for
 from pneumobench.records.manifest import EXPLANATION_FILE, seal
@@ -23,7 +23,7 @@ from pneumobench.records.tables import read_table, write_table
 EXPLANATION_FORMAT: Final = 2
 ABLATION: Final = "reliance"
 NOT_MASKED: Final = "none"  # the image as it is
-ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *MASKED_REGIONS)))
+ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *REGIONS)))
 CHECK_COLUMNS: Final = (
     "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
     "randomised_similarity",

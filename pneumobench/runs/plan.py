@@ -24,6 +24,8 @@ from pneumobench.records.run_state import as_begun, jobs_to_run
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.progress import duration
 from pneumobench.runs.context import Bench, open_data
+from pneumobench.runs.execution import AUTO, Execution
+from pneumobench.runs.executors.choice import automatic_jobs
 from pneumobench.runs.folds_asked import folds_of
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.suite_checks import check_suite
@@ -118,7 +120,7 @@ def plan(
     output: str | Path = "runs",
     folds: Sequence[int] | None = None,
     retry_failed: bool = False,
-    side_by_side: int = 1,
+    execution: Execution | None = None,
     rehash: bool = False,
     console: Console | None = None,
 ) -> Plan:
@@ -134,6 +136,7 @@ def plan(
     output, console = Path(output), console or Console()
     quiet_lightning()
     check_suite(suite, console)
+    side_by_side = _at_the_same_time(execution or Execution(), suite)
     folder = RunFolder(output / suite.name)
     suite = as_begun(suite, folder)
     bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)
@@ -164,6 +167,20 @@ def plan(
         seconds=sum(known) / max(1, min(side_by_side, len(todo))),
         disk_mib=left + meanwhile,
         disk_free_mib=shutil.disk_usage(existing).free / MIB,
+    )
+
+
+def _at_the_same_time(execution: Execution, suite: Suite) -> int:
+    """Return how many jobs are run at the same time; 1 where only a cluster knows."""
+    if execution.wanted != AUTO:
+        return int(execution.wanted)
+    if execution.ray_address is not None or (
+        execution.executor == "slurm" and execution.slurm.get("cluster") != "local"
+    ):
+        return 1
+    kind = device_of(suite.training).type
+    return automatic_jobs(
+        torch.cuda.device_count() if kind == "cuda" else int(kind != "cpu"), execution.jobs_per_device
     )
 
 

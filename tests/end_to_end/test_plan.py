@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from tests.end_to_end.commands import typed
+from tests.end_to_end.commands import pneumobench
 
 
 def test_a_plan_judges_by_finished_jobs_and_by_steps_and_trains_nothing(
@@ -16,7 +16,7 @@ def test_a_plan_judges_by_finished_jobs_and_by_steps_and_trains_nothing(
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs/smoke").rglob("*")}
     names = "test_resnet,test_nfnet,crashes"
     words = ("run", "smoke", "--plugin", "ten.py", "--plugin", "broken.py", "--architectures", names, "--plan")
-    done = typed(*words, "--json", cwd=folder)
+    done = pneumobench(*words, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
     finished, new, broken = plan["architectures"]
@@ -27,7 +27,7 @@ def test_a_plan_judges_by_finished_jobs_and_by_steps_and_trains_nothing(
     assert plan["seconds"] == 2 * new["seconds_per_job"] > 0
     assert plan["disk_mib"] > 2 * new["weights_mib"] > 0
     assert plan["images"]["train"] > plan["images"]["tune"] > 0
-    again = typed(*words, "--jobs", "2", "--retry-failed", cwd=folder)
+    again = pneumobench(*words, "--jobs", "2", "--retry-failed", cwd=folder)
     assert again.returncode == 0, again.stderr
     assert "shape mismatch" in " ".join(again.stdout.split())
     assert "4 jobs to run, an unknown time, 2 at the same time" in " ".join(again.stdout.split())
@@ -38,9 +38,9 @@ def test_a_plan_judges_by_finished_jobs_and_by_steps_and_trains_nothing(
 
 
 def test_a_plan_refuses_what_the_run_would_refuse_and_makes_no_run(tmp_path: Path) -> None:
-    done = typed("run", "smoke", "--plan", "--architectures", "resnet81", cwd=tmp_path)
+    done = pneumobench("run", "smoke", "--plan", "--architectures", "resnet81", cwd=tmp_path)
     assert done.returncode != 0
     assert "resnet81" in done.stderr
-    together = typed("run", "smoke", "--plan", "--protocols", "patient,image", cwd=tmp_path)
+    together = pneumobench("run", "smoke", "--plan", "--protocols", "patient,image", cwd=tmp_path)
     assert "leave --protocols out" in together.stderr
     assert not (tmp_path / "runs/smoke").exists()

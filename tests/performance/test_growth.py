@@ -10,9 +10,9 @@ from benchmark.performance import growth
 
 
 def test_every_stage_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--rows", "300", "--networks", "2", "--images", "300"]
+    sizes = ["--rows", "3000", "--networks", "2", "--images", "3000"]
     monkeypatch.setattr(sys, "argv", ["growth", *sizes])
     growth.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ") and "---" not in line]
-    assert rows[1].startswith("| 300 | ")
-    assert [row.split(" | ")[:2] for row in rows[3:]] == [["| 2", "300"], ["| 2", "300"]]
+    assert rows[1].startswith("| 3,000 | ")
+    assert [row.split(" | ")[:2] for row in rows[3:]] == [["| 2", "3,000"], ["| 2", "3,000"]]

@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(MEASURED), help=f"some of {', '.join(MEASURED)}, with commas")
     parser.add_argument("--repeats", type=int, default=5, help="times that each is measured; quickstart is once")
     parser.add_argument("--architecture", default="resnet18", help="network of `explained` (default: resnet18)")
+    parser.add_argument("--patients", type=int, default=100, help="of `explained`, two to three images each")
     parser.add_argument("--write", action="store_true", help="write the report to commands.md beside this file")
     options = parser.parse_args()
     quiet_lightning()
@@ -181,7 +182,7 @@ def _beside(folder: Path, options: argparse.Namespace) -> list[Found]:
 
 def _explained(folder: Path, options: argparse.Namespace) -> list[Found]:
     """Time a job of one epoch at 224 px, then what is asked of its network."""
-    phantoms = {"patients": 100, "official_test_patients": 0, "side_px": 256}
+    phantoms = {"patients": options.patients, "official_test_patients": 0, "side_px": 256}
     suite = load_suite(
         "quickstart", data={"image_side_px": 224, "phantoms": phantoms}, architectures=[options.architecture],
         training={"epochs": 1},

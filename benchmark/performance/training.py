@@ -205,7 +205,7 @@ def _epoch_sides(
         network = architecture.module.to(device).to(memory_format=memory_format(spec))
         step = bare_step(architecture, device, spec.learning_rate)
         pixels = torch.from_numpy(np.array(images.radiographs))[:, None].to(device)
-        target = torch.from_numpy(images.label).float().to(device)
+        target = torch.tensor(images.label).float().to(device)
         taken: list[float] = []
         for _ in range(spec.epochs):
             taken.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.shown import ANSWERS, TYPED
 from pneumobench.errors import PneumobenchError
 from pneumobench.files import NO_ROOM, cannot_write
-from pneumobench.runs.ending import end_when_asked, tell_dead_loaders_once
+from pneumobench.runs.ending import WORDS, end_when_asked, tell_dead_loaders_once
 from pneumobench.texts import safe_text
 
 # a command is a function; its parser is made from its parameters and its docstring
@@ -55,11 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pneumobench: {safe_text(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("pneumobench: interrupted; finished jobs are kept, start again to go on.", file=sys.stderr)
+        print(WORDS[signal.SIGINT], file=sys.stderr)
         return INTERRUPTED
     except SystemExit as error:
         if error.code == TERMINATED:
-            print("pneumobench: asked to end; finished jobs are kept, start again to go on.", file=sys.stderr)
+            print(WORDS[signal.SIGTERM], file=sys.stderr)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -112,7 +112,11 @@ def test_a_disk_that_is_full_once_at_each_file_costs_no_finished_job(
             break
         assert code == WRONG_SETTINGS, (hit, said)
         assert said.startswith("pneumobench: no room left to write "), said
-        assert said.endswith(f"{hit[0].relative_to(tmp_path)}: No space left on device. {WORDS}\n"), (said, hit)
+        name = (tmp_path / hit[0]).relative_to(tmp_path)
+        assert said.endswith(f"{name}: No space left on device. {WORDS}\n"), (
+            said,
+            hit,
+        )
         assert len(hit) == 1, "the run stops there"
         met.update(hit)
     assert code == 0

@@ -121,7 +121,7 @@ def _work(bench: Bench, job: Job, executor: ProcessExecutor, slot: int, news: An
     """Do one job; the only work of its process, which ends with the run."""
     multiprocessing.set_start_method(None, force=True)  # loader processes start as in a run of one job at a time
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then asks its jobs to end
-    end_when_asked(JOB_DEADLINE_S)
+    end_when_asked(JOB_DEADLINE_S, says=False)
     tell_dead_loaders_once()
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     if executor.devices:

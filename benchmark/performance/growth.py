@@ -62,7 +62,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the report to growth.md beside this file")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps({"rows": _rows, "board": _board, "starts": _starts}[options.one[0]](options.one[1])))
+        print(
+            json.dumps(
+                {"rows": _rows, "folds": _folds, "board": _board, "starts": _starts}[options.one[0]](options.one[1])
+            )
+        )
         return
     found, versions = machine(), software_versions()
     lines = [
@@ -172,6 +176,15 @@ def _rows(size: str) -> dict[str, float]:
             folds = read_folds(home / "folds.json")
         with _timed(seconds, "folds checked"):
             check_folds(index, folds)
+    return {**seconds, "peak_mib": _peak_mib()}
+
+
+def _folds(size: str) -> dict[str, float]:
+    """Return the processor seconds of making the folds of so many images, and the most memory held."""
+    seconds: dict[str, float] = {}
+    index = _index(int(size))
+    with _timed(seconds, "folds made"):
+        make_folds(index, FOLDS, seed=0)
     return {**seconds, "peak_mib": _peak_mib()}
 
 

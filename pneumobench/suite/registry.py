@@ -15,7 +15,9 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator
+from importlib.machinery import SOURCE_SUFFIXES, SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pneumobench.errors import SettingsError, suggestion
@@ -202,6 +204,14 @@ def loaded_files(names: Collection[str]) -> list[Path]:
     return sorted(plugins | {Path(item.origin.rpartition(":")[0]) for item in items})
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles what the file says now: a cache goes by its size and second, and a repair can have both."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def load_plugin_file(path: Path) -> None:
     """Run a Python file that registers architectures, attribution methods, data layouts or controls, once.
 
@@ -220,9 +230,11 @@ def load_plugin_file(path: Path) -> None:
     module_name = f"{PLUGIN_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', str(path))}"
     if module_name in sys.modules:
         return
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix not in SOURCE_SUFFIXES:
         raise SettingsError(f"plugin file {path} is not a Python file.")
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_FromSource(module_name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from pneumobench.errors import DivergedError, NoRoomError
@@ -52,6 +54,17 @@ class OneThread(Callback):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Set it before anything is computed."""
         torch.set_num_threads(1)
+
+
+class EndWithRun(Callback):
+    """Has the system kill a process of several devices when the one that started it dies, in a long step too (Linux).
+
+    PyTorch asks for SIGINT, which Python hears only after the step.
+    """
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Ask for it in the process that trains."""
+        _prctl_pr_set_pdeathsig(signal.SIGKILL)
 
 
 @dataclass(frozen=True)

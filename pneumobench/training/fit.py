@@ -27,6 +27,7 @@ from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
 from pneumobench.training.devices import (
+    EndWithRun,
     OneThread,
     end_processes,
     error_of_process,
@@ -151,6 +152,8 @@ def _trainer(
         further.append(EarlyStopping(spec.monitor, mode=mode, patience=spec.early_stopping_patience))
     if spec.ema_decay is not None:
         further.append(EMAWeightAveraging(decay=spec.ema_decay))
+    if spec.devices > 1:
+        further.append(EndWithRun())
     strategy = strategy_of(spec)
     if strategy == "ddp_fork":
         further.append(OneThread())

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadableImageError,
     )
+    from pneumobench.runs.execution import Execution
     from pneumobench.runs.finished import Run
     from pneumobench.runs.lightning_parts import FoldDataModule, PneumoniaClassifier
     from pneumobench.runs.opening import open_run
@@ -64,6 +65,7 @@ _NAMES_OF = {
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
     ),
+    "pneumobench.runs.execution": ("Execution",),
     "pneumobench.runs.finished": ("Run",),
     "pneumobench.runs.lightning_parts": ("FoldDataModule", "PneumoniaClassifier"),
     "pneumobench.runs.opening": ("open_run",),
@@ -90,6 +92,7 @@ __all__ = [
     "DataSpec",
     "DivergedError",
     "Evaluation",
+    "Execution",
     "ExplanationSpec",
     "FineTuningSpec",
     "FoldDataModule",

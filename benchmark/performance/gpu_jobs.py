@@ -20,6 +20,7 @@ from pneumobench.errors import PneumobenchError
 from pneumobench.files import sha256_of_file
 from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
+from pneumobench.runs.execution import Execution
 from pneumobench.runs.finished import Run
 from pneumobench.runs.networks import build_network, trained_network
 from pneumobench.runs.publishing import publish_run
@@ -45,7 +46,7 @@ def _done(setting: Setting, suite: Suite, folds: list[int] | None, *, side_by_si
         RuntimeError: every job failed; names the first reason.
     """
     started = time.perf_counter()
-    done = run(suite, output=setting.work, folds=folds, side_by_side=side_by_side, console=silent())
+    done = run(suite, output=setting.work, folds=folds, execution=Execution(jobs=side_by_side), console=silent())
     if len(done.failed) == len(done.records):
         raise RuntimeError(f"{done.failed[0].architecture}: {done.failed[0].reason}")
     return done, time.perf_counter() - started

@@ -91,9 +91,8 @@ def run(
     from pneumobench.runs.nothing_left import finished_run
     from pneumobench.suite.commands import run_command
 
-    settings = settings_of(slurm)
     execution = Execution(
-        name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings
+        name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings_of(slurm)
     )
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
@@ -118,8 +117,7 @@ def run(
 
         made = run_suite(
             loaded, output=output, folds=folds, retry_failed=retry_failed, accept_changes=accept_changes,
-            executor=executor, side_by_side=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address,
-            slurm=settings, rehash=rehash, command=command, console=console,
+            execution=execution, rehash=rehash, command=command, console=console,
         )  # fmt: skip
         if json:
             print_json(outcome(made))
@@ -128,8 +126,7 @@ def run(
 
     compared = run_protocols(
         loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-        executor=executor, side_by_side=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address,
-        slurm=settings, rehash=rehash, command=command, console=console,
+        execution=execution, rehash=rehash, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in compared.runs]
     console.print(compared)

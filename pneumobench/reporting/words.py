@@ -134,6 +134,8 @@ def attention_words(board: Leaderboard) -> str:
 def weights_notice(board: Leaderboard) -> str:
     """Say once, above every table, what the networks started from."""
     origins = {row.weights_origin for row in board.networks if row.weights_origin not in ("", "none")}
+    if not origins:
+        return "No network has finished yet."
     if origins == {"random"}:
         return "Random initialisation: no network here was pretrained on any image."
     if "random" in origins:

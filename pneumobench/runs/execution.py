@@ -29,7 +29,7 @@ class Execution:
             an executor is named that can do several.
         jobs_per_device: how many share a GPU; None = as many as `jobs` asks for, and one for `auto`.
         ray_address: a running Ray cluster; None = Ray is started on this machine.
-        slurm: settings of a Slurm job, such as its partition.
+        slurm: settings of a Slurm task, such as {"partition": "gpu", "time": 120}; see submitit.
 
     Raises:
         SettingsError: a value is out of range, or has no effect with this executor.
@@ -39,7 +39,7 @@ class Execution:
     jobs: Jobs | None = None
     jobs_per_device: int | None = None
     ray_address: str | None = None
-    slurm: Mapping[str, str] = field(default_factory=dict)
+    slurm: Mapping[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name is not None and self.name not in NAMES:

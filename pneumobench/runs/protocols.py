@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +18,7 @@ from pneumobench.leaderboard.board import Leaderboard as Ranking
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect, protocol_effects
 from pneumobench.lungs.prepared import wanted_squares
 from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
-from pneumobench.runs.execution import ExecutorName, Jobs
+from pneumobench.runs.execution import Execution
 from pneumobench.runs.finished import Run
 from pneumobench.runs.results import Shown
 from pneumobench.runs.run import run
@@ -57,11 +57,7 @@ def run_protocols(
     output: str | Path = "runs",
     retry_failed: bool = False,
     accept_changes: bool = False,
-    executor: ExecutorName | None = None,
-    side_by_side: Jobs | None = None,
-    jobs_per_device: int | None = None,
-    ray_address: str | None = None,
-    slurm: Mapping[str, str | int] | None = None,
+    execution: Execution | None = None,
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,
@@ -74,11 +70,7 @@ def run_protocols(
         output: folder of runs.
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: see `run`.
-        executor: see `run`.
-        side_by_side: see `run`.
-        jobs_per_device: see `run`.
-        ray_address: see `run`.
-        slurm: see `run`.
+        execution: see `run`.
         rehash: see `run`.
         command: command line that the tables name.
         console: where progress is shown; None = the terminal or notebook.
@@ -93,8 +85,7 @@ def run_protocols(
     runs = {
         one.folds.protocol: run(
             one, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
-            executor=executor, side_by_side=side_by_side, jobs_per_device=jobs_per_device, ray_address=ray_address,
-            slurm=slurm, rehash=rehash, command=command, console=console,
+            execution=execution, rehash=rehash, command=command, console=console,
         )
         for one in suites
     }  # fmt: skip

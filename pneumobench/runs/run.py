@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +21,7 @@ from pneumobench.reporting.tracking import Tracker
 from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
-from pneumobench.runs.execution import Execution, ExecutorName, Jobs
+from pneumobench.runs.execution import Execution
 from pneumobench.runs.executors.choice import executor_for, run_jobs
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
@@ -43,11 +43,7 @@ def run(
     folds: Sequence[int] | None = None,
     retry_failed: bool = False,
     accept_changes: bool = False,
-    executor: ExecutorName | None = None,
-    side_by_side: Jobs | None = None,
-    jobs_per_device: int | None = None,
-    ray_address: str | None = None,
-    slurm: Mapping[str, str | int] | None = None,
+    execution: Execution | None = None,
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,
@@ -64,13 +60,8 @@ def run(
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: go on though code, versions or further files have changed since the run began, and write into
             the records what.
-        executor: who runs the jobs: this process one after the other (`serial`), `processes` of their own, `ray` or
-            `slurm`; None = serial for one job at a time, else processes.
-        side_by_side: how many jobs are run at the same time; `auto` = as there is room for. They divide threads and
-            devices. A script that asks for several processes needs `if __name__ == "__main__":`.
-        jobs_per_device: how many jobs share a GPU, of processes and Ray.
-        ray_address: a running Ray cluster; None = Ray is started on this machine.
-        slurm: settings of a Slurm task, such as {"partition": "gpu", "time": 120}; see submitit.
+        execution: who runs the jobs and how many at the same time; None = this process, one after the other. A script
+            that asks for several processes needs `if __name__ == "__main__":`.
         rehash: read every image file, whether it was changed since it was last read or not.
         command: command line that the leaderboard names for this run.
         console: where progress is shown; None = the terminal or notebook.
@@ -94,16 +85,12 @@ def run(
         --folds 7: suite 'smoke' has the folds 0 to 1.
     """
     chosen_folds = folds_of(suite, folds)
-    execution = Execution(
-        name=executor, jobs=side_by_side, jobs_per_device=jobs_per_device, ray_address=ray_address,
-        slurm={key: str(value) for key, value in (slurm or {}).items()},
-    )  # fmt: skip
     output, console = Path(output), console or Console()
     tracker = tracker or tracker_for(suite, output)
     quiet_lightning()
     check_suite(suite, console)
     suite = as_begun(suite, folder := RunFolder(output / suite.name))
-    worker = executor_for(execution, suite, output, tracker=tracker, console=console)
+    worker = executor_for(execution or Execution(), suite, output, tracker=tracker, console=console)
     with claim_folder(folder.path, shared=True):
         with waited_for(folder.path):  # another process that runs the same suite finds all of this done
             bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)

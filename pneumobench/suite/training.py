@@ -130,7 +130,8 @@ class TrainingSpec(Checked, group="training"):
         plateau_factor: what the rate is then multiplied by.
         monitor: what decides which epoch is the best, early stopping and the plateau.
         early_stopping_patience: epochs without a better value before a job stops; null = never.
-        ema_decay: keep an exponential moving average of the weights and use it; null = the weights as they are.
+        ema_decay: use an exponential moving average of the weights, whose decay grows from 0.1 to this value over the
+            first steps; null = the weights as they are.
         gradient_clip_norm: largest norm of all gradients; null = no clipping.
         precision: Lightning precision of training and scoring; `auto` = 32-true or bf16-mixed, see `memory_format`.
         accelerator: what trains and scores, in the words of Lightning.

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import pandas as pd
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessException
@@ -24,6 +24,7 @@ from pneumobench.errors import TERMINATED, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.suite.forms import plain
 from pneumobench.suite.training import TrainingSpec
+from pneumobench.training.averaging import MovingAverage
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint, written_here
 from pneumobench.training.classifier import PneumoniaClassifier
 from pneumobench.training.devices import (
@@ -151,7 +152,7 @@ def _trainer(
         mode = "min" if spec.monitor == "tune_loss" else "max"
         further.append(EarlyStopping(spec.monitor, mode=mode, patience=spec.early_stopping_patience))
     if spec.ema_decay is not None:
-        further.append(EMAWeightAveraging(decay=spec.ema_decay))
+        further.append(MovingAverage(spec.ema_decay))
     if spec.devices > 1:
         further.append(EndWithRun())
     strategy = strategy_of(spec)

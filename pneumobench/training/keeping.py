@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from pneumobench.suite.training import Monitor, TrainingSpec
+from pneumobench.training.averaging import MovingAverage
 from pneumobench.training.memory import peak_memory_mib
 
 HISTORY: Final = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
@@ -113,7 +114,7 @@ def weights_to_use(trainer: lightning.Trainer, module: lightning.LightningModule
     """Return a copy of the network's weights as they are now, in main memory; of the averaged ones, if there are."""
     found: dict[str, Any] = {"state_dict": module.state_dict()}
     for callback in trainer.callbacks:  # type: ignore[attr-defined] # untyped in Lightning
-        if isinstance(callback, EMAWeightAveraging):
+        if isinstance(callback, MovingAverage):
             callback.on_save_checkpoint(trainer, module, found)
     return {
         name.removeprefix(NETWORK): weight.detach().to("cpu", copy=True)

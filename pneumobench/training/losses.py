@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torchmetrics import Metric
-from torchvision.ops import sigmoid_focal_loss
 
 from pneumobench.suite.training import TrainingSpec
+
+SMALLEST_MISS: Final = 1e-8  # of 1 - p: its power has a gradient for every gamma
 
 
 @dataclass(frozen=True, kw_only=True)
 class PneumoniaLoss:
     """Mean loss of a network's outputs against the shares of the classes in each image.
+
+    Cross-entropy of the softmax over classes, the sum of -share * log p; one output is the pneumonia logit, with that
+    of normal at 0. The focal loss multiplies the term of each class by (1 - p) ** gamma, and of two classes by alpha
+    for pneumonia and 1 - alpha for normal. An image whose shares lie between 0 and 1 (mixed, or with smoothed labels)
+    costs its shares of these terms, with one output as with two.
+
+    Source: Lin et al. 2017, arXiv:1708.02002.
 
     Args:
         spec: loss, focal gamma and alpha, class weights, label smoothing.
@@ -33,33 +41,21 @@ class PneumoniaLoss:
             shares: (B, classes), rows sum to 1: one-hot, or between for mixed images. For one output the classes are
                 normal and pneumonia.
         """
-        if class_logits.shape[1] == 1:
-            return self._binary(class_logits[:, 0], shares[:, 1])
-        return self._softmax(class_logits, shares.float())
-
-    def _softmax(self, class_logits: Tensor, shares: Tensor) -> Tensor:
-        """Return cross-entropy or focal loss of a softmax (Lin et al. 2017 over classes, without alpha)."""
-        spec = self.spec
-        target = shares * (1 - spec.label_smoothing) + spec.label_smoothing / shares.shape[1]
-        log_probability = class_logits.float().log_softmax(1)
-        modulation = (1 - log_probability.exp()).clamp(min=1e-8) ** spec.focal_gamma if spec.loss == "focal" else 1.0
-        terms = -(target * modulation * log_probability).sum(1)
-        if spec.class_weights == "balanced":
-            terms = terms * (shares @ torch.tensor(self.class_weight, device=shares.device))
-        return terms.mean()
-
-    def _binary(self, logit: Tensor, pneumonia: Tensor) -> Tensor:
-        spec, share = self.spec, pneumonia.float()
-        target = share * (1 - spec.label_smoothing) + spec.label_smoothing / 2
+        spec, classes = self.spec, shares.shape[1]
+        outputs = class_logits.float()
+        if outputs.shape[1] == 1:  # the sigmoid of one logit is the softmax of it and nought
+            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+        log_probability = outputs.log_softmax(1)
+        target = shares.float() * (1 - spec.label_smoothing) + spec.label_smoothing / classes
+        terms = -target * log_probability  # (B, classes)
         if spec.loss == "focal":
-            alpha = -1.0 if spec.focal_alpha is None else spec.focal_alpha
-            terms = sigmoid_focal_loss(logit.float(), target, alpha=alpha, gamma=spec.focal_gamma, reduction="none")
-        else:
-            terms = functional.binary_cross_entropy_with_logits(logit.float(), target, reduction="none")
+            terms = terms * (1 - log_probability.exp()).clamp(min=SMALLEST_MISS) ** spec.focal_gamma
+            if spec.focal_alpha is not None:
+                terms = terms * torch.tensor((1 - spec.focal_alpha, spec.focal_alpha), device=terms.device)
+        image_terms = terms.sum(1)
         if spec.class_weights == "balanced":
-            normal, positive = self.class_weight
-            terms = terms * torch.lerp(torch.full_like(share, normal), torch.full_like(share, positive), share)
-        return torch.as_tensor(terms.mean())
+            image_terms = image_terms * (shares.float() @ torch.tensor(self.class_weight, device=shares.device))
+        return image_terms.mean()
 
 
 class MeanLoss(Metric):

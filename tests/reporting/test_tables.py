@@ -127,6 +127,8 @@ def test_words_for_weights(board: Leaderboard) -> None:
         weights_notice(mixed)
     )
     assert weights_notice(dataclasses.replace(board, rows=(pretrained,))).startswith("All networks here started from")
+    unfinished = dataclasses.replace(pretrained, weights_origin="none")
+    assert weights_notice(dataclasses.replace(board, rows=(unfinished,))) == "No network has finished yet."
 
 
 def test_numbers_for_people() -> None:

@@ -45,6 +45,21 @@ def test_focal_loss_equals_cross_entropy_at_gamma_0_and_spares_what_is_easy() ->
     assert one == pytest.approx(-0.25 * (1 - share) ** 2 * math.log(share))
 
 
+@pytest.mark.parametrize("settings", [{"label_smoothing": 0.2}, {}, {"loss": "focal", "focal_gamma": 3.0}], ids=str)
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_one_logit_and_two_cost_the_same_whatever_the_shares(settings: dict[str, Any], share: float) -> None:
+    of_outputs = PneumoniaLoss(spec=tiny_spec(**{"loss": "focal", **settings}), class_weight=(1.0, 1.0))
+    shares = torch.tensor([[1 - share, share]]).repeat(3, 1)
+    two = torch.stack([torch.tensor([0.7, -2.0, 0.0]), LOGIT + torch.tensor([0.7, -2.0, 0.0])], dim=1)
+    assert of_outputs(LOGIT[:, None], shares).item() == pytest.approx(of_outputs(two, shares).item(), rel=1e-5)
+
+
+def test_a_mixed_image_costs_its_shares_of_both_labels() -> None:
+    focal = loss(loss="focal")
+    parts = [focal(LOGIT, torch.full((3,), label)).item() for label in (0.0, 1.0)]
+    assert focal(LOGIT, torch.full((3,), 0.25)).item() == pytest.approx(0.75 * parts[0] + 0.25 * parts[1])
+
+
 def test_smoothed_labels_stand_between_the_classes() -> None:
     smooth = loss(label_smoothing=0.2)(LOGIT, LABEL).item()
     expected = functional.binary_cross_entropy_with_logits(LOGIT, torch.tensor([0.1, 0.9, 0.9])).item()

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pneumobench.errors import SettingsError
 from pneumobench.records.job_record import read_record
+from pneumobench.records.locks import is_claimed
 from pneumobench.reporting.progress import RunProgress
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
@@ -51,7 +52,8 @@ def executor_for(
         here = jobs or automatic_jobs(0, None)
         on_this_machine = execution.slurm.get("cluster") == "local"
         slurm = SlurmExecutor(
-            settings=execution.slurm, jobs=here if on_this_machine else jobs, threads=_threads(here),
+            settings={key: str(value) for key, value in execution.slurm.items()},
+            jobs=here if on_this_machine else jobs, threads=_threads(here),
             runs_folder=runs_folder, console=console,
         )  # fmt: skip
         slurm.check()
@@ -127,13 +129,14 @@ def run_jobs(executor: Executor, bench: Bench, jobs: Sequence[Job], progress: Ru
                 progress.job_done(read_record(bench.folder.record_path(*job)))
 
     while left:
-        for _ in executor.run_jobs(
-            bench,
-            left,
-            started=lambda job: progress.job_started(*job),
-            told=lambda job, epoch, losses: progress.epoch_done(*job, epoch, losses),
-        ):
-            show_ended()
+        if free := [job for job in left if not is_claimed(bench.folder.job_folder(*job))]:
+            for _ in executor.run_jobs(
+                bench,
+                free,
+                started=lambda job: progress.job_started(*job),
+                told=lambda job, epoch, losses: progress.epoch_done(*job, epoch, losses),
+            ):
+                show_ended()
         show_ended()
         left = [job for job in left if job not in known]
         if left:  # another process is at them; one that is killed leaves its job to this one

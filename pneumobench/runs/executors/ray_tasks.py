@@ -17,7 +17,6 @@ import torch
 
 from pneumobench.errors import PneumobenchError, SettingsError
 from pneumobench.files import temporary_folder
-from pneumobench.records.locks import is_claimed
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Told
 from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
@@ -93,16 +92,13 @@ class RayExecutor:
         self, bench: Bench, jobs: Sequence[Job], *, started: Callable[[Job], None], told: Told
     ) -> Iterator[Job]:
         """Run jobs, several at the same time; see `Executor`. One whose worker is lost twice has failed."""
-        free = [job for job in jobs if not is_claimed(bench.folder.job_folder(*job))]
-        if not free:
-            return
         send_mapped_files_by_name()
         with self._cluster() as ray, temporary_folder(bench.folder.path, "jobs") as folder:
             count, cpus, gpus = self._room(ray)
             place = Elsewhere(home=Path.cwd(), news=folder, runs_folder=self.runs_folder, threads=cpus)
             task = ray.remote(_work).options(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS - 1)
             shared, news = ray.put(bench), News(folder)
-            waiting, running = list(free), dict[Any, Job]()
+            waiting, running = list(jobs), dict[Any, Job]()
             while waiting or running:
                 while waiting and len(running) < count:
                     job = waiting.pop(0)

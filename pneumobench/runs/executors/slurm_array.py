@@ -18,7 +18,6 @@ from rich.console import Console
 
 from pneumobench.errors import TERMINATED, PneumobenchError, SettingsError, suggestion
 from pneumobench.files import temporary_folder
-from pneumobench.records.locks import is_claimed
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Told
 from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
@@ -93,9 +92,6 @@ class SlurmExecutor:
         self, bench: Bench, jobs: Sequence[Job], *, started: Callable[[Job], None], told: Told
     ) -> Iterator[Job]:
         """Run jobs as an array; see `Executor`. One whose task is lost twice has failed."""
-        free = [job for job in jobs if not is_claimed(bench.folder.job_folder(*job))]
-        if not free:
-            return
         send_mapped_files_by_name()
         with asked_to_end(), temporary_folder(bench.folder.path, "jobs") as folder:
             (folder / "bench.pkl").write_bytes(pickle.dumps(bench))
@@ -106,11 +102,11 @@ class SlurmExecutor:
                 threads=self.threads if self.is_here else None,
             )
             submitter, task = self._submitter(folder), ArrayTask(bench=folder.absolute() / "bench.pkl", place=place)
-            news, lost = News(folder), dict.fromkeys(free, 0)
-            waiting, running = list(free), dict[Job, Any]()
+            news, lost = News(folder), dict.fromkeys(jobs, 0)
+            waiting, running = list(jobs), dict[Job, Any]()
             try:
                 while waiting or running:
-                    room = (self.jobs or len(free)) - len(running) if self.is_here else len(waiting)
+                    room = (self.jobs or len(jobs)) - len(running) if self.is_here else len(waiting)
                     if batch := waiting[:room]:
                         waiting = waiting[room:]
                         with _mute() if self.is_here else nullcontext():

@@ -23,6 +23,7 @@ from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.runs.execution import Execution
 from pneumobench.runs.executors.choice import executor_for, run_jobs
+from pneumobench.runs.executors.processes import ProcessExecutor
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.finished import Run
 from pneumobench.runs.folds_asked import folds_of
@@ -91,6 +92,8 @@ def run(
     check_suite(suite, console)
     suite = as_begun(suite, folder := RunFolder(output / suite.name))
     worker = executor_for(execution or Execution(), suite, output, tracker=tracker, console=console)
+    if isinstance(worker, ProcessExecutor):
+        worker.get_ready()
     with claim_folder(folder.path, shared=True):
         with waited_for(folder.path):  # another process that runs the same suite finds all of this done
             bench = open_data(suite, folder, cache=output / ".cache", console=console, rehash=rehash)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,10 @@ class ProcessExecutor:
     devices: int
     jobs_per_device: int | None
     runs_folder: Path
+
+    def get_ready(self) -> None:
+        """Start the process that jobs are forked from: it imports while this one opens the data."""
+        forkserver.ensure_running()
 
     def run_jobs(
         self, bench: Bench, jobs: Sequence[Job], *, started: Callable[[Job], None], told: Told

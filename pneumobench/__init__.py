@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from pneumobench.runs.opening import open_run
     from pneumobench.runs.results import Evaluation, ImageAnswers, Leaderboard
     from pneumobench.runs.run import run
+    from pneumobench.suite.architectures import ArchitectureSpec
     from pneumobench.suite.phantoms import PhantomSpec
     from pneumobench.suite.reader import load_suite
     from pneumobench.suite.shipped import suite_names
     from pneumobench.suite.spec import (
-        ArchitectureSpec,
         ControlSpec,
         DataSpec,
         ExplanationSpec,
@@ -74,8 +74,9 @@ _NAMES_OF = {
     "pneumobench.suite.reader": ("load_suite",),
     "pneumobench.suite.phantoms": ("PhantomSpec",),
     "pneumobench.suite.shipped": ("suite_names",),
+    "pneumobench.suite.architectures": ("ArchitectureSpec",),
     "pneumobench.suite.spec": (
-        "ArchitectureSpec", "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec",
+        "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec",
         "SearchSpec", "Suite",
     ),
     "pneumobench.training.controls": ("register_control",),

@@ -40,7 +40,8 @@ from pneumobench.records.job_record import JobRecord, Scalar, write_record
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder, write_predictions
 from pneumobench.reporting.leaderboard import write_leaderboard
-from pneumobench.suite.spec import ArchitectureSpec, DataSpec, FoldSpec, Suite
+from pneumobench.suite.architectures import ArchitectureSpec
+from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
 
 GOAL_MIB = 3 * 2**10
 GOAL_EXPONENT = 2

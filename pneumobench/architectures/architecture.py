@@ -42,7 +42,9 @@ class Architecture:
         heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
         pixel_mean: mean subtracted from pixels in [0, 1].
         pixel_std: standard deviation that they are then divided by.
-        weights_origin: `random`, `timm:TAG` or `file:NAME`.
+        weights_origin: `random`, `timm:TAG`, `hf-hub:USER/NAME` or `file:NAME`.
+        weights_source: who trained them on what, or where they are published; empty = not known.
+        weights_licence: under which licence; empty = not known.
 
     Example:
         >>> tiny = Architecture(module=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1)))
@@ -58,6 +60,8 @@ class Architecture:
     pixel_mean: float = 0.5
     pixel_std: float = 0.25
     weights_origin: str = "random"
+    weights_source: str = ""
+    weights_licence: str = ""
 
     def normalise(self, radiographs: Tensor) -> Tensor:
         """Turn images (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""

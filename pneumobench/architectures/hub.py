@@ -10,6 +10,7 @@ from typing import Any, Final
 from unittest import mock
 
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.suite.weights import HUB
 
 ANSWER_S: Final = 5.0  # how long the hub may take to answer at all; its own client tries for a minute and a half
 ADDRESSES: Final = ("hf-hub:", "hf_hub:", "local-dir:", "hub:")  # what timm takes for a place in front of a name
@@ -63,6 +64,32 @@ def without_address(name: str) -> str | None:
     if "/" not in name and not name.startswith(ADDRESSES):
         return None
     return name.rpartition("/")[2].rpartition(":")[2]
+
+
+def hub_config(name: str, source: str) -> Any:
+    """Return what a repository of the hub says of its weights, as timm reads it.
+
+    Args:
+        name: the architecture that is wanted.
+        source: `hf-hub:USER/NAME`.
+
+    Raises:
+        SettingsError: there is no such repository, it holds no timm model, or one of another architecture.
+    """
+    from timm.models import PretrainedCfg, load_model_config_from_hf
+
+    try:
+        with quick_hub():
+            plain, architecture, _ = load_model_config_from_hf(source.removeprefix(HUB))
+        config = PretrainedCfg(**plain)
+    except Exception as error:  # no such repository, no network, no configuration, or one of something else
+        text = " ".join(str(error).split())[:300].rstrip(".")
+        raise SettingsError(f"{name}: {source} cannot be used as weights of a timm model: {text}.") from error
+    if architecture.partition(".")[0] != name.partition(".")[0]:
+        raise SettingsError(
+            f"{name}: {source} holds weights of {architecture}; name a repository of this architecture."
+        )
+    return config
 
 
 def require_pretrained(name: str, config: Any, known: list[str]) -> None:

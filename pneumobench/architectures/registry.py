@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeVar
 
 import torch
@@ -13,10 +12,12 @@ import torch
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
 from pneumobench.architectures.hub import require_pretrained, without_address
+from pneumobench.architectures.sources import comes_as_file, weights_card, weights_file
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.names import CONTROL_PREFIX, ENSEMBLE_PREFIX
 from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.registry import Registry, origin_of, require_source
+from pneumobench.suite.weights import HUB, IMAGENET, NONE
 
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
 
@@ -75,24 +76,25 @@ def register_architecture(name: str, *, source: str) -> Callable[[Builder], Buil
     return decorate
 
 
-def check_names(names: tuple[str, ...], weights: str = "none") -> None:
-    """Check that every name is known and has its weights file where a folder of weights is named.
+def check_names(sources: Mapping[str, str]) -> None:
+    """Check that every name is known and has initial weights where they are said to be, as far as no hub is asked.
+
+    Args:
+        sources: where the weights come from, by name; see `ArchitectureSpec.weights`.
 
     Raises:
         SettingsError: naming all unknown names with their nearest known ones, or the first without pretrained weights.
     """
     import timm
 
-    from pneumobench.architectures.timm_backbone import local_weights_file
-
-    unknown = [words for name in names if ARCHITECTURES.find(name) is None and (words := _unknown_words(name))]
+    unknown = [words for name in sources if ARCHITECTURES.find(name) is None and (words := _unknown_words(name))]
     if unknown:
         raise SettingsError("\n".join(unknown))
-    for name in names:
-        if weights == "imagenet" and ARCHITECTURES.find(name) is None:
+    for name, source in sources.items():
+        if source == IMAGENET and ARCHITECTURES.find(name) is None:
             require_pretrained(name, timm.get_pretrained_cfg(name), timm.list_models(pretrained=True))
-        elif weights not in {"none", "imagenet"}:
-            local_weights_file(name, Path(weights))
+        elif comes_as_file(source):
+            weights_card(weights_file(name, source))
 
 
 def _unknown_words(name: str) -> str:
@@ -103,8 +105,9 @@ def _unknown_words(name: str) -> str:
         return (
             f"architecture {name!r} is an address, and a name is expected: a folder of the run is called so. "
             + ("The same network is " if not _unknown_words(meant) else "timm does not know ")
-            + f"{meant!r}; its weights come with architectures.weights: imagenet. For weights of your own put "
-            "NAME.safetensors into a folder and set architectures.weights to it."
+            + f"{meant!r}; its weights come with architectures.weights: imagenet, those of another repository with "
+            "hf-hub:USER/NAME. For weights of your own put NAME.safetensors into a folder and set "
+            "architectures.weights to it."
         )
     tags = timm.list_models(f"{name.split('.')[0]}.*", include_tags=True) if timm.is_model(name) else []
     if name in tags or (timm.is_model(name) and "." not in name):
@@ -122,7 +125,7 @@ def build_architecture(
         name: registered name, or timm name.
         in_channels: 1 or 3.
         image_side_px: side of the square input.
-        weights: `none`, `imagenet`, or a folder of NAME.safetensors.
+        weights: where they come from; see `ArchitectureSpec.weights`.
         seed: seed of the initial weights.
         outputs: logits for each image; the last linear layer of a plugin is replaced where it is not 1.
 
@@ -136,7 +139,7 @@ def build_architecture(
     """
     from pneumobench.architectures.timm_backbone import build_timm_backbone, load_local_weights
 
-    check_names((name,), weights)
+    check_names({name: weights})
     torch.manual_seed(seed)
     registration = ARCHITECTURES.find(name)
     if registration is None:
@@ -153,10 +156,10 @@ def build_architecture(
         raise SettingsError(
             f"{registration.origin}: {name!r} returned {type(architecture).__name__}; expected an Architecture."
         )
-    if weights == "imagenet":
+    if weights == IMAGENET or weights.startswith(HUB):
         raise SettingsError(
-            f"architecture {name!r} ({registration.origin}) has no ImageNet weights: use weights: none, or a folder."
+            f"architecture {name!r} ({registration.origin}) has no weights from {weights}: use none, or a folder."
         )
-    if weights != "none":
-        architecture = load_local_weights(architecture, name, Path(weights))
+    if weights != NONE:
+        architecture = load_local_weights(architecture, name, weights_file(name, weights))
     return with_outputs(architecture, outputs)

@@ -18,8 +18,10 @@ from torch import nn
 
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.heatmap_layers import find_heatmap_layers
-from pneumobench.architectures.hub import quick_hub
+from pneumobench.architectures.hub import hub_config, quick_hub
+from pneumobench.architectures.sources import WeightsCard, weights_card, weights_file
 from pneumobench.errors import SettingsError
+from pneumobench.suite.weights import HUB, IMAGENET, NONE
 
 
 def build_timm_backbone(
@@ -31,7 +33,7 @@ def build_timm_backbone(
         name: timm name, with or without a weight tag.
         in_channels: 1 or 3; pretrained first convolutions are adapted by timm.
         image_side_px: side of the input; transformers with a fixed grid are built for it.
-        weights: `none`, `imagenet` or a folder of NAME.safetensors.
+        weights: where they come from; see `ArchitectureSpec.weights`.
         outputs: logits for each image.
 
     Raises:
@@ -41,20 +43,25 @@ def build_timm_backbone(
     options: dict[str, Any] = {"num_classes": outputs, "in_chans": in_channels}
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_side_px
-    origin, head = "random", _classifier_names(config)
-    if weights == "imagenet":
+    origin, head, card, file = "random", _classifier_names(config), WeightsCard(), None
+    if weights == IMAGENET:
         origin = f"timm:{name if config is None or '.' in name else f'{name}.{config.tag}'}"
         options["pretrained"] = True
-    elif weights != "none":
-        file = local_weights_file(name, Path(weights))
-        origin = f"file:{file.name}"
+    elif weights.startswith(HUB):
+        origin, config = weights, hub_config(name, weights)
+        options |= {"pretrained": True, "pretrained_cfg": config}
+    elif weights != NONE:
+        file = weights_file(name, weights)
+        origin, card = f"file:{file.name}", weights_card(file)
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), **_class_count(file, head)}}
+    if origin != "random" and file is None and config is not None:
+        card = WeightsCard(source=_hub_address(config), licence=config.license or "")
     random_state = torch.get_rng_state()
     try:
-        with quick_hub() if weights == "imagenet" else nullcontext():
+        with quick_hub() if file is None and weights != NONE else nullcontext():
             module = timm.create_model(name, **options)
     except Exception as error:  # a side or a file that does not fit shows in many ways
-        if weights == "none":
+        if weights == NONE:
             raise _unfit_side(name, config, image_side_px, error) from error
         raise SettingsError(
             f"{name}: pretrained weights could not be loaded: {_in_a_line(error)}. Without internet, "
@@ -64,15 +71,17 @@ def build_timm_backbone(
         layers = find_heatmap_layers(module, in_channels, image_side_px)
     except Exception as error:
         raise _unfit_side(name, config, image_side_px, error) from error
-    if origin.startswith("file:"):
+    if file is not None:
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
-        _check_all_loaded(module, twin, head, Path(weights) / f"{name}.safetensors")
+        _check_all_loaded(module, twin, head, file)
     if options.get("pretrained_cfg_overlay", {}).get("num_classes") != outputs:  # the head was drawn anew
         _tame_head(module)
     mean, std = 0.5, 0.25
     if origin != "random" and config is not None:  # gray images: one mean and deviation for all channels
         mean, std = sum(config.mean) / 3, sum(config.std) / 3
+    mean = mean if card.pixel_mean is None else card.pixel_mean
+    std = std if card.pixel_std is None else card.pixel_std
     return Architecture(
         module=module,
         outputs=outputs,
@@ -82,7 +91,13 @@ def build_timm_backbone(
         pixel_mean=mean,
         pixel_std=std,
         weights_origin=origin,
+        weights_source=card.source,
+        weights_licence=card.licence,
     )
+
+
+def _hub_address(config: Any) -> str:
+    return f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else str(config.url or "")
 
 
 def _unfit_side(name: str, config: Any, image_side_px: int, error: Exception) -> SettingsError:
@@ -107,21 +122,6 @@ def _tame_head(module: nn.Module) -> None:
         if deviation > head.in_features**-0.5:
             with torch.no_grad():
                 head.weight.mul_((3 * head.in_features) ** -0.5 / deviation)
-
-
-def local_weights_file(name: str, folder: Path) -> Path:
-    """Return the weights file of an architecture in a folder.
-
-    Raises:
-        SettingsError: the folder has no such file.
-    """
-    file = folder / f"{name}.safetensors"
-    if not file.is_file():
-        raise SettingsError(
-            f"{file}: no such weights file. architectures.weights names a folder with one NAME.safetensors for each "
-            "architecture; or set it to imagenet or none."
-        )
-    return file
 
 
 def _classifier_names(config: Any) -> tuple[str, ...]:
@@ -163,17 +163,24 @@ def _check_all_loaded(module: nn.Module, twin: nn.Module, classifier_names: tupl
         )
 
 
-def load_local_weights(architecture: Architecture, name: str, folder: Path) -> Architecture:
-    """Load NAME.safetensors into an architecture that timm does not know; shapes must fit.
+def load_local_weights(architecture: Architecture, name: str, file: Path) -> Architecture:
+    """Load a file into an architecture that timm does not know; shapes must fit.
 
     Raises:
-        SettingsError: the file is missing, or its tensors do not fit.
+        SettingsError: the file cannot be read, or its tensors do not fit.
     """
-    file = local_weights_file(name, folder)
+    card = weights_card(file)
     try:
         architecture.module.load_state_dict(load_file(file))
     except (SafetensorError, OSError) as error:
         raise SettingsError(f"{file}: not a readable safetensors file ({error}); copy it again.") from error
     except RuntimeError as error:
         raise SettingsError(f"{file}: tensors do not fit architecture {name!r}: {error}.") from error
-    return dataclasses.replace(architecture, weights_origin=f"file:{file.name}")
+    return dataclasses.replace(
+        architecture,
+        weights_origin=f"file:{file.name}",
+        weights_source=card.source,
+        weights_licence=card.licence,
+        pixel_mean=architecture.pixel_mean if card.pixel_mean is None else card.pixel_mean,
+        pixel_std=architecture.pixel_std if card.pixel_std is None else card.pixel_std,
+    )

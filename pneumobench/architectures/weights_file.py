@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +37,16 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         if (number := _SYSTEM_ERROR.search(str(error))) is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def sha256_of_weights(module: nn.Module) -> str:
+    """Return the SHA-256 of a network's weights: names, types, shapes and bytes, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, one in sorted(module.state_dict().items()):
+        plain = one.detach().to("cpu").contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

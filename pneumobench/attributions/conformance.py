@@ -23,6 +23,7 @@ from pneumobench.attributions.grad_cam import choose_layer
 from pneumobench.attributions.methods import AttributionMethod, attribution_method, method_names
 from pneumobench.attributions.planted_patch import LEARNT_CORRELATION, SIDE_PX, learn_patch, planted_images
 from pneumobench.errors import NotAvailableError, SettingsError
+from pneumobench.suite.weights import NONE
 
 JUDGED_IMAGES = 8  # images with a patch
 POINTING_MIN = 0.5  # chance is 4 to 20 %, by the cell; Grad-CAM of one-block transformers misses three of eight images
@@ -119,7 +120,7 @@ def conformance(
         SettingsError: a name is unknown; nothing is trained then.
     """
     chosen = [attribution_method(method) for method in methods or method_names()]
-    check_names(tuple(name for name in names if name not in SMALL_MEMBERS))
+    check_names(dict.fromkeys((name for name in names if name not in SMALL_MEMBERS), NONE))
     verdicts = []
     for name in names:
         architecture = small_member(name, seed=seed)

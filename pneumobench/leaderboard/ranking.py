@@ -235,8 +235,20 @@ def _software(record: JobRecord) -> dict[str, str]:
     return {
         **record.software,
         **inputs,
+        **_weights_facts(record),
         **({"changed since the run began": record.accepted} if record.accepted else {}),
     }
+
+
+def _weights_facts(record: JobRecord) -> dict[str, str]:
+    """Return where pretrained weights come from, under which licence, and their SHA-256."""
+    if record.is_control or record.weights_origin in ("none", "random"):
+        return {}
+    named = (record.training.get("weights_source"), record.training.get("weights_licence"))
+    known = [str(words) for words in named if words]
+    sha256 = record.hashes.get("initial_weights")
+    words = [record.weights_origin, *known, *([f"SHA-256 of the tensors {sha256}"] if sha256 else [])]
+    return {f"initial weights of {record.architecture}": ", ".join(words)}
 
 
 def _provenance(records: tuple[JobRecord, ...]) -> Provenance:

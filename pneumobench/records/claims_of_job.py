@@ -16,6 +16,7 @@ from pneumobench.records.job_record import WEIGHTS, JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import Suite
 from pneumobench.suite.training import TrainingSpec
+from pneumobench.suite.weights import HUB, IMAGENET, NONE
 
 CLOCKS_APART: Final = timedelta(days=1)  # machines of one run may tell another time
 HISTORY_ERROR: Final = 1e-5  # history.csv is written with six digits
@@ -58,12 +59,15 @@ def refuse_false_claims(
 
 def _require_origin(folder: RunFolder, suite: Suite, record: JobRecord) -> None:
     """Refuse initial weights other than those that the suite names; a plugin may bring its own where it names none."""
-    name, weights, origin = record.architecture, suite.architectures.weights, record.weights_origin
-    if weights == "none":
+    name, origin = record.architecture, record.weights_origin
+    weights = suite.architectures.weights_source(name)
+    if weights == NONE:
         right = origin == "random" if record.plugin is None else not origin.startswith("file:")
         expected = "random"
-    elif weights == "imagenet":
+    elif weights == IMAGENET:
         right, expected = origin.startswith(f"timm:{name}"), f"timm:{name}"
+    elif weights.startswith(HUB):
+        right, expected = origin == weights, weights
     else:
         right, expected = origin == f"file:{name}.safetensors", f"file:{name}.safetensors"
         if f"{WEIGHTS}{name}" not in record.inputs and "code" in record.software:

@@ -20,7 +20,7 @@ RECORD_FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 1_000_000  # a record is about 3 kB; a larger file is not one, and is not parsed
 HASH_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 STATUSES: Final = ("completed", "failed", "diverged")
-HASH_KEYS: Final = ("suite", "index", "folds", "weights", "predictions", "attention")
+HASH_KEYS: Final = ("suite", "index", "folds", "initial_weights", "weights", "predictions", "attention")
 SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record of one leaderboard
 
 # keys of `inputs`; the first two stand before the name of a file or an architecture
@@ -66,7 +66,8 @@ class JobRecord:
     """One job = (architecture, fold, seed), completed or not.
 
     `hashes` are SHA-256 in hexadecimal: `suite`, `index` and `folds`
-    (`Suite.training_hash()`, `Index.hash()`, `Folds.hash()`), `weights`, `predictions` and `attention`
+    (`Suite.training_hash()`, `Index.hash()`, `Folds.hash()`), `initial_weights` (of the tensors, a new head
+    included; older records do not have it), `weights`, `predictions` and `attention`
     (bytes of the job's files, of a compressed table those of its text; absent where the job did not come that far).
     `inputs` are SHA-256 of further files that shaped the job: `plugin FILE`, `initial weights ARCHITECTURE`,
     `lung masks`, `lung segmenter`, `original sizes`. `accepted` says in words what of code, versions and inputs had

@@ -26,6 +26,7 @@ from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.reporting.overlays import FILE_PATTERN, OUTCOME_WORDS
 from pneumobench.reporting.tracking import NoTracking, Tracker
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import is_folder
 
 LAST_WAIT_SECONDS: Final = 15.0  # all that a suite ever waits for W&B, once, after its last job
 INTERRUPTED_WAIT_SECONDS: Final = 1.0  # the same after Ctrl-C, which has to end the process within 5 s
@@ -50,8 +51,10 @@ def suite_config(suite: Suite, architecture: str, fold: int) -> dict[str, Any]:
     for key in ("root", "csv", "lung_masks"):
         del config["data"][key]
     del config["architectures"]["plugins"], config["logging"], config["controls"]["original_sizes"]
-    if suite.architectures.weights not in ("none", "imagenet"):
-        config["architectures"]["weights"] = "folder"
+    for key in ("weights", "weights_of"):
+        del config["architectures"][key]
+    source = suite.architectures.weights_source(architecture)
+    config["architectures"]["weights"] = "folder" if is_folder(source) else source
     return {**config, "training_hash": suite.training_hash(), "job": {"architecture": architecture, "fold": fold}}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pneumobench.architectures.sources import comes_as_file, weights_file
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import content_hash
+from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, sha256_of_text
 from pneumobench.records.job_record import LUNG_MASKS, ORIGINAL_SIZES, PLUGIN, SEGMENTER, WEIGHTS
 from pneumobench.suite.registry import loaded_files
@@ -26,11 +29,10 @@ def inputs_of(suite: Suite, index: Index) -> dict[str, str]:
         index: the images.
     """
     found = {f"{PLUGIN}{name}": sha256_of_file(file) for name, file in plugin_files(suite)}
-    if suite.architectures.weights not in ("none", "imagenet"):
-        for name in suite.architectures.names:
-            file = Path(suite.architectures.weights).expanduser() / f"{name}.safetensors"
-            if file.is_file():  # else it is refused where it is loaded
-                found[f"{WEIGHTS}{name}"] = sha256_of_file(file)
+    for name in suite.architectures.names:
+        if comes_as_file(source := suite.architectures.weights_source(name)):
+            with suppress(SettingsError):  # a file that is not there is refused where it is loaded
+                found[f"{WEIGHTS}{name}"] = sha256_of_file(weights_file(name, source))
     if suite.controls.original_sizes and (sizes := index.root / suite.controls.original_sizes).is_file():
         found[ORIGINAL_SIZES] = sha256_of_file(sizes)
     return {**found, **lung_inputs(suite, index)}

@@ -28,7 +28,7 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         name,
         in_channels=suite.data.channels,
         image_side_px=suite.data.image_side_px,
-        weights=suite.architectures.weights if weights is None else weights,
+        weights=suite.architectures.weights_source(name) if weights is None else weights,
         seed=suite.seed,
         outputs=len(CLASSES) if suite.task == "three_class" else 1,
     )

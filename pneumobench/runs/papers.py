@@ -20,6 +20,7 @@ from pneumobench.runs.finished import Run
 from pneumobench.runs.run import run
 from pneumobench.suite.reader import load_suite, public_overrides
 from pneumobench.suite.spec import SearchSpec, Suite
+from pneumobench.suite.weights import NONE
 
 PAPER_KEYS: Final = ("paper", "reported", "assumed", "suite")
 
@@ -109,6 +110,6 @@ def _differences(original: Suite, suite: Suite) -> list[str]:
         for key in after
         if after[key] != before[key] and key not in ("name", "data.root")
     ]
-    if suite.architectures.weights == "none":
+    if all(suite.architectures.weights_source(name) == NONE for name in suite.architectures.names):
         changed.insert(0, "random weights, where the paper fine-tunes networks that were pretrained on ImageNet")
     return changed

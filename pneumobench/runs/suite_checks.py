@@ -28,7 +28,7 @@ def check_suite(suite: Suite, console: Console) -> None:
         load_plugin_file(Path(plugin))
     check_data_settings(suite.data)
     controls_of(suite)
-    check_names(suite.architectures.names, suite.architectures.weights)
+    check_names({name: suite.architectures.weights_source(name) for name in suite.architectures.names})
     check_device(suite.training)
     check_head(suite.training.head)
     check_plugins(suite)

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
-from pneumobench.architectures.weights_file import load_weights
+from pneumobench.architectures.weights_file import load_weights, sha256_of_weights
 from pneumobench.attributions.job_overlays import write_overlays
 from pneumobench.attributions.lung_attention_maps import (
     MAIN_METHOD,
@@ -132,6 +132,7 @@ def _completed(
     try_network(suite, name)
     reset_peak_memory()
     architecture = build_network(suite, name)
+    initial = sha256_of_weights(architecture.module)
     data = fold_data(suite, images)
     fitted = fit(
         architecture, data, spec, folder=job_folder, seed=suite.seed,
@@ -150,6 +151,7 @@ def _completed(
     outputs = {part: (found.rows, found.class_logits) for part, found in scored.items()}
     predictions = bench.prediction_rows(fold, outputs)
     hashes = {
+        "initial_weights": initial,
         "weights": sha256_of_file(weights),
         "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),
     }
@@ -172,6 +174,8 @@ def _completed(
             "images_of_unknown_patients": int(unknown_patients(bench.index.table).sum()),
             "pixel_mean": architecture.pixel_mean,
             "pixel_std": architecture.pixel_std,
+            "weights_source": architecture.weights_source,
+            "weights_licence": architecture.weights_licence,
         },
         cost=JobCost(
             parameters=architecture.parameter_count(),

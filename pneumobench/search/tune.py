@@ -113,7 +113,7 @@ def check_search(suite: Suite, space: Space) -> None:
         raise SettingsError(f"name {suite.name!r} with -search is no name; expected {NAME_RULE}: give another --name.")
     for plugin in suite.architectures.plugins:
         load_plugin_file(Path(plugin))
-    check_names(names, suite.architectures.weights)
+    check_names({name: suite.architectures.weights_source(name) for name in names})
     check_device(suite.training)
     heads = space.get("training.head")
     for head in (suite.training.head, *(heads.values if isinstance(heads, Choices) else ())):

@@ -13,6 +13,7 @@ from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.types import is_text, known_keys
+from pneumobench.suite.weights import public_source, sources_by_name
 
 DATA_WORD: Final = "DATA"  # stands for the folder of the data, as in the documentation
 MADE_ON_THE_SPOT: Final = "phantoms"  # the source that needs no folder
@@ -46,8 +47,11 @@ def run_command(
                 words += ["--plugin", Path(file).name] if file not in before[key] else []
         elif key == "architectures.names":
             words += ["--architectures", ",".join(value)]
-        elif key == "architectures.weights" and value not in ("none", "imagenet"):
-            words += [f"--{key}", Path(value).name]
+        elif key == "architectures.weights":
+            words += [f"--{key}", public_source(value)]
+        elif key == "architectures.weights_of":
+            sources = [f"{name}={public_source(source)}" for name, source in sources_by_name(value).items()]
+            words += [f"--{key}", _written(key, sources)]
         else:
             words += [f"--{key}", _written(key, value)]
     for option, chosen in (("--folds", folds), ("--protocols", protocols)):

@@ -17,6 +17,7 @@ from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space
 from pneumobench.suite.shipped import suite_path
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.types import is_text, known_keys, typed_suite
+from pneumobench.suite.weights import is_folder
 
 MAX_SUITE_BYTES = 200_000  # a suite is a page of text; anything larger is not one
 
@@ -140,8 +141,8 @@ def public_overrides(overrides: Sequence[str]) -> list[str]:
         word = rest.pop(0)
         option, equals, value = word.partition("=")
         given = [word] if equals or not rest else [word, rest.pop(0)]
-        private = option in ("--data.root", "--architectures.plugins")
-        if private or (option == "--architectures.weights" and (value or given[-1]) not in ("none", "imagenet")):
+        private = option in ("--data.root", "--architectures.plugins", "--architectures.weights_of")
+        if private or (option == "--architectures.weights" and is_folder(value or given[-1])):
             continue
         words += given
     return words

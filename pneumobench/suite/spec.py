@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 
 from pneumobench.files import sha256_of_text
+from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
 from pneumobench.suite.phantoms import PhantomSpec
@@ -21,7 +21,6 @@ from pneumobench.suite.rules import (
     INSIDE_HALF,
     INSIDE_ROOT,
     NAME,
-    NAMES,
     NONE_TO_HALF,
     OVERLAYS,
     SEED,
@@ -33,6 +32,7 @@ from pneumobench.suite.rules import (
     check_together,
 )
 from pneumobench.suite.training import AugmentationSpec, TrainingSpec
+from pneumobench.suite.weights import public_source
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
@@ -120,23 +120,6 @@ class FoldSpec(Checked, group="folds"):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_protocol(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchitectureSpec(Checked, group="architectures"):
-    """Which networks take part.
-
-    Args:
-        names: timm names, or names that a plugin registers.
-        plugins: Python files that register architectures, attribution methods, data layouts or controls, relative to
-            the current folder.
-        weights: `none` (random initialisation), `imagenet` (timm, from the hub or its cache), or a folder with
-            one NAME.safetensors for each architecture.
-    """
-
-    names: Annotated[tuple[str, ...], NAMES] = ("resnet18",)
-    plugins: tuple[str, ...] = ()
-    weights: Annotated[str, TEXT] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,14 +259,16 @@ class Suite(Checked):
 
         Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
         index hash covers the images themselves), the place of a folder of weights (their content is in the records),
+        the sources of weights of single architectures (each record names its own),
         devices to log to, worker processes, and the search. Values that stand at their default are left out too, so
         that a key added in a later version leaves the hash of older suites alone.
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
-        plain["architectures"]["weights"] = Path(self.architectures.weights).name
+        plain["architectures"]["weights"] = public_source(self.architectures.weights)
         for settings in (plain, default):
             del settings["logging"], settings["controls"], settings["search"], settings["data"]["root"]
             del settings["training"]["loader_workers"]
             del settings["architectures"]["names"], settings["architectures"]["plugins"]
+            del settings["architectures"]["weights_of"]
             del settings["explanation"]["methods"], settings["explanation"]["checked_images_per_fold"]
         return sha256_of_text(yaml.safe_dump(changed(plain, default), sort_keys=True))

@@ -16,7 +16,8 @@ from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_
 from pneumobench.leaderboard.lung_attention import outcome_of
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record
 from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
-from pneumobench.suite.spec import ArchitectureSpec, ControlSpec, DataSpec, FoldSpec, Suite
+from pneumobench.suite.architectures import ArchitectureSpec
+from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, Suite
 from pneumobench.suite.training import TrainingSpec
 
 IMAGES = 120

@@ -14,7 +14,8 @@ from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.words import ensemble_gain
-from pneumobench.suite.spec import ArchitectureSpec, Suite
+from pneumobench.suite.architectures import ArchitectureSpec
+from pneumobench.suite.spec import Suite
 
 NETWORKS = ("resnet18", "vit_base_patch16_224")
 

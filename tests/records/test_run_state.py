@@ -18,9 +18,9 @@ from pneumobench.errors import SettingsError
 from pneumobench.records.locks import claim_folder, is_claimed, waited_for
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import as_kept, refuse_other_run, write_run_metadata
+from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import (
-    ArchitectureSpec,
     ControlSpec,
     DataSpec,
     ExplanationSpec,

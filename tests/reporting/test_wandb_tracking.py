@@ -29,7 +29,8 @@ from pneumobench.reporting import wandb_tracking
 from pneumobench.reporting.final_metrics import final_metrics
 from pneumobench.reporting.tracking import NoTracking
 from pneumobench.reporting.wandb_tracking import WandbTracking, suite_config, tracker_for
-from pneumobench.suite.spec import ArchitectureSpec, DataSpec, LoggingSpec, Suite
+from pneumobench.suite.architectures import ArchitectureSpec
+from pneumobench.suite.spec import DataSpec, LoggingSpec, Suite
 from pneumobench.training.fit import FitResult, fit
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 

@@ -13,8 +13,9 @@ import pytest
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.runs import inputs
 from pneumobench.runs.inputs import inputs_of
+from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.registry import load_plugin_file
-from pneumobench.suite.spec import ArchitectureSpec, ControlSpec, DataSpec, Suite
+from pneumobench.suite.spec import ControlSpec, DataSpec, Suite
 
 PLUGIN = """\
 from torch import nn

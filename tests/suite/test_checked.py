@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pneumobench.errors import SettingsError
+from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.checked import Checked, field_types, fitted, type_name
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.reader import load_suite, public_overrides
 from pneumobench.suite.spec import (
-    ArchitectureSpec,
     ControlSpec,
     DataSpec,
     ExplanationSpec,

@@ -18,7 +18,7 @@ from pneumobench.errors import NotAvailableError, SettingsError
 from pneumobench.files import sha256_of_file
 from pneumobench.suite.training import FineTuningSpec
 from pneumobench.training import keeping
-from pneumobench.training.averaging import MovingAverage
+from pneumobench.training.averaging import warming_average
 from pneumobench.training.classifier import parameter_groups
 from pneumobench.training.fine_tuning import FineTuning, parameter_ranks
 from pneumobench.training.fit import FitResult, fit
@@ -200,7 +200,7 @@ def test_the_average_of_weights_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("decay", [0.5, 0.999])
 def test_the_average_forgets_its_first_step(decay: float) -> None:
     module = nn.BatchNorm1d(1)  # weights, statistics and a count
-    averaged = AveragedModel(module, use_buffers=True, **MovingAverage(decay)._kwargs)
+    averaged = AveragedModel(module, use_buffers=True, avg_fn=warming_average(decay))
     expected = 0.0
     for step in range(354):
         module.weight.data.fill_(step)

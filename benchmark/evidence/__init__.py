@@ -1,0 +1,1 @@
+"""Studies on real radiographs of what the suites should say."""

@@ -1,0 +1,1 @@
+"""Scripts that bring pretrained weights into the form that suites can name."""

@@ -12,12 +12,11 @@ import torch
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.head import with_outputs
 from pneumobench.architectures.hub import require_pretrained, without_address
-from pneumobench.architectures.sources import comes_as_file, weights_card, weights_file
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.suite.names import CONTROL_PREFIX, ENSEMBLE_PREFIX
 from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.registry import Registry, origin_of, require_source
-from pneumobench.suite.weights import HUB, IMAGENET, NONE
+from pneumobench.suite.weights import HUB, IMAGENET, NONE, comes_as_file, weights_card, weights_file
 
 Builder = TypeVar("Builder", bound=Callable[..., Architecture])
 

@@ -19,9 +19,8 @@ from torch import nn
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.heatmap_layers import find_heatmap_layers
 from pneumobench.architectures.hub import hub_config, quick_hub
-from pneumobench.architectures.sources import WeightsCard, weights_card, weights_file
 from pneumobench.errors import SettingsError
-from pneumobench.suite.weights import HUB, IMAGENET, NONE
+from pneumobench.suite.weights import HUB, IMAGENET, NONE, WeightsCard, weights_card, weights_file
 
 
 def build_timm_backbone(

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pneumobench.architectures.sources import comes_as_file, weights_file
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import content_hash
 from pneumobench.errors import SettingsError
@@ -16,6 +15,7 @@ from pneumobench.files import sha256_of_file, sha256_of_text
 from pneumobench.records.job_record import LUNG_MASKS, ORIGINAL_SIZES, PLUGIN, SEGMENTER, WEIGHTS
 from pneumobench.suite.registry import loaded_files
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import comes_as_file, weights_file
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 SEGMENTER_FOLDER: Final = PACKAGE / "lungs" / "weights"

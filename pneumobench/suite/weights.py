@@ -1,8 +1,11 @@
-"""Where initial weights come from, as a suite writes it."""
+"""Where initial weights come from, as a suite writes it, and their files with the cards beside them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +15,7 @@ NONE: Final = "none"
 IMAGENET: Final = "imagenet"
 HUB: Final = "hf-hub:"
 PACKAGE: Final = "package:"
+CARD_KEYS: Final = ("source", "licence", "pixel_mean", "pixel_std")
 
 
 def is_folder(source: str) -> bool:
@@ -46,3 +50,83 @@ def sources_by_name(entries: Sequence[str]) -> dict[str, str]:
             raise SettingsError(f"{entry!r}: {name} stands there already, with {found[name]}.")
         found[name] = source
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsCard:
+    """What stands in NAME.json beside NAME.safetensors; each part may be missing.
+
+    Args:
+        source: what was trained where, by whom: an address, a DOI or a sentence.
+        licence: under which the weights may be used.
+        pixel_mean: mean of pixels in [0, 1] that the weights were trained with; None = that of the architecture.
+        pixel_std: their standard deviation.
+    """
+
+    source: str = ""
+    licence: str = ""
+    pixel_mean: float | None = None
+    pixel_std: float | None = None
+
+
+def comes_as_file(source: str) -> bool:
+    """Tell whether weights of this source are files NAME.safetensors, in a folder or a package."""
+    return source not in (NONE, IMAGENET) and not source.startswith(HUB)
+
+
+def weights_file(name: str, source: str) -> Path:
+    """Return the file with the initial weights of an architecture.
+
+    Args:
+        name: name of the architecture.
+        source: a folder, or `package:MODULE`.
+
+    Raises:
+        SettingsError: the package is not installed, or there is no such file.
+    """
+    folder = _package_folder(source.removeprefix(PACKAGE)) if source.startswith(PACKAGE) else Path(source).expanduser()
+    file = folder / f"{name}.safetensors"
+    if not file.is_file():
+        raise SettingsError(
+            f"{file}: no such weights file. architectures.weights names a folder or package with one NAME.safetensors "
+            "for each architecture; or set it to imagenet or none, or name others in architectures.weights_of."
+        )
+    return file
+
+
+def weights_card(file: Path) -> WeightsCard:
+    """Read the card of a weights file, NAME.json beside it; an empty one where there is none.
+
+    Raises:
+        SettingsError: the card is not an object of text and numbers with the keys of `WeightsCard`.
+    """
+    path = file.with_suffix(".json")
+    if not path.is_file():
+        return WeightsCard()
+    wrong = f"{path}: expected an object with some of {', '.join(CARD_KEYS)}"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{wrong}: {error}.") from error
+    if not isinstance(plain, dict):
+        raise SettingsError(f"{wrong}, found {type(plain).__name__}.")
+    for key, value in plain.items():
+        if key not in CARD_KEYS:
+            raise SettingsError(f"{wrong}, found the key {key!r}.")
+        number = key.startswith("pixel_")
+        if isinstance(value, bool) or not isinstance(value, (int, float) if number else str):
+            raise SettingsError(f"{wrong}; {key} is {value!r}, expected {'a number' if number else 'text'}.")
+        if key == "pixel_std" and not float(value) > 0:
+            raise SettingsError(f"{wrong}; pixel_std is {value!r}, expected a number above 0.")
+    return WeightsCard(**plain)
+
+
+def _package_folder(module: str) -> Path:
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    places = found.submodule_search_locations if found is not None else None
+    if not places:
+        raise SettingsError(f"{PACKAGE}{module}: no package of this name is installed; install it, or name a folder.")
+    return Path(next(iter(places)))

@@ -13,11 +13,10 @@ from benchmark.weights.efficientnet_lite import in_timms_names
 from pneumobench.architectures import build_architecture, register_architecture
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.registry import check_names
-from pneumobench.architectures.sources import WeightsCard, weights_card, weights_file
 from pneumobench.architectures.weights_file import sha256_of_weights
 from pneumobench.errors import SettingsError
 from pneumobench.suite.architectures import ArchitectureSpec
-from pneumobench.suite.weights import public_source
+from pneumobench.suite.weights import WeightsCard, public_source, weights_card, weights_file
 
 NAME = "test_resnet"
 CARD = {"source": "doi 10.1/x", "licence": "CC BY 4.0", "pixel_mean": 0.25, "pixel_std": 0.125}

@@ -236,7 +236,7 @@ COST: Final = (
     Column(
         key="peak_memory",
         heading="Peak memory (MiB)",
-        meaning="largest memory of a job",
+        meaning="largest memory that a job added to its process; on CUDA, of the device",
         value=_cost(lambda cost: cost.peak_memory_mib),
         digits=0,
         higher_is_better=None,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pneumobench.suite.training import Monitor, TrainingSpec
 from pneumobench.training.averaging import MovingAverage
-from pneumobench.training.memory import peak_memory_mib
+from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
 
 HISTORY: Final = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE: Final = "resume.ckpt"
@@ -71,6 +71,12 @@ class TrainingKeeper(Checkpoint):
         self.seconds, self.started = 0.0, time.perf_counter()
         self.written = -math.inf
         self.peak_memory_mib = 0.0  # of all processes together, where several train
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Count the memory of a process that trains on one of several devices from here."""
+        del pl_module
+        if trainer.world_size > 1:
+            reset_peak_memory()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the epoch; Lightning calls checkpoints last, so that what stops a training has spoken."""

@@ -6,11 +6,25 @@ import gc
 from pathlib import Path
 
 import pytest
+import torch
 
 from pneumobench.training.fit import fit, remove_training_files
+from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 MIB = 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is reset through /proc")
+@pytest.mark.parametrize("before_mib", [0, 600])
+def test_the_peak_of_a_job_is_its_own_whatever_ran_before(before_mib: int) -> None:
+    small = [bytes(1000) for _ in range(before_mib * 1000)]  # the heap itself grows, not only large blocks
+    large = torch.ones(before_mib * MIB // 4)
+    del small, large
+    reset_peak_memory()
+    ours = torch.ones(200 * MIB // 4)
+    del ours
+    assert 195 < peak_memory_mib("cpu") < 225
 
 
 def _resident_mib() -> float:

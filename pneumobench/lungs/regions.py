@@ -68,7 +68,7 @@ class RegionImages:
         outline = TRAINED_REGIONS[self.region].outline
         if outline == "fixed":
             assert outlines.fixed is not None
-            parts = [outlines.fixed]
+            parts: list[NDArray[Any]] = [outlines.fixed]
         else:
             masks = outlines.masks
             parts = [masks.masks, np.array(sorted(masks.row_of.items()), dtype=np.int64)]

@@ -87,7 +87,7 @@ def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dic
     hashes = dict(record.hashes)
     with waited_for(folder.path):  # whoever reads the run finds all of them or none
         for name, table in tables.items():
-            columns = METHOD_COLUMNS
+            columns: tuple[str, ...] = METHOD_COLUMNS
             if name == ABLATION:
                 columns = tuple(column for column in ABLATION_COLUMNS if column in table.columns)
             path = folder.explanation_path(record.architecture, record.fold, name)

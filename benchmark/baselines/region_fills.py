@@ -1,4 +1,4 @@
-"""Which fill of a masked region is least foreign to networks of whole images; writes leaderboard/region-fills/README.md.
+"""Which fill of a masked region is least foreign to networks of whole images: leaderboard/region-fills/README.md.
 
 python benchmark/baselines/region_fills.py DATA [OUTPUT]
 
@@ -20,6 +20,7 @@ from rich.console import Console
 from torch import Tensor
 
 import pneumobench
+from pneumobench.architectures import Architecture
 from pneumobench.files import write_text
 from pneumobench.lungs.masked_regions import FILLS, masked
 from pneumobench.lungs.outlines import Outlines
@@ -27,11 +28,11 @@ from pneumobench.lungs.region_names import Outline
 from pneumobench.metrics import area_under_roc
 from pneumobench.runs.context import Bench, open_run
 from pneumobench.runs.networks import trained_network
-from pneumobench.suite.spec import ControlSpec
+from pneumobench.suite.spec import ControlSpec, Suite
 from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 TABLE = Path(__file__).resolve().parents[2] / "leaderboard/region-fills/README.md"
-NETWORKS = ("resnet18", "mobilenetv2_100")
+NETWORKS = ("test_resnet", "test_efficientnet")
 FOLD = 0
 TOGETHER = 256
 REGIONS: dict[str, tuple[Outline, bool]] = {  # outline, whether the lungs are what is masked
@@ -49,10 +50,10 @@ left (`mean`), the region itself so blurred that its overall brightness alone is
 continued smoothly into the hole, with noise of its grain (`inpainted`). `blur` hands on the brightness of what is
 masked; the other two hand on nothing of it.
 
-Shown: {normal:,} normal and {ill:,} pneumonia images of one test part of [kermany-cpu](../kermany-cpu/leaderboard/README.md)
-with a manually drawn lung mask, to networks trained there ({epochs} epochs, {side} px). Each cell: share of the normal
-images that are called pneumonia (threshold 0.5), and AUC. A share near that of whole images = the network takes masked
-images for what it knows.
+Shown: {normal:,} normal and {ill:,} pneumonia images of one test part of
+[kermany-cpu](../kermany-cpu/leaderboard/README.md) with a manually drawn lung mask, to networks trained there ({epochs}
+epochs, {side} px). Each cell: share of the normal images that are called pneumonia (threshold 0.5), and AUC. A share
+near that of whole images = the network takes masked images for what it knows.
 
 `python benchmark/baselines/region_fills.py DATA`
 
@@ -77,17 +78,13 @@ def main(data: str, output: Path) -> None:
     shifts: dict[str, list[float]] = {fill: [] for fill in FILLS}
     for record in run.records:
         network = trained_network(bench.suite, bench.folder, record)
-
-        def said(batches: Iterator[Tensor]) -> tuple[float, float]:
-            probability = probability_of(logit_of(score_images(network, batches, bench.suite.training)))
-            return float((probability[label == 0] >= 0.5).mean()), area_under_roc(probability, label)
-
-        whole = said(images(bench, rows))
+        whole = said(network, bench.suite, images(bench, rows), label)
         lines.append(f"| {record.architecture} | nothing | " + " | ".join([cell(whole)] * len(FILLS)) + " |")
         for name, (outline, lungs_masked) in REGIONS.items():
             cells = []
             for fill in FILLS:
-                found = said(masked_images(bench, rows, outlines, outline, fill, lungs_masked=lungs_masked))
+                shown = masked_images(bench, rows, outlines, outline, fill, lungs_masked=lungs_masked)
+                found = said(network, bench.suite, shown, label)
                 shifts[fill].append(abs(found[0] - whole[0]))
                 cells.append(cell(found))
             lines.append(f"| {record.architecture} | {name} | {' | '.join(cells)} |")
@@ -95,6 +92,14 @@ def main(data: str, output: Path) -> None:
     write_text(
         TABLE, head + "\n".join(lines) + f"\n\nMean distance of the shares from those of whole images: {mean}.\n"
     )
+
+
+def said(
+    network: Architecture, suite: Suite, batches: Iterator[Tensor], label: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the share of normal images that are called pneumonia, and the area under the ROC curve."""
+    probability = probability_of(logit_of(score_images(network, batches, suite.training)))
+    return float((probability[label == 0] >= 0.5).mean()), area_under_roc(probability, label)
 
 
 def images(bench: Bench, rows: NDArray[np.int64]) -> Iterator[Tensor]:

@@ -14,13 +14,14 @@ from pneumobench.texts import counted
 from pneumobench.training.controls import CONTROLS
 
 ABLATION_WORDS: Final = (
-    "Test-time masking: AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. The "
-    "networks were trained on whole images; masked ones are outside of what they learnt, and the share of normal "
+    "Test-time masking: AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. "
+    "The networks were trained on whole images; masked ones are outside of what they learnt, and the share of normal "
     "images that they call pneumonia (threshold 0.5) shows how far. The outline is the image's own, which stays "
     "visible and says much about the label; that of another patient, drawn without regard to class among the images "
-    "tested in the same fold; or none, where one region is masked in all images. So this shows how a network answers to masking, "
-    "not what a region is worth: that takes networks trained and tested on the region (`run --regions`). Masks: "
-    "manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and spine too."
+    "tested in the same fold; or none, where one region is masked in all images. So this shows how a network answers "
+    "to masking, not what a region is worth: that takes networks trained and tested on the region (`run --regions`). "
+    "Masks: manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and "
+    "spine too."
 )
 REGION_WORDS: Final[dict[Region, str]] = {
     "whole": "whole images",

@@ -103,7 +103,8 @@ def features(
 ) -> NDArray[np.float64]:
     """Return what a baseline sees of rows of the index (n, features)."""
     if region is None:
-        return outlines.of_rows(rows, "own").mean(axis=(1, 2))[:, None]
+        area: NDArray[np.float64] = outlines.of_rows(rows, "own").mean(axis=(1, 2))
+        return area[:, None]
     if region == "whole":
         return thumbnails(radiographs[rows])
     shown = TRAINED_REGIONS[region]

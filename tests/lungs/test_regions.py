@@ -98,14 +98,15 @@ def test_nothing_of_what_is_masked_is_left(region: Region, taken: NDArray[np.boo
 def test_fixed_region_and_another_outline_show_nothing_of_the_own_outline(tmp_path: Path) -> None:
     flat = np.full_like(FILMS, 100)
     flat[:, 0] = 30  # so that a hole has an edge
-    for region in ("fixed_region_removed", "without_lungs_other_outline"):
-        shown = made(region, tmp_path, films=flat)  # type: ignore[arg-type]
+    regions: tuple[Region, ...] = ("fixed_region_removed", "without_lungs_other_outline")
+    for region in regions:
+        shown = made(region, tmp_path, films=flat)
         row = 5
         elsewhere = LUNGS.copy()
         elsewhere[row] = np.roll(LUNGS[row], 9, axis=1)
         masks = dataclasses.replace(MASKS, masks=elsewhere)
         outlines = Outlines(masks=masks, other=OUTLINES.other, fixed=OUTLINES.fixed)
-        again = made(region, tmp_path, films=flat, outlines=outlines)  # type: ignore[arg-type]
+        again = made(region, tmp_path, films=flat, outlines=outlines)
         assert np.array_equal(shown[row], again[row]), region
 
 

@@ -40,7 +40,7 @@ SHARED = {
     },
     **{
         f"tests/lungs/test_{name}.py": "the segmenter"
-        for name in ("prepared", "prepared_run", "quality", "segmented", "segmenter")
+        for name in ("prepared", "prepared_run", "quality", "required", "segmented", "segmenter")
     },
 }
 

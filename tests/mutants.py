@@ -74,8 +74,8 @@ MUTANTS = (
     Mutant(
         "mask: only_lungs takes the lungs away",
         "lungs/masked_regions.py",
-        "return _filled(radiographs, ~lungs)",
-        "return _filled(radiographs, lungs)",
+        "return masked(radiographs, ~lungs)",
+        "return masked(radiographs, lungs)",
         ("tests/lungs/test_masked_regions.py",),
     ),
     Mutant(

@@ -10,10 +10,15 @@ from pneumobench import metrics
 from pneumobench.cli.main import COMMANDS
 from pneumobench.cli.options import command_parser
 from pneumobench.metrics.table import METRICS
-from pneumobench.reporting.columns import ABLATION_SCORES, COST, LUNG_ATTENTION
+from pneumobench.reporting.columns import COST, LUNG_ATTENTION
+from pneumobench.reporting.masked_regions import ABLATION_SCORES, NORMALS_CALLED
 from pneumobench.suite.described import described_keys
 
-FURTHER_COLUMNS = {"Lung attention": LUNG_ATTENTION, "Region ablation": ABLATION_SCORES, "Cost": COST}
+FURTHER_COLUMNS = {
+    "Lung attention": LUNG_ATTENTION,
+    "Test-time masking": (*ABLATION_SCORES, *NORMALS_CALLED),
+    "Cost": COST,
+}
 
 
 def commands_page() -> str:

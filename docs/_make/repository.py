@@ -18,6 +18,7 @@ PAGES: Mapping[str, str] = {
     "results/nih.md": "leaderboard/kermany-cpu/external/nih/README.md",
     "results/papers.md": "leaderboard/papers.md",
     "results/lung-outline.md": "leaderboard/lung-outline/README.md",
+    "results/region-fills.md": "leaderboard/region-fills/README.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",
     "about/changelog.md": "CHANGELOG.md",

@@ -9,6 +9,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench run",
         "pneumobench run kermany --data DATA --architectures resnet18,densenet121",
         "pneumobench run smoke --name short --training.epochs 1 --seed 3",
+        "pneumobench run kermany-cpu-regions --data DATA --regions whole,fixed_region_removed,mask_only",
         "pneumobench run kermany --data DATA --executor slurm --slurm partition=gpu --slurm gpus_per_node=1",
     ),
     "leaderboard": ("pneumobench leaderboard runs/quickstart", "pneumobench leaderboard runs/quickstart --json"),

@@ -21,6 +21,7 @@ from pneumobench.cli.shown import (
 )
 from pneumobench.errors import SettingsError
 from pneumobench.runs.execution import Execution, ExecutorName, Jobs, settings_of
+from pneumobench.suite.regions import Region
 from pneumobench.suite.spec import Protocol, WandbMode
 from pneumobench.texts import counted
 
@@ -47,6 +48,7 @@ def run(
     plugin: list[str],
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
+    regions: tuple[Region, ...] | None = None,
     executor: ExecutorName | None = None,
     jobs: Jobs | None = None,
     jobs_per_device: int | None = None,
@@ -75,6 +77,7 @@ def run(
         plugin: a Python file that registers more.
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
+        regions: train and test the networks on each of these regions of the images and compare.
         executor: who runs the jobs: this process, processes of their own, Ray, or Slurm (default: serial for one job at
             a time, processes for several).
         jobs: how many jobs at the same time; they divide threads and devices; auto: as there is room for.
@@ -97,22 +100,22 @@ def run(
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
     )
-    if protocols is not None and folds is not None:
-        raise SettingsError("--folds leaves protocols incomplete, and only complete ones are compared: leave one out.")
+    compared = _compared_by(protocols, regions, folds)
     if plan:
         if protocols is not None:
             raise SettingsError("--plan is about one run: leave --protocols out, or plan each with --folds.protocol.")
         return _planned(
-            loaded, json=json, output=output, folds=folds, retry_failed=retry_failed, execution=execution, rehash=rehash
-        )
-    command = run_command(suite, loaded, folds=folds, protocols=protocols)
+            loaded, regions, json=json, output=output, folds=folds, retry_failed=retry_failed, execution=execution,
+            rehash=rehash,
+        )  # fmt: skip
+    command = run_command(suite, loaded, folds=folds, protocols=protocols, regions=regions)
     console = console_for(json=json)
-    if protocols is None and not json:
+    if not compared and not json:
         done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed, rehash=rehash)
         if done is not None:
             return _nothing_left(done, console, _own_data(loaded))
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
-    if protocols is None:
+    if not compared:
         from pneumobench.runs.run import run as run_suite
 
         made = run_suite(
@@ -123,31 +126,55 @@ def run(
             print_json(outcome(made))
         return shown(made, console)
     from pneumobench.runs.protocols import run_protocols
+    from pneumobench.runs.regions import run_regions
 
-    compared = run_protocols(
-        loaded, protocols, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+    run_each, variants = (run_protocols, protocols) if protocols is not None else (run_regions, regions)
+    comparison = run_each(
+        loaded, variants or (), output=output, retry_failed=retry_failed, accept_changes=accept_changes,
         execution=execution, rehash=rehash, command=command, console=console,
     )  # fmt: skip
-    codes = [shown(one, console) for one in compared.runs]
-    console.print(compared)
-    tell(console, "table", compared.page)
+    codes = [shown(one, console) for one in comparison.runs]
+    console.print(comparison)
+    tell(console, "table", comparison.page)
     if json:
-        print_json({"page": str(compared.page), "rows": frame_of(compared), "runs": list(map(outcome, compared.runs))})
+        runs = list(map(outcome, comparison.runs))
+        print_json({"page": str(comparison.page), "rows": frame_of(comparison), "runs": runs})
     return max(codes)
 
 
-def _planned(suite: Suite, *, json: bool, **arguments: Any) -> int:
-    """Say what a run would do, and return the exit code."""
+def _compared_by(protocols: Sequence[str] | None, regions: Sequence[str] | None, folds: Sequence[int] | None) -> bool:
+    """Tell whether several runs are to be compared.
+
+    Raises:
+        SettingsError: options do not go together.
+    """
+    if protocols is not None and regions is not None:
+        raise SettingsError("--protocols and --regions are two comparisons: leave one out.")
+    for what, variants in (("protocols", protocols), ("regions", regions)):
+        if variants is not None and folds is not None:
+            raise SettingsError(
+                f"--folds leaves {what} incomplete, and only complete ones are compared: leave one out."
+            )
+    return protocols is not None or regions is not None
+
+
+def _planned(suite: Suite, regions: Sequence[str] | None, *, json: bool, **arguments: Any) -> int:
+    """Say what a run would do, or that of each region, and return the exit code."""
     from pneumobench.runs.plan import plan
+    from pneumobench.runs.regions import suites_by_region
 
     console = console_for(json=json)
-    made = plan(suite, console=console, **arguments)
+    plans = []
+    for one in [suite] if regions is None else suites_by_region(suite, regions):
+        made = plan(one, console=console, **arguments)
+        plans.append(
+            {**fields_of(made), "run": str(made.run), "architectures": list(map(fields_of, made.architectures))}
+        )
+        if not json:
+            console.print(made)
     if json:
-        whole = fields_of(made)
-        rows = [fields_of(one) for one in made.architectures]
-        print_json({**whole, "run": str(made.run), "architectures": rows})
+        print_json(plans[0] if regions is None else {"runs": plans})
     else:
-        console.print(made)
         same_again(console, without="--plan")
     return DONE
 

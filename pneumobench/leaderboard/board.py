@@ -12,6 +12,7 @@ from pneumobench.leaderboard.lung_attention import AttentionSummary
 from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
 from pneumobench.leaderboard.three_classes import ThreeClassScores
 from pneumobench.metrics.comparison import AucDifference
+from pneumobench.suite.regions import Region
 
 State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
 Kind: TypeAlias = Literal["network", "control", "ensemble"]
@@ -155,6 +156,7 @@ class Leaderboard:
         epochs: epochs of training each job was given.
         image_side_px: side of the square the networks saw.
         channels: 1 (gray) or 3.
+        region: what of the images the networks were trained and tested on, see DataSpec.
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         official_patients_trained_on: patient names of the official test folder that networks were trained on too.
@@ -179,6 +181,7 @@ class Leaderboard:
     epochs: int
     image_side_px: int
     channels: int
+    region: Region
     images: int
     pneumonia_images: int
     patients: int

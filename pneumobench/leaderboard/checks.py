@@ -15,6 +15,7 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.metrics.intervals import Interval, area_under_roc_interval, mean_interval
 from pneumobench.records.explanation_record import CHECK_COLUMNS, NOT_MASKED, Explanations
 
+CALLED_POSITIVE: Final = 0.5  # probability from which an image is called pneumonia
 SIMILAR: Final = (
     0.5  # a map whose ranks correlate this much with that of shuffled weights does not show what was learnt
 )
@@ -29,12 +30,15 @@ class AblationScore:
         mask_tier: where the lung masks come from: drawn, segmented or box.
         auc: area under the ROC curve; 0.5 = chance.
         interval: 95 % bootstrap interval over patients.
+        normals_called_positive: share of the normal images with a probability of at least 0.5; far from that of whole
+            images = the masked ones are foreign to the network.
     """
 
     images: int
     mask_tier: str
     auc: float
     interval: Interval
+    normals_called_positive: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,7 @@ def ablation_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dic
             mask_tier=" and ".join(sorted({asked.record.mask_tier for asked in found})),
             auc=area_under_roc(probability, has_pneumonia),
             interval=area_under_roc_interval(probability, has_pneumonia, group.loc[part["image_id"]].to_numpy()),
+            normals_called_positive=float((probability[~has_pneumonia] >= CALLED_POSITIVE).mean()),
         )
     return dict(sorted(scores.items(), key=lambda item: (item[0] != NOT_MASKED, item[0])))
 

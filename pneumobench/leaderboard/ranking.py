@@ -72,6 +72,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         epochs=run.suite.training.epochs,
         image_side_px=run.suite.data.image_side_px,
         channels=run.suite.data.channels,
+        region=run.suite.data.region,
         images=len(tested),
         pneumonia_images=int(tested["label"].sum()),
         patients=int(tested["patient"].nunique()),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-REGIONS: Final = ("without_lungs", "lungs_blurred", "only_lungs", "without_borders")
+Outline = Literal["own", "other", "fixed"]  # whose lungs are masked: see `pneumobench.lungs.outlines`
+
+# names that `data.region` has too mask the same way; there networks are trained on such images
+REGIONS: Final = (
+    "without_lungs", "without_lungs_other_outline", "fixed_region_removed", "lungs_blurred", "only_lungs",
+    "only_lungs_other_outline", "without_borders",
+)  # fmt: skip

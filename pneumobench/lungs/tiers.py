@@ -16,9 +16,16 @@ def mask_tier(data: DataSpec, *, drawn_masks: bool) -> MaskTier:
     ('drawn', 'box')
     >>> mask_tier(DataSpec(crop="fixed"), drawn_masks=False)  # the box says nothing in an image that was cut
     'segmented'
+    >>> mask_tier(DataSpec(region="only_lungs"), drawn_masks=False)  # the box is the lungs of nobody
+    'segmented'
     """
     if data.lung_mask_tier != "auto":
         return data.lung_mask_tier
     if drawn_masks:
         return "drawn"
-    return "box" if data.crop == "none" else "segmented"
+    return "box" if data.crop == "none" and not lungs_required(data) else "segmented"
+
+
+def lungs_required(data: DataSpec) -> bool:
+    """Tell whether only images with a lung mask are used."""
+    return data.require_lung_mask or data.region != "whole"

@@ -23,6 +23,7 @@ from pneumobench.records.tables import read_table, write_table
 EXPLANATION_FORMAT: Final = 2
 ABLATION: Final = "reliance"
 NOT_MASKED: Final = "none"  # the image as it is
+# a table has the columns of the regions that were asked: masks of other patients, say, are not always there
 ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *REGIONS)))
 CHECK_COLUMNS: Final = (
     "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
@@ -86,7 +87,9 @@ def write_explanations(folder: RunFolder, record: ExplanationRecord, tables: dic
     hashes = dict(record.hashes)
     with waited_for(folder.path):  # whoever reads the run finds all of them or none
         for name, table in tables.items():
-            columns = ABLATION_COLUMNS if name == ABLATION else METHOD_COLUMNS
+            columns: tuple[str, ...] = METHOD_COLUMNS
+            if name == ABLATION:
+                columns = tuple(column for column in ABLATION_COLUMNS if column in table.columns)
             path = folder.explanation_path(record.architecture, record.fold, name)
             hashes[name] = write_table(path, table, columns)
         text = canonical_json(dataclasses.asdict(dataclasses.replace(record, hashes=hashes)))
@@ -137,7 +140,7 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
     for name, sha256 in sorted(record.hashes.items()):
         path = folder.explanation_path(job.architecture, job.fold, name)
         if name == ABLATION:
-            ablation = _by_region(read_table(path, ABLATION_COLUMNS, sha256))
+            ablation = _by_region(read_table(path, ABLATION_COLUMNS, sha256, may_lack=ABLATION_COLUMNS[4:]))
         else:
             table = read_table(path, METHOD_COLUMNS, sha256)
             methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
@@ -146,7 +149,7 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
 
 def _by_region(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each image and blanking of a table with one column a blanking."""
-    wide = _numbers(table, ABLATION_COLUMNS[3:]).rename(columns=lambda name: name.removeprefix("logit_"))
+    wide = _numbers(table, tuple(table.columns[3:])).rename(columns=lambda name: name.removeprefix("logit_"))
     long = wide.melt(["image_id", "fold", "label"], var_name="blanking", value_name="logit")
     return long.assign(probability=expit(long["logit"].to_numpy()))
 

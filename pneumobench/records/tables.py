@@ -24,11 +24,23 @@ def write_table(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> st
 
 
 def read_table(
-    path: Path, columns: tuple[str, ...], sha256: str | None, *, or_columns: tuple[str, ...] = ()
+    path: Path,
+    columns: tuple[str, ...],
+    sha256: str | None,
+    *,
+    or_columns: tuple[str, ...] = (),
+    may_lack: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Read a table, plain or compressed, after comparing its SHA-256 and its columns (or those).
 
     Empty cells stay empty strings.
+
+    Args:
+        path: the table.
+        columns: what it has, in this order.
+        sha256: of its text.
+        or_columns: what it may have instead.
+        may_lack: those of `columns` that it need not have.
 
     Raises:
         RecordError: the file is missing or changed, or has other columns.
@@ -50,9 +62,10 @@ def read_table(
         table = pd.read_csv(io.BytesIO(text), dtype=texts, keep_default_na=False, na_filter=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise RecordError(f"{path}: found no table ({error}), expected the columns {', '.join(columns)}.") from error
+    there = tuple(name for name in columns if name not in may_lack or name in table.columns)
     require(
         path,
-        tuple(table.columns) in (columns, or_columns),
+        tuple(table.columns) in (there, or_columns),
         f"the columns {', '.join(map(str, table.columns))}",
         f"exactly {', '.join(columns)}",
     )

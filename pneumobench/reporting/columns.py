@@ -161,37 +161,6 @@ LUNG_ATTENTION: Final = (
 )
 
 
-def _masked(name: str) -> tuple[Callable[[Row], float | None], Callable[[Row], Interval | None]]:
-    def value(row: Row) -> float | None:
-        return row.ablation[name].auc if name in row.ablation else None
-
-    def interval(row: Row) -> Interval | None:
-        return row.ablation[name].interval if name in row.ablation else None
-
-    return value, interval
-
-
-def _masked_column(name: str, heading: str, meaning: str) -> Column:
-    value, interval = _masked(name)
-    return Column(
-        key=f"auc_blanked_{name}",
-        heading=heading,
-        meaning=meaning,
-        value=value,
-        interval=interval,
-        higher_is_better=None,
-    )
-
-
-ABLATION_SCORES: Final = (
-    _masked_column("none", "Whole image", "AUC on the out-of-fold images that have a lung mask, as they are"),
-    _masked_column("without_lungs", "Lungs masked", "AUC with the lungs set to the mean gray of the rest of the image"),
-    _masked_column("lungs_blurred", "Lungs blurred", "AUC with the lungs blurred until only their brightness is left"),
-    _masked_column("only_lungs", "Rest masked", "AUC with all but the lungs set to the mean gray of the lungs"),
-    _masked_column("without_borders", "Borders masked", "AUC with the outer tenth on every edge masked"),
-)
-
-
 def _cost(value: Callable[[CostSummary], float | None], unit: float = 1.0) -> Callable[[Row], float | None]:
     def read(row: Row) -> float | None:
         found = None if row.cost is None else value(row.cost)

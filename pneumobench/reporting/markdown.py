@@ -8,7 +8,6 @@ from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import (
-    ABLATION_SCORES,
     COST,
     LUNG_ATTENTION,
     NOTHING,
@@ -21,6 +20,7 @@ from pneumobench.reporting.columns import (
     main_attention,
     number,
 )
+from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
     KIND_WORDS,
@@ -92,7 +92,11 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", _attention_words(), _attention(board)]
     if any(row.ablation for row in board.rows):
-        parts += ["## Masked regions", ABLATION_WORDS, _ablation(board)]
+        parts += [
+            "## Masked regions, at test time",
+            ABLATION_WORDS,
+            _table(HEADINGS, masking_lines(board.rows, board.source)),
+        ]
     if any(row.methods for row in board.rows):
         parts += ["## Checks of the heat maps", METHODS_WORDS, _methods(board)]
     parts += ["## Cost", _hardware_words(board), _cost(board)]
@@ -103,7 +107,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
     three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
-    legend = [*POOLED_FULL, *LUNG_ATTENTION, *three, *ABLATION_SCORES, *COST]
+    legend = [*POOLED_FULL, *LUNG_ATTENTION, *three, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -231,20 +235,6 @@ def _attention(board: Leaderboard) -> str:
     outcomes = [f"adj. {outcome.upper()}" for outcome in OUTCOMES]
     head = ["architecture", "masks", "grid", "images", "LAR", "chance", "LAR adj.", *outcomes, "degenerate"]
     return _table(head, rows)
-
-
-def _ablation(board: Leaderboard) -> str:
-    rows = [
-        [
-            row.architecture,
-            mask_words(row.ablation["none"].mask_tier, board.source),
-            str(row.ablation["none"].images),
-            *[_with_interval(column, row) for column in ABLATION_SCORES],
-        ]
-        for row in board.rows
-        if row.ablation
-    ]
-    return _table(["architecture", "masks", "images", *[column.heading for column in ABLATION_SCORES]], rows)
 
 
 def _methods(board: Leaderboard) -> str:

@@ -19,7 +19,8 @@ from pneumobench.leaderboard.scores import Scores
 from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, RANK_METRICS
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
-from pneumobench.reporting.columns import ABLATION_SCORES, main_attention
+from pneumobench.reporting.columns import main_attention
+from pneumobench.reporting.masked_regions import ABLATION_SCORES, NORMALS_CALLED
 
 LEADERBOARD_FORMAT: Final = 2
 # whose mean and deviation over folds stand in the CSV; the JSON has them of every metric
@@ -117,7 +118,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
         flat[f"{name}_high"] = interval.high if interval else None
         for outcome in OUTCOMES:
             flat[f"{name}_{outcome}"] = getattr(attention.by_outcome[outcome], name) if attention else None
-    for column in ABLATION_SCORES:
+    for column in (*ABLATION_SCORES, *NORMALS_CALLED):
         flat[column.key] = column.value(row)
     for name in (
         "parameters",

@@ -9,15 +9,29 @@ from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
 from pneumobench.leaderboard.checks import MethodSummary
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.names import CONTROL_PREFIX
+from pneumobench.suite.regions import Region
 from pneumobench.texts import counted
 from pneumobench.training.controls import CONTROLS
 
 ABLATION_WORDS: Final = (
-    "AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. The networks were "
-    "trained on whole images and have never seen a masked one; and a masked image keeps the outline of the mask, which "
-    "alone says much about the label. So this shows how a network answers to masking, not which region it uses. Masks: "
-    "manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and spine too."
+    "Test-time masking: AUC out of fold on the images that have a lung mask, with its 95 % interval over patients. "
+    "The networks were trained on whole images; masked ones are outside of what they learnt, and the share of normal "
+    "images that they call pneumonia (threshold 0.5) shows how far. The outline is the image's own, which stays "
+    "visible and says much about the label; that of another patient, drawn without regard to class among the images "
+    "tested in the same fold; or none, where one region is masked in all images. So this shows how a network answers "
+    "to masking, not what a region is worth: that takes networks trained and tested on the region (`run --regions`). "
+    "Masks: manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and "
+    "spine too."
 )
+REGION_WORDS: Final[dict[Region, str]] = {
+    "whole": "whole images",
+    "without_lungs": "images without lungs",
+    "without_lungs_other_outline": "images masked by the lungs of another patient",
+    "only_lungs": "lungs alone",
+    "only_lungs_other_outline": "what another patient's lungs would cover",
+    "fixed_region_removed": "images without the region where lungs are, the same for all",
+    "mask_only": "lung masks alone, without gray values",
+}
 METHODS_WORDS: Final = (
     "On the out-of-fold images that all methods of a network were checked on; verdicts rest on all images of a method. "
     "Adjusted LAR of maps resized to the image; shares of positive attention in corners, along borders and outside "
@@ -225,6 +239,7 @@ def data_words(board: Leaderboard) -> str:
         f"{counted(len(board.networks), 'architecture')}, {split}; {_counted_images(board.images, kind)} of {patients} "
         f"({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {counted(board.epochs, 'epoch')}, seed {board.seed}"
+        + ("" if board.region == "whole" else f"; trained and tested on {REGION_WORDS[board.region]}")
         + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )
     if board.official_images:

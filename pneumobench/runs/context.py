@@ -23,7 +23,10 @@ from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, rea
 from pneumobench.datasets.index import Index, problem_error, unknown_patients
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.masks import LungMasks
+from pneumobench.lungs.outlines import Outlines, fold_outlines
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
+from pneumobench.lungs.regions import RegionImages
+from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.job_record import WEIGHTS, JobRecord
 from pneumobench.records.provenance import machine, software_versions
@@ -43,8 +46,9 @@ from pneumobench.training.predictions import class_probabilities, logit_of, prob
 class Bench:
     """What all jobs of a run share.
 
-    `inputs` are SHA-256 of further files, see `inputs_of`; `accepted` says in words what of code and inputs had changed
-    since the run began.
+    `radiographs` are whole; what the networks of a fold see of them is in `fold_images`. `regions` makes that where it
+    is not all. `inputs` are SHA-256 of further files, see `inputs_of`; `accepted` says in words what of code and inputs
+    had changed since the run began.
     """
 
     suite: Suite
@@ -53,17 +57,26 @@ class Bench:
     folds: Folds
     radiographs: NDArray[np.uint8]
     masks: LungMasks
+    regions: RegionImages | None = None
     lung_metadata: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     accepted: str = ""
 
     def fold_images(self, fold: int) -> FoldImages:
-        """Return the images of a fold."""
+        """Return the images of a fold, as its networks see them."""
         label = self.index.table["label"].to_numpy(dtype=np.int64)
         positions = self.folds.positions(self.index, fold)
         return FoldImages(
-            radiographs=self.radiographs, label=label, positions=positions, three_classes=self.three_classes()
+            radiographs=self.seen(fold), label=label, positions=positions, three_classes=self.three_classes()
         )
+
+    def seen(self, fold: int) -> NDArray[np.uint8]:
+        """Return all images (N, side, side) uint8 as the networks of a fold see them."""
+        return self.radiographs if self.regions is None else self.regions.of_fold(self.outlines(fold))
+
+    def outlines(self, fold: int) -> Outlines:
+        """Return whose lungs can be masked in the images of a fold."""
+        return fold_outlines(self.index, self.folds, self.masks, self.folds.positions(self.index, fold)["train"])
 
     def steps(self) -> int:
         """Return the steps of one training."""
@@ -167,6 +180,10 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console,
     index, problems = read_radiographs(suite, cache, squares=wanted_squares(suite.data), rehash=rehash)
     if problems:
         raise problem_error(index.root, problems)
+    everyone = len(index.table)
+    index = only_with_lungs(index, suite.data, cache)
+    if len(index.table) < everyone:
+        console.print(index.notes[-1], highlight=False)
     refuse_unfit(index, suite)
     if suite.task == "three_class":
         three_classes(index.table)  # refuses images without a class
@@ -205,6 +222,7 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console,
         tell=lambda words: console.print(words, highlight=False),
     )
     assert prepared.masks is not None
+    region = suite.data.region
     return Bench(
         suite=suite,
         folder=folder,
@@ -212,6 +230,9 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console,
         folds=folds,
         radiographs=prepared.radiographs,
         masks=prepared.masks,
+        regions=None
+        if region == "whole"
+        else RegionImages(region=region, radiographs=prepared.radiographs, index=index, cache_folder=cache),
         lung_metadata=prepared.metadata(),
         inputs=inputs_of(suite, index),
     )

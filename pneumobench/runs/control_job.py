@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pneumobench.records.job_record import CONTROL_ORIGIN, JobRecord, read_record
 from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import write_predictions
@@ -34,10 +37,15 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
         todo = [fold for fold in folds if not _is_fitted(bench, name, fold, sizes)]
         if not todo:
             continue
-        seen = Seen(index=bench.index, radiographs=bench.radiographs, masks=bench.masks, original_sizes=sizes)
-        features = control_features(control, seen)
+        features: NDArray[np.float64] | None = None
         for fold in todo:
             positions = bench.folds.positions(bench.index, fold)
+            if features is None or control.of_fold or bench.regions is not None:
+                seen = Seen(
+                    index=bench.index, radiographs=bench.seen(fold), masks=bench.masks, train=positions["train"],
+                    original_sizes=sizes,
+                )  # fmt: skip
+                features = control_features(control, seen)
             outputs = fit_control(features, target, positions["train"], bench.suite.seed)
             rows = {part: (positions[part], outputs[positions[part]]) for part in SCORED_PARTS}
             path = bench.folder.predictions_path(name, fold)

@@ -22,7 +22,7 @@ from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.external_predictions import earlier_predictions, write_predictions
-from pneumobench.runs.networks import trained_network
+from pneumobench.runs.networks import refuse_region, trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.training.predictions import logit_of, probability_of, score_images
@@ -76,7 +76,9 @@ def evaluate_networks(
         DataError: images cannot be read, or show one class only.
         SettingsError: the name cannot be a folder's or is that of other images, or images are those of the run.
         RecordError: weights or earlier predictions are missing or changed.
+        NotAvailableError: the networks were trained on a region of the images.
     """
+    refuse_region(suite)
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
     shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from pneumobench.attributions.faithfulness import SCORED_TOGETHER
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD, rows_with_lungs
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
 from pneumobench.errors import NoRoomError, NotAvailableError, PneumobenchError
-from pneumobench.lungs.masked_regions import MASKED_REGIONS
+from pneumobench.lungs.masked_regions import MASKED_REGIONS, MaskedRegion
 from pneumobench.records.explanation_record import (
     ABLATION,
     NOT_MASKED,
@@ -124,7 +124,7 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
     main = read_main_pass(bench, job, rows) if MAIN_METHOD in (method.name for method in todo) else None
     tables: dict[str, pd.DataFrame] = {}
     checked: dict[str, MethodMetadata] = {}
-    if earlier is None:
+    if earlier is None and bench.suite.data.region == "whole":  # else the rest is masked already
         tables[ABLATION] = _region_ablation(bench, job, architecture)
     for method in todo if len(rows) else []:
         try:
@@ -177,7 +177,10 @@ def _is_current(method: AttributionMethod, known: MethodMetadata | None, images:
 
 
 def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:
-    """Return predictions of the fold's test images that have a lung mask, as they are and with parts blanked."""
+    """Return predictions of the fold's test images that have a lung mask, as they are and with parts blanked.
+
+    Every outline that the images of all folds have is used; without lung masks of other patients there are fewer.
+    """
     rows = rows_with_lungs(bench.fold_images(job.fold), bench.masks, None, bench.suite.seed)
     table = bench.index.table.iloc[rows]
     known = bench.folder.predictions(job).set_index("image_id")["logit"]
@@ -185,13 +188,18 @@ def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -
     step = max(SCORED_TOGETHER, bench.suite.training.batch_size)
     device = device_of(bench.suite.training)
 
-    def masked(blank: Callable[[Tensor, Tensor], Tensor]) -> Iterator[Tensor]:
+    outlines = bench.outlines(job.fold)
+    forms = outlines.forms()
+
+    def shown(region: MaskedRegion) -> Iterator[Tensor]:
         for some in (rows[start : start + step] for start in range(0, len(rows), step)):
             radiographs = torch.from_numpy(np.array(bench.radiographs[some])).to(device)
-            yield blank(radiographs, torch.from_numpy(bench.masks.of_rows(some)).to(device))[:, None]
+            lungs = np.ascontiguousarray(outlines.of_rows(some, region.outline))
+            yield region(radiographs, torch.from_numpy(lungs).to(device))[:, None]
 
-    for name, blank in MASKED_REGIONS.items():
-        found = score_images(architecture, masked(blank), bench.suite.training)
-        logits[name] = logit_of(found).astype(np.float64)
+    for name, region in MASKED_REGIONS.items():
+        if region.outline in forms:
+            found = score_images(architecture, shown(region), bench.suite.training)
+            logits[name] = logit_of(found).astype(np.float64)
     images = {"image_id": table["image_id"], "fold": job.fold, "label": table["label"]}
     return pd.DataFrame({**images, **{f"logit_{name}": logit for name, logit in logits.items()}})

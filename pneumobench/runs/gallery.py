@@ -49,10 +49,10 @@ class HeatMaps:
 
 
 def heat_maps(
-    bench: Bench, architecture: Architecture, methods: Sequence[AttributionMethod], rows: NDArray[np.int64]
+    bench: Bench, architecture: Architecture, fold: int, methods: Sequence[AttributionMethod], rows: NDArray[np.int64]
 ) -> HeatMaps:
-    """Return the maps of rows of the index by each method that is available for the network."""
-    radiographs = np.array(bench.radiographs[rows])
+    """Return the maps of rows of the index by each method that is available for the network of a fold."""
+    radiographs = np.array(bench.seen(fold)[rows])
     return HeatMaps(rows=rows, radiographs=radiographs, heat=maps_of(architecture, methods, radiographs)[0])
 
 
@@ -101,7 +101,7 @@ def write_galleries(
         images = bench.fold_images(job.fold)
         sample = rows_with_lungs(images, bench.masks, bench.suite.explanation.checked_images_per_fold, bench.suite.seed)
         for some in _parts(sample):
-            mean.add(bench, heat_maps(bench, architecture, methods, some))
+            mean.add(bench, heat_maps(bench, architecture, job.fold, methods, some))
         errors.setdefault(job.architecture, []).extend(_error_images(bench, job, architecture, methods))
     networks = []
     for name, radiographs in errors.items():
@@ -130,7 +130,7 @@ def _error_images(
     wrong = bench.index.table.join(said[said["outcome"].isin(["fn", "fp"])], on="image_id", how="inner")
     drawn = []
     for some in _parts(wrong.index.to_numpy(np.int64)):
-        maps = heat_maps(bench, architecture, methods, some)
+        maps = heat_maps(bench, architecture, job.fold, methods, some)
         for i, (row, radiograph) in enumerate(zip(some, wrong.loc[some].to_dict("records"), strict=True)):
             lungs = bench.masks.of_rows(some[i : i + 1])[0] if bench.masks.has(int(row)) else None
             picture = f"{job.architecture}/{job.fold}-{row:06d}.jpg"

@@ -12,6 +12,7 @@ from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import content_hash
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, sha256_of_text
+from pneumobench.lungs.tiers import mask_tier
 from pneumobench.records.job_record import LUNG_MASKS, ORIGINAL_SIZES, PLUGIN, SEGMENTER, WEIGHTS
 from pneumobench.suite.registry import loaded_files
 from pneumobench.suite.spec import Suite
@@ -40,11 +41,12 @@ def inputs_of(suite: Suite, index: Index) -> dict[str, str]:
 
 def lung_inputs(suite: Suite, index: Index) -> dict[str, str]:
     """Return the SHA-256 of manual lung masks and of the segmenter, as far as the suite uses them."""
-    found, tier = {}, suite.data.lung_mask_tier
+    found = {}
     named = [index.root / mask for mask in index.table["lung_mask"] if mask]
-    if named and tier in ("auto", "drawn"):
+    tier = mask_tier(suite.data, drawn_masks=bool(named))
+    if named and tier == "drawn":
         found[LUNG_MASKS] = content_hash(named)
-    stands_in = tier in ("auto", "drawn") and 0 < len(named) < len(index.table)
+    stands_in = tier == "drawn" and 0 < len(named) < len(index.table)
     if tier == "segmented" or suite.data.crop == "adaptive" or stands_in:
         files = sorted(file for file in SEGMENTER_FOLDER.iterdir() if file.is_file())
         found[SEGMENTER] = sha256_of_text("\n".join(f"{file.name} {sha256_of_file(file)}" for file in files))

@@ -86,7 +86,7 @@ def checked_maps(
         NotAvailableError: the method does not exist for the network.
     """
     device = device_of(bench.suite.training)
-    radiographs = torch.from_numpy(np.array(bench.radiographs[rows]))[:, None].to(device)
+    radiographs = torch.from_numpy(np.array(bench.seen(job.fold)[rows]))[:, None].to(device)
     if method.name != MAIN_METHOD:
         main = None
     if main is not None and main.heat is not None:

@@ -11,7 +11,7 @@ from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.head import attach_head
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.architectures.weights_file import load_weights
-from pneumobench.errors import RecordError
+from pneumobench.errors import NotAvailableError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
@@ -73,3 +73,16 @@ def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architec
         pixel_mean=architecture.pixel_mean if mean is None else float(mean),
         pixel_std=architecture.pixel_std if std is None else float(std),
     )
+
+
+def refuse_region(suite: Suite) -> None:
+    """Refuse to show other images to networks that were trained on a region of the images of their run.
+
+    Raises:
+        NotAvailableError: naming the region.
+    """
+    if suite.data.region != "whole":
+        raise NotAvailableError(
+            f"{suite.name}: its networks were trained with data.region {suite.data.region}, by the lung masks of "
+            "its own images, and are asked about no other; ask a run with data.region whole."
+        )

@@ -10,6 +10,7 @@ from typing import Final
 
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.errors import PneumobenchError
+from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.job_record import JobRecord
@@ -89,6 +90,7 @@ def finished_run(
             return None
         check_manifest(folder, list(records.values()), weights=True)
         index, problems = read_radiographs(suite, output / ".cache", rehash=rehash)
+        index = only_with_lungs(index, suite.data, output / ".cache")
         index = as_kept(folder, index)
         refuse_other_run(folder, suite, index)
         if problems or changed_inputs(environment, inputs_of(suite, index)):

@@ -26,7 +26,7 @@ from pneumobench.records.job_record import JobRecord
 from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
 from pneumobench.runs.context import Bench
 from pneumobench.runs.gallery import image_tiles, lung_share, maps_of
-from pneumobench.runs.networks import trained_network
+from pneumobench.runs.networks import refuse_region, trained_network
 from pneumobench.suite.spec import CLASSES
 from pneumobench.training.predictions import class_probabilities, logit_of, probability_of, score_images
 
@@ -129,9 +129,10 @@ def explain_radiograph(
 
     Raises:
         UnreadableImageError: the file is not an image that can be read.
-        NotAvailableError: every one of the networks learnt from this image.
+        NotAvailableError: every one of the networks learnt from this image, or they were trained on a region.
         RecordError: weights are missing or changed.
     """
+    refuse_region(bench.suite)
     prepared = prepare_image(bench, path)
     asked = unseen_jobs(bench, jobs, prepared.rows)
     if not asked:

@@ -220,11 +220,15 @@ def _by_steps(planned: PlannedArchitecture, bench: Bench) -> PlannedArchitecture
     except Exception as error:  # noqa: BLE001 - foreign code
         return dataclasses.replace(planned, judged_by=f"fails: {type(error).__name__}: {error}"[:120])
     image = step.median / spec.batch_size
-    masked = len(rows_with_lungs(images, bench.masks, None, suite.seed))
+    masked = 0
+    if bench.regions is None:
+        forms = bench.outlines(0).forms()
+        shown = sum(region.outline in forms for region in MASKED_REGIONS.values())
+        masked = shown * len(rows_with_lungs(images, bench.masks, None, suite.seed))
     maps = len(rows_with_lungs(images, bench.masks, suite.explanation.images_per_fold, suite.seed))
     tune = len(images.positions["tune"])
     scored = spec.epochs * tune + tune + len(images.positions["test"]) + len(images.positions["official_test"])
-    after = FORWARD * (scored + len(MASKED_REGIONS) * masked) + (MAP * maps if network.heatmap_layers else 0)
+    after = FORWARD * (scored + masked) + (MAP * maps if network.heatmap_layers else 0)
     return dataclasses.replace(
         planned,
         seconds_per_job=step.training(bench.steps()) + image * after,

@@ -17,6 +17,7 @@ from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.board import Leaderboard as Ranking
 from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect, protocol_effects
 from pneumobench.lungs.prepared import wanted_squares
+from pneumobench.lungs.required import only_with_lungs
 from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
 from pneumobench.runs.execution import Execution
 from pneumobench.runs.finished import Run
@@ -109,6 +110,7 @@ def _require_splits(suites: Sequence[Suite], output: Path, *, rehash: bool) -> N
     index, problems = read_radiographs(suites[0], output / ".cache", squares=wanted_squares(data), rehash=rehash)
     if problems:
         raise problem_error(index.root, problems)
+    index = only_with_lungs(index, data, output / ".cache")
     for one in suites:
         try:
             make_folds(index, one.folds, one.seed)

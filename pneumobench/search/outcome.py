@@ -15,6 +15,7 @@ from pneumobench.datasets.folds import Folds, make_folds
 from pneumobench.datasets.index import Index
 from pneumobench.errors import PneumobenchError
 from pneumobench.files import canonical_json, sha256_of_text
+from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.provenance import software_versions
 from pneumobench.records.run_folder import RunFolder
@@ -100,6 +101,7 @@ def finished_search(suite: Suite, output: Path, *, storage: str | None = None) -
             load_plugin_file(Path(plugin))
         space = read_space(suite, {}, suite.name)
         index, problems = read_radiographs(suite, output / ".cache")
+        index = only_with_lungs(index, suite.data, output / ".cache")
         index = as_kept(RunFolder(folder.path), index)
         environment = read_environment(RunFolder(folder.path))
         if problems or environment.get("software") != software_versions():

@@ -23,7 +23,12 @@ JOINED: Final = ("--architectures", "--folds")  # what several starts of one run
 
 
 def run_command(
-    base: str, suite: Suite, *, folds: Sequence[int] | None = None, protocols: Sequence[str] | None = None
+    base: str,
+    suite: Suite,
+    *,
+    folds: Sequence[int] | None = None,
+    protocols: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
 ) -> str:
     """Return the command line that makes the run of a suite.
 
@@ -34,6 +39,7 @@ def run_command(
         suite: with all that options changed.
         folds: only these.
         protocols: only these splits.
+        regions: only these regions.
     """
     words = ["pneumobench", "run", base if base in suite_names() else Path(base).name]
     if suite.data.source != MADE_ON_THE_SPOT:
@@ -54,7 +60,7 @@ def run_command(
             words += [f"--{key}", _written(key, sources)]
         else:
             words += [f"--{key}", _written(key, value)]
-    for option, chosen in (("--folds", folds), ("--protocols", protocols)):
+    for option, chosen in (("--folds", folds), ("--protocols", protocols), ("--regions", regions)):
         words += [option, ",".join(map(str, chosen))] if chosen is not None else []
     return shlex.join(words)
 

@@ -92,6 +92,12 @@ def check_together(suite: Suite) -> None:
             f"is box with data.crop {suite.data.crop}: the fixed box says nothing of lungs in an image that was cut; "
             "set it to auto or segmented, or data.crop to none.",
         )
+    if suite.data.region != "whole" and suite.data.lung_mask_tier == "box":
+        raise UnfitError(
+            "data.lung_mask_tier",
+            f"is box with data.region {suite.data.region}: the fixed box is the lungs of nobody; set it to auto, drawn "
+            "or segmented, or data.region to whole.",
+        )
     if wrong := [fold for fold in suite.search.folds if not 0 <= fold < suite.folds.count]:
         raise UnfitError(
             "search.folds", f"has {wrong[0]}; suite {suite.name!r} has the folds 0 to {suite.folds.count - 1}."

@@ -12,7 +12,9 @@ from pneumobench.files import sha256_of_text
 from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
+from pneumobench.suite.names import DEFAULT_CONTROLS
 from pneumobench.suite.phantoms import PhantomSpec
+from pneumobench.suite.regions import Region
 from pneumobench.suite.rules import (
     COUNT,
     FOLD_COUNT,
@@ -63,6 +65,11 @@ class DataSpec(Checked, group="data"):
             Images without one are left out.
         crop: what a network sees of an image: `none` (all of it), `fixed` (rows 15-90 %, columns 20-80 %) or
             `adaptive` (the box around the segmented lungs with a margin; the fixed crop where none are found).
+        region: what networks are trained and tested on: the `whole` image; it `without_lungs`, or `only_lungs`; the
+            same by the outline of another patient's lungs (`_other_outline`), drawn without regard to class; what a
+            region leaves that holds 99.5 % of all lung pixels of the training part (`fixed_region_removed`); or the
+            lung mask without gray values (`mask_only`). What is masked has the mean gray of what is left.
+        require_lung_mask: leave out images without a lung mask of the tier; all of `region` but `whole` do.
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray image three times, for pretrained stems).
         pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean
@@ -83,6 +90,8 @@ class DataSpec(Checked, group="data"):
     lung_masks: Annotated[str, INSIDE_ROOT] = ""
     lung_mask_tier: Literal["auto", "drawn", "segmented", "box"] = "auto"
     crop: Literal["none", "fixed", "adaptive"] = "none"
+    region: Region = "whole"
+    require_lung_mask: bool = False
     image_side_px: Annotated[int, SIDE_PX] = 224
     channels: Literal[1, 3] = 1
     pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
@@ -128,12 +137,13 @@ class ControlSpec(Checked, group="controls"):
 
     Args:
         names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
-            `thumbnail` (12 x 12 px), `thumbnail_without_lungs`, and names that a plugin registers.
+            `thumbnail` (12 x 12 px), `thumbnail_without_lungs`, `mask_only` and `fixed_region_removed` (12 x 12 px of
+            what `data.region` calls so), and names that a plugin registers.
         original_sizes: table image,original_width,original_height, relative to the data root, for images that were
             resized before; `image_facts` then sees these sizes and no bytes.
     """
 
-    names: tuple[str, ...] = ("majority", "image_facts", "thumbnail", "thumbnail_without_lungs")
+    names: tuple[str, ...] = DEFAULT_CONTROLS
     original_sizes: Annotated[str, INSIDE_ROOT] = ""
 
 

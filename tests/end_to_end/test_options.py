@@ -46,6 +46,46 @@ def test_one_suite_under_three_protocols(
     assert "smoke-patient" in capsys.readouterr().err
 
 
+def test_one_suite_under_two_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["run", "smoke", "--controls.names", "[majority, thumbnail]", *SMALL]
+    assert main([*asked, "--regions", "mask_only,whole", "--plan"]) == 0
+    planned = capsys.readouterr().out
+    assert planned.count("2 jobs to run") == 2
+    assert main([*asked, "--regions", "mask_only,whole"]) == 0
+    assert "Networks trained and tested on a region" in capsys.readouterr().out
+    table = pd.read_csv("runs/smoke-regions/regions.csv")
+    pairs = [("test_resnet", "whole"), ("test_resnet", "mask_only"), ("control-thumbnail", "whole"),
+             ("control-thumbnail", "mask_only")]  # fmt: skip
+    assert list(zip(table["architecture"], table["region"], strict=True)) == pairs
+    for _, both in table.groupby("architecture"):
+        first, second = both.to_dict("records")
+        assert np.isnan(first["difference"])
+        assert second["difference"] == pytest.approx(second["auc"] - first["auc"], abs=2e-6)
+        assert second["difference_low"] <= second["difference"] <= second["difference_high"]
+        assert second["p_holm"] >= second["p_value"]
+    readme = Path("runs/smoke-regions/README.md").read_text()
+    assert " --regions mask_only,whole`" in readme
+    assert "Lung masks: exact." in readme
+    whole, alone = (Path(f"runs/smoke-{region}/leaderboard/README.md").read_text() for region in ("whole", "mask_only"))
+    assert "trained and tested on lung masks alone, without gray values" in alone
+    assert "trained and tested on" not in whole.split("##")[0]
+    assert "at test time" in whole
+    assert "at test time" not in alone, "the rest is masked already"
+    first_split, second_split = (
+        RunFolder(Path(f"runs/smoke-{region}")).index_and_folds() for region in ("whole", "mask_only")
+    )
+    assert [one.hash() for one in first_split] == [one.hash() for one in second_split]
+    assert main(["evaluate", "runs/smoke-mask_only", "--data", "runs/.cache/phantoms-24-6-64px-1/index.csv"]) != 0
+    assert "were trained with data.region mask_only" in " ".join(capsys.readouterr().err.split())
+    assert main([*asked, "--regions", "whole,mask_only", "--folds", "0"]) == 2
+    assert "--folds leaves regions incomplete" in capsys.readouterr().err
+    assert main([*asked, "--regions", "whole,mask_only", "--protocols", "patient,official"]) == 2
+    assert "leave one out" in capsys.readouterr().err
+
+
 def test_a_recipe_of_many_options_runs_to_its_leaderboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

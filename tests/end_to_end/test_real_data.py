@@ -66,7 +66,7 @@ def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     ]  # fmt: skip
     assert main(arguments) == 0
     run = RunFolder(output / "kermany-cpu-limit120")
-    names = ["image-facts", "majority", "thumbnail", "thumbnail-without-lungs"]
+    names = ["fixed-region-removed", "image-facts", "majority", "mask-only", "thumbnail", "thumbnail-without-lungs"]
     expected = [*(f"control-{name}" for name in names), "resnet18"]
     assert [(record.architecture, record.fold, record.status) for record in run.records()] == [
         (name, fold, "completed") for name in expected for fold in (0, 1)
@@ -93,12 +93,17 @@ def test_controls_score_what_is_known_of_the_data(output: Path) -> None:
     assert rows is not None
     label, group = (index.table[column].to_numpy(np.int64) for column in ("label", "group"))
     folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(rows, label[rows], group[rows]))
-    known: dict[str, float] = {"image_facts": 0.910, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972}
+    known: dict[str, float] = {
+        "image_facts": 0.910, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972, "mask_only": 0.97,
+        "fixed_region_removed": 0.95,
+    }  # fmt: skip
     for name, expected in known.items():
-        seen = Seen(index=index, radiographs=radiographs, masks=masks, original_sizes="manifest.csv")
-        features = control_features(CONTROLS.get(name), seen)
         probability = np.zeros(len(label))
         for train, test in folds:
+            seen = Seen(
+                index=index, radiographs=radiographs, masks=masks, train=rows[train], original_sizes="manifest.csv"
+            )
+            features = control_features(CONTROLS.get(name), seen)
             logit = fit_control(features, label, rows[train], seed=0)[:, 0]
             probability[rows[test]] = probability_of(logit)[rows[test]]
         assert area_under_roc(probability[rows], label[rows] == 1) == pytest.approx(expected, abs=0.01), name

@@ -80,6 +80,10 @@ def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
     first = found.ablation[found.ablation["image_id"] == "01.png"].set_index("blanking")
     assert first.loc["none", "probability"] == pytest.approx(1 / (1 + np.exp(-3)))
     assert scores["none"].auc == 1.0
+    assert scores["none"].normals_called_positive == 0.0
+    shown = found.ablation[(found.ablation["blanking"] == "only_lungs") & (found.ablation["label"] == 0)]
+    assert scores["only_lungs"].normals_called_positive == pytest.approx((shown["logit"] >= 0).mean())
+    assert 0.2 < scores["only_lungs"].normals_called_positive < 0.8
     assert scores["without_lungs"].interval.low < scores["without_lungs"].auc < 0.75
     pooled = pd.DataFrame({"image_id": IMAGE, "label": LABEL, "probability": LABEL * 0.9})
     edges, good, guided = method_summaries([found], pooled, GROUP)
@@ -90,6 +94,25 @@ def test_what_was_written_is_read_and_summed_up(folder: RunFolder) -> None:
     assert (edges.depends_on_weights, edges.faithful, edges.trusted) == (False, False, False)
     assert guided.not_available is not None
     assert guided.trusted is None
+
+
+def test_a_table_of_fewer_regions_is_read_as_it_is_and_one_of_unknown_ones_is_not(tmp_path: Path) -> None:
+    """Images of one patient can get no outline of another; runs of other versions had other regions."""
+    record = ExplanationRecord(
+        architecture="net", fold=0, seed=1, weights="a" * 64, mask_tier="drawn", methods={}, hashes={}, software={},
+        hardware={},
+    )  # fmt: skip
+    run, table = RunFolder(tmp_path), _region_ablation()
+    fewer = table.drop(columns=["logit_only_lungs_other_outline", "logit_fixed_region_removed"])
+    write_explanations(run, record, {"reliance": fewer})
+    found = read_explanations(run, JOB)
+    assert found is not None
+    assert set(found.ablation["blanking"]) == {"none", *MASKED_REGIONS} - {
+        "only_lungs_other_outline", "fixed_region_removed",
+    }  # fmt: skip
+    assert "only_lungs_other_outline" not in ablation_scores([found], GROUP)
+    with pytest.raises(AssertionError, match=r"reliance\.csv: columns"):
+        write_explanations(run, record, {"reliance": table.assign(logit_heart=0.0)})
 
 
 def test_a_changed_table_is_refused(folder: RunFolder) -> None:

@@ -16,7 +16,7 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
-from pneumobench.suite.names import CONTROL_GROUP, SHIPPED_CONTROLS
+from pneumobench.suite.names import CONTROL_GROUP, DEFAULT_CONTROLS, SHIPPED_CONTROLS
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.registry import known_without_import, load_plugin_file
 from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, Suite
@@ -46,7 +46,7 @@ def _index(root: Path) -> Index:
 
 
 def features_of(name: str, index: Index, radiographs: NDArray[np.uint8], sizes: str = "") -> NDArray[np.float64]:
-    seen = Seen(index=index, radiographs=radiographs, masks=MASKS, original_sizes=sizes)
+    seen = Seen(index=index, radiographs=radiographs, masks=MASKS, train=np.arange(140), original_sizes=sizes)
     return control_features(CONTROLS.get(name), seen)
 
 
@@ -99,6 +99,61 @@ def test_a_thumbnail_sees_the_lungs_and_the_other_does_not(tmp_path: Path) -> No
     index = _index(tmp_path)
     assert _auc(features_of("thumbnail", index, radiographs, "")) > 0.95
     assert _auc(features_of("thumbnail_without_lungs", index, radiographs, "")) < 0.8
+    assert _auc(features_of("fixed_region_removed", index, radiographs, "")) < 0.8
+
+
+def _outlined() -> LungMasks:
+    """Return masks of two classes whose lungs are of another width; everywhere within the same 12 x 16 pixels."""
+    lungs = np.zeros((COUNT, SIDE, SIDE), dtype=np.uint8)
+    lungs[:, 6:18, 4:20] = 1
+    lungs[LABEL == 1, 6:18, 16:20] = 0
+    lungs[LABEL == 1, 6:18, 4:8] = RNG.random((int(LABEL.sum()), 12, 4)) < 0.5
+    return LungMasks(kind="drawn", masks=lungs, row_of={row: row for row in range(COUNT)}, box=BOX)
+
+
+def test_an_outline_tells_the_class_where_it_is_left_and_not_where_one_region_is_removed(tmp_path: Path) -> None:
+    """Gray values say nothing here; what tells is the shape of the hole."""
+    index, masks = _index(tmp_path), _outlined()
+    radiographs = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
+    radiographs[:, :, :2] = 0  # so that a hole is darker than what is around it
+
+    def auc(name: str) -> float:
+        seen = Seen(index=index, radiographs=radiographs, masks=masks, train=np.arange(140))
+        return _auc(control_features(CONTROLS.get(name), seen))
+
+    assert auc("mask_only") > 0.99
+    assert auc("thumbnail_without_lungs") > 0.95
+    assert auc("fixed_region_removed") == pytest.approx(0.5, abs=0.2)
+    assert auc("thumbnail") == pytest.approx(0.5, abs=0.2)
+
+
+def test_the_mask_alone_sees_no_gray_value(tmp_path: Path) -> None:
+    index, masks = _index(tmp_path), _outlined()
+    features = []
+    for shift in (0, 100):
+        radiographs = RNG.integers(shift, shift + 100, (COUNT, SIDE, SIDE)).astype(np.uint8)
+        seen = Seen(index=index, radiographs=radiographs, masks=masks, train=np.arange(140))
+        features.append(control_features(CONTROLS.get("mask_only"), seen))
+    assert (features[0] == features[1]).all()
+    assert features[0].shape == (COUNT, 144)
+
+
+def test_the_fixed_region_is_not_shaped_by_test_images(tmp_path: Path) -> None:
+    index, masks = _index(tmp_path), _outlined()
+    radiographs = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
+    turned = masks.masks.copy()
+    turned[140:] = 1 - turned[140:]
+    other = LungMasks(kind="drawn", masks=turned, row_of=masks.row_of, box=BOX)
+    control = CONTROLS.get("fixed_region_removed")
+    first, second, all_of_them = (
+        control_features(control, Seen(index=index, radiographs=radiographs, masks=one, train=train))
+        for one, train in ((masks, np.arange(140)), (other, np.arange(140)), (other, np.arange(COUNT)))
+    )
+    assert (first == second).all()
+    assert not (first == all_of_them).all()
+    nobody = LungMasks(kind="drawn", masks=turned, row_of={}, box=BOX)
+    with pytest.raises(DataError, match="no training image has a lung mask, which the control fixed_region_removed"):
+        control_features(control, Seen(index=index, radiographs=radiographs, masks=nobody, train=np.arange(140)))
 
 
 @pytest.mark.parametrize("images", [12, 24, 39, 40, 60])
@@ -142,11 +197,13 @@ def own_controls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_module_registers_the_control_it_is_named_after() -> None:
     shipped = known_without_import(CONTROL_GROUP, SHIPPED_CONTROLS)
-    assert set(shipped) >= {"image_facts", "majority", "thumbnail", "thumbnail_without_lungs"}
-    for name in ("image_facts", "majority", "thumbnail", "thumbnail_without_lungs"):
+    assert set(shipped) >= set(DEFAULT_CONTROLS)
+    for name in DEFAULT_CONTROLS:
         assert f"{name}.py:" in CONTROLS.get(name).origin
     assert CONTROLS.get("image_facts").record_name == "control-image-facts"
-    assert {name for name, control in CONTROLS.loaded().items() if control.masks_lungs} == {"thumbnail_without_lungs"}
+    of_all = {name for name, control in CONTROLS.loaded().items() if control.masks_lungs}
+    assert of_all == {"thumbnail_without_lungs", "mask_only"}
+    assert {name for name, control in CONTROLS.loaded().items() if control.of_fold} == {"fixed_region_removed"}
 
 
 @pytest.mark.usefixtures("own_controls")
@@ -171,7 +228,7 @@ def test_a_control_of_a_plugin_becomes_a_record_and_is_named_on_pages(tmp_path: 
 @pytest.mark.usefixtures("own_controls")
 def test_an_unknown_control_is_refused_before_data_are_read(tmp_path: Path) -> None:
     suite = Suite(name="own", controls=ControlSpec(names=("thumbnal",)))
-    with pytest.raises(SettingsError, match=r"unknown control 'thumbnal'; did you mean thumbnail\? Known: image_facts"):
+    with pytest.raises(SettingsError, match=r"unknown control 'thumbnal'; did you mean thumbnail\? Known: fixed_"):
         open_data(suite, RunFolder(tmp_path), cache=tmp_path / "cache", console=Console(file=io.StringIO()))
     assert not (tmp_path / "cache").exists()
 

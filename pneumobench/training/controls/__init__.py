@@ -33,8 +33,9 @@ class Seen:
 
     Args:
         index: one row an image.
-        radiographs: all images (N, side, side) uint8, in index order.
+        radiographs: all images (N, side, side) uint8, in index order, as the networks of the run see them.
         masks: lung masks, with stand-ins for the images that have none.
+        train: rows of the training part of the fold; all a control learns from several images it learns from these.
         original_sizes: table with the sizes of the images before they were resized, relative to the root; empty: the
             files are the originals.
     """
@@ -42,6 +43,7 @@ class Seen:
     index: Index
     radiographs: NDArray[np.uint8]
     masks: LungMasks
+    train: NDArray[np.int64]
     original_sizes: str = ""
 
 
@@ -58,6 +60,7 @@ class Control:
         words: what it looks at, as pages list it.
         masks_lungs: reads the lung masks of all images, so that images without a mask get a segmented one.
         reads_original_sizes: uses `original_sizes`; fitted again when that table changes its name.
+        of_fold: its features depend on `train`, and are computed for every fold.
         origin: file and line of the function.
     """
 
@@ -66,6 +69,7 @@ class Control:
     words: str
     masks_lungs: bool = False
     reads_original_sizes: bool = False
+    of_fold: bool = False
     origin: str
 
     @property
@@ -78,7 +82,12 @@ CONTROLS: Final[Registry[Control]] = Registry("control", group=CONTROL_GROUP, sh
 
 
 def register_control(
-    name: str, *, words: str, masks_lungs: bool = False, reads_original_sizes: bool = False
+    name: str,
+    *,
+    words: str,
+    masks_lungs: bool = False,
+    reads_original_sizes: bool = False,
+    of_fold: bool = False,
 ) -> Callable[[Features], Features]:
     """Register a function `Seen` -> features (N, any number) under a name for `controls.names`.
 
@@ -87,6 +96,7 @@ def register_control(
         words: what it looks at, as pages list it, e.g. `the size of the image`.
         masks_lungs: see `Control`, as for the other.
         reads_original_sizes: uses the table of original sizes.
+        of_fold: computed for every fold.
 
     Raises:
         SettingsError: the name is taken or not allowed.
@@ -107,6 +117,7 @@ def register_control(
             words=words,
             masks_lungs=masks_lungs,
             reads_original_sizes=reads_original_sizes,
+            of_fold=of_fold,
             origin=origin,
         )
         CONTROLS.add(control)

@@ -99,8 +99,9 @@ def measure(
         network: the segmenter.
         bounds: bounds of quality control.
     """
-    found = segment_lungs(np.asarray(radiographs[rows]), network)
-    passed = np.array([check_lungs(mask, bounds).usable for mask in found])
+    shown = np.asarray(radiographs[rows])
+    found = segment_lungs(shown, network)
+    passed = np.array([check_lungs(*pair, bounds).usable for pair in zip(shown, found, strict=True)])
     drawn = np.isin(rows, np.fromiter(masks.row_of, dtype=np.int64))
     truth, segmented, usable = masks.of_rows(rows[drawn]), found[drawn], passed[drawn]
     scores = np.array([overlap(mask, true) for mask, true in zip(segmented, truth, strict=True)]).reshape(-1, 2)
@@ -120,5 +121,7 @@ def measure(
         dice=scores[:, 1],
         usable=usable,
         cut=np.array(cut, dtype=np.float64),
-        drawn_refused=float(np.mean([not check_lungs(true, bounds).usable for true in truth])),
+        drawn_refused=float(
+            np.mean([not check_lungs(*pair, bounds).usable for pair in zip(shown[drawn], truth, strict=True)])
+        ),
     )

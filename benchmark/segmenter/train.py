@@ -140,7 +140,7 @@ def train(
     drawn = DrawnImages(radiographs=np.asarray(radiographs[learnt]), masks=masks.of_rows(learnt))
     network = train_segmenter(drawn, epochs=options.epochs, seed=options.seed, report=report)
     minutes = (time.perf_counter() - started) / 60
-    bounds_of(drawn.masks).write(options.output)
+    bounds_of(drawn.radiographs, drawn.masks).write(options.output)
     # what is shipped are the weights in half precision, so what they change is measured
     seen = np.asarray(radiographs[held_out[: 4 * SEGMENTED_TOGETHER]])
     before = segment_lungs(seen, network)

@@ -78,7 +78,7 @@ def _probed(module: nn.Module, where: HeatMapLayer) -> Iterator[_Probe]:
 
 
 def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
-    """Return the deepest declared layer with at least 7 x 7 cells, or the one with the finest grid.
+    """Return the deepest declared layer with at least 7 x 7 cells, or the finest there is where none has so many.
 
     Raises:
         SettingsError: the architecture declares no layer, or one that its module does not have.

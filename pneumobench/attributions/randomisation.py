@@ -98,7 +98,7 @@ def cascade(architecture: Architecture, radiographs: Tensor, seed: int) -> Itera
     """Yield one copy of the network at each of STAGES: head, upper half of the layers, all of them.
 
     A shuffled weight tensor holds its own values in another order: their spread stays, what was learnt is gone. Running
-    statistics of batch normalisation are estimated anew on the images at each stage: those of the trained network
+    statistics of batch normalisation are estimated anew on these images at each stage: those of the trained network
     belong to activations that are gone too.
 
     Args:
@@ -183,7 +183,7 @@ def randomisation(
     repeated = likeness(architecture, (some.float() + noise).round().clamp(0, 255).to(torch.uint8))
     assert repeated is not None  # the method explained this network already
     randomised = tuple(
-        tuple(likeness(copied, some) for copied in cascade(architecture, radiographs, seed + number))
+        tuple(likeness(copied, some) for copied in cascade(architecture, some, seed + number))
         for number in range(RANDOMISATIONS)
     )
     return Randomisation(images=len(rows), randomised=randomised, chance=_mean(by_chance, by_chance), repeated=repeated)

@@ -92,8 +92,8 @@ def test_integrated_gradients_sum_to_the_change_of_the_score() -> None:
 
 def _sharp() -> Architecture:
     """A smooth network that changes within a hundredth of the way from the uniform image: 32 steps miss it."""
-    module = nn.Sequential(nn.Flatten(), nn.Linear(SIDE_PX**2, 4), nn.Tanh(), nn.Linear(4, 1))
     torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(SIDE_PX**2, 4), nn.Tanh(), nn.Linear(4, 1))
     module[1].weight.data = 100 * torch.randn_like(module[1].weight)
     return Architecture(module=module)
 

@@ -70,7 +70,9 @@ def test_what_is_no_pair_of_lungs_is_refused_with_a_reason(
 
 def test_bounds_are_read_as_written(bounds: QualityBounds, tmp_path: Path) -> None:
     bounds.write(tmp_path)
-    assert read_bounds(tmp_path) == bounds
+    found = read_bounds(tmp_path)
+    assert (found.bounds, found.masks, found.pose.margin) == (bounds.bounds, bounds.masks, bounds.pose.margin)
+    assert np.array_equal(found.pose.template, bounds.pose.template)
 
 
 def test_missing_bounds_are_an_error_and_never_a_guess(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_noise_is_no_lung(bounds: QualityBounds, phantoms: Index, network: LungU
     [
         (lambda picture: 255 - picture if picture.dtype == np.uint8 else picture, "gray levels inverted"),
         (lambda picture: picture[::-1], "upside down|too high|too low"),
-        (lambda picture: picture[:, ::-1], "left and right exchanged"),
+        (lambda picture: picture[:, ::-1], "left and right exchanged|too near the middle"),
     ],
     ids=["inverted", "upside down", "mirrored"],
 )

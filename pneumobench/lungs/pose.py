@@ -21,7 +21,8 @@ from pneumobench.radiographs.geometry import image_to_square
 TEMPLATE_SIDE: Final = 24  # rows and columns of the template: 576 numbers
 AROUND: Final = 0.15  # of the lungs' height and width, on each side of them: neck, arms and abdomen say much
 PENALTY: Final = 1e-2  # on the mean square of the template, in the units of the loss
-OUTER_SHARE: Final = 0.001  # of the images that the template was fitted on that may be refused
+# of the images that the template was fitted on that each pose may claim; with less, more mirrored images pass
+OUTER_SHARE: Final = 0.005
 FLAT_SD: Final = 1e-3
 DECIMALS: Final = 4
 TURNS: Final = {0: "", 1: "turned by a quarter", 2: "upside down", 3: "turned by a quarter"}
@@ -61,17 +62,18 @@ class PoseTemplate:
 
     Args:
         template: (24, 24); the pose of a view v fits by the sum of template times v in that pose.
-        margin: by how much another pose may fit better than the right one.
+        margins: by how much each pose of POSES may fit better than the right one (16,), 0 or more.
     """
 
     template: NDArray[np.float64]
-    margin: float
+    margins: NDArray[np.float64]
 
     def found(self, radiograph: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Pose:
-        """Return how an image (H, W) with lungs (H, W) lies; RIGHT where no other pose fits better by the margin."""
+        """Return how an image (H, W) with lungs (H, W) lies; RIGHT where no other pose fits better by its margin."""
         fits = self.fits(view_around(radiograph, mask)[None])[0]
-        best = int(fits.argmax())
-        return POSES[best] if fits[best] - fits[0] > self.margin else RIGHT
+        better = fits - fits[0] - self.margins
+        better[0] = 0
+        return POSES[int(better.argmax())]
 
     def fits(self, views: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how well each pose of POSES fits views (B, 24, 24): (B, 16)."""
@@ -80,7 +82,7 @@ class PoseTemplate:
     def plain(self) -> dict[str, Any]:
         """Return it as JSON keeps it, a row of the template on a line."""
         rows = [" ".join(f"{value:.{DECIMALS}f}" for value in row) for row in self.template]
-        return {"margin": self.margin, "template": rows}
+        return {"margins": " ".join(f"{value:.{DECIMALS}f}" for value in self.margins), "template": rows}
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> PoseTemplate:
@@ -92,7 +94,10 @@ class PoseTemplate:
         template = np.array([[float(value) for value in row.split()] for row in plain["template"]], dtype=np.float64)
         if template.shape != (TEMPLATE_SIDE, TEMPLATE_SIDE) or not np.isfinite(template).all():
             raise ValueError(f"a template {template.shape}, expected ({TEMPLATE_SIDE}, {TEMPLATE_SIDE}) numbers")
-        return cls(template=template, margin=float(plain["margin"]))
+        margins = np.array([float(value) for value in plain["margins"].split()], dtype=np.float64)
+        if margins.shape != (len(POSES),) or not (margins >= 0).all():
+            raise ValueError(f"margins {margins.shape}, expected {len(POSES)} numbers from 0")
+        return cls(template=template, margins=margins)
 
 
 def view_around(radiograph: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -111,7 +116,7 @@ def view_around(radiograph: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArr
     wide = cv2.copyMakeBorder(radiograph, outside, outside, outside, outside, cv2.BORDER_REPLICATE)
     part = np.asarray(wide[top + outside : bottom + outside, left + outside : right + outside], dtype=np.uint8)
     view = image_to_square(part, TEMPLATE_SIDE).astype(np.float64)
-    return (view - view.mean()) / max(float(view.std()), FLAT_SD)
+    return np.asarray((view - view.mean()) / max(float(view.std()), FLAT_SD), dtype=np.float64)
 
 
 def pose_template(radiographs: NDArray[np.uint8], masks: NDArray[np.bool_]) -> PoseTemplate:
@@ -136,7 +141,7 @@ def pose_template(radiographs: NDArray[np.uint8], masks: NDArray[np.bool_]) -> P
         return mean + PENALTY * float(template @ template), slope + 2 * PENALTY * template
 
     found = minimize(loss, np.zeros(TEMPLATE_SIDE**2), jac=True, method="L-BFGS-B").x
-    template = PoseTemplate(template=found.round(DECIMALS).reshape(TEMPLATE_SIDE, TEMPLATE_SIDE), margin=0.0)
-    fits = template.fits(views)
-    better = float(np.quantile(fits[:, 1:].max(axis=1) - fits[:, 0], 1 - OUTER_SHARE))
-    return PoseTemplate(template=template.template, margin=max(0.0, round(better, DECIMALS)))
+    template = found.round(DECIMALS).reshape(TEMPLATE_SIDE, TEMPLATE_SIDE)
+    fits = PoseTemplate(template=template, margins=np.zeros(len(POSES))).fits(views)
+    better = np.quantile(fits - fits[:, :1], 1 - OUTER_SHARE, axis=0)
+    return PoseTemplate(template=template, margins=np.maximum(better, 0).round(DECIMALS))

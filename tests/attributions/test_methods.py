@@ -18,10 +18,10 @@ from pneumobench.attributions.methods import (
     METHODS,
     AttributionMethod,
     attribution_method,
+    integrated_gradients,
     method_names,
     register_method,
 )
-from pneumobench.attributions.methods import integrated_gradients
 from pneumobench.attributions.methods.gradient_methods import uniform_baseline
 from pneumobench.attributions.methods.integrated_gradients import COMPLETE
 from pneumobench.errors import NotAvailableError, SettingsError

@@ -91,7 +91,8 @@ def test_layers_are_in_the_order_in_which_an_image_reaches_them_whatever_their_n
 
     module = Backwards()
     layers = layers_from_the_head(module, torch.zeros(1, 1, 8, 8))
-    assert [layer[0] is weight for layer, weight in zip(layers, [module.head.weight, module.stem.weight, module.offset], strict=True)] == [True] * 3
+    expected = [module.head.weight, module.stem.weight, module.offset]
+    assert all(layer[0] is weight for layer, weight in zip(layers, expected, strict=True))
     vit = build_architecture("test_vit", in_channels=1, image_side_px=SIDE)
     first, *_, last = layers_from_the_head(vit.module, vit.normalise(RADIOGRAPHS[:1]))
     assert first[0] is vit.module.head.weight  # type: ignore[union-attr]

@@ -80,9 +80,7 @@ LOST = _randomised([0.0, 0.1, -0.1, 0.05, 0.0])
 
 
 def _checked(randomised: RandomisedMaps | None = LOST, **facts: Any) -> MethodMetadata:
-    return MethodMetadata(
-        images=COUNT, seconds_per_image=0.5, rules=CHECK_RULES, randomised=randomised, **facts
-    )
+    return MethodMetadata(images=COUNT, seconds_per_image=0.5, rules=CHECK_RULES, randomised=randomised, **facts)
 
 
 def _record(methods: dict[str, MethodMetadata]) -> ExplanationRecord:

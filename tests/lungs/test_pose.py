@@ -74,6 +74,6 @@ def test_a_flat_image_has_no_pose(template: PoseTemplate) -> None:
 def test_a_template_is_read_as_written(template: PoseTemplate) -> None:
     again = PoseTemplate.read(template.plain())
     assert np.array_equal(again.template, template.template)
-    assert again.margin == template.margin
+    assert np.array_equal(again.margins, template.margins)
     with pytest.raises(ValueError, match="expected \\(24, 24\\) numbers"):
-        PoseTemplate.read({"margin": 0, "template": ["0 1", "1 0"]})
+        PoseTemplate.read({"margins": "0", "template": ["0 1", "1 0"]})

@@ -94,7 +94,8 @@ def _sharp() -> Architecture:
     """A smooth network that changes within a hundredth of the way from the uniform image: 32 steps miss it."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(SIDE_PX**2, 4), nn.Tanh(), nn.Linear(4, 1))
-    module[1].weight.data = 100 * torch.randn_like(module[1].weight)
+    weight = torch.randn_like(module[1].weight)
+    module[1].weight.data = 5 * (weight - weight.mean(1, keepdim=True))  # 0 of the uniform image
     return Architecture(module=module)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from captum.attr import LayerAttribution, LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from pneumobench.architectures import Architecture, HeatMapLayer
 from pneumobench.attributions.inspection import ClassScores, check_target, inspected
@@ -95,7 +94,7 @@ def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
             )
     outputs: dict[str, Tensor] = {}
 
-    def keep(name: str) -> RemovableHandle:
+    def keep(name: str) -> Any:
         return known[name].register_forward_hook(lambda _m, _i, output: outputs.update({name: output}))
 
     hooks = [keep(where.name) for where in architecture.heatmap_layers]

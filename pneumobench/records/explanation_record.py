@@ -147,8 +147,8 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
             ablation = _by_region(read_table(path, ABLATION_COLUMNS, sha256))
         elif name in record.methods and record.methods[name].rules < CHECK_RULES:
             table = read_table(path, METHOD_COLUMNS_OF_RULES_1, sha256)
-            shown = {"refused": 0, **{column: "" for column in CHECK_COLUMNS if column not in (*SHARES, "refused")}}
-            methods[name] = _numbers(table.assign(**shown)[list(METHOD_COLUMNS)], METHOD_COLUMNS[5:])
+            shown = table[[*ATTENTION_COLUMNS, *SHARES]].reindex(columns=list(METHOD_COLUMNS)).assign(refused=0)
+            methods[name] = _numbers(shown, METHOD_COLUMNS[5:])
         else:
             methods[name] = _numbers(read_table(path, METHOD_COLUMNS, sha256), METHOD_COLUMNS[5:])
     return Explanations(record=record, ablation=ablation, methods=methods)

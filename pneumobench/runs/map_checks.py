@@ -166,7 +166,9 @@ def _plain(found: Randomisation | None) -> RandomisedMaps | None:
     return RandomisedMaps(
         images=found.images,
         stages=STAGES,
-        randomised=tuple(tuple(of and similarity(of) for of in cascade) for cascade in found.randomised),
+        randomised=tuple(
+            tuple(None if of is None else similarity(of) for of in cascade) for cascade in found.randomised
+        ),
         chance=similarity(found.chance),
         repeated=similarity(found.repeated),
     )

@@ -23,7 +23,7 @@ def _posed(picture: NDArray[np.generic], pose: Pose) -> NDArray[np.generic]:
 
 def test_there_are_sixteen_poses_and_each_is_undone() -> None:
     view = np.arange(9.0).reshape(3, 3) - 4
-    looks = [(-1 if pose.inverted else 1) * _posed(view, pose) for pose in POSES]
+    looks = [(-1 if pose.inverted else 1) * _posed(view, pose).astype(np.float64) for pose in POSES]
     assert len({look.tobytes() for look in looks}) == len(POSES) == 16
     assert POSES[0] == RIGHT
     for pose, look in zip(POSES, looks, strict=True):

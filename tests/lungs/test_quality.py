@@ -106,7 +106,8 @@ def test_an_image_that_does_not_lie_right_is_refused_though_its_mask_is_a_pair_o
 ) -> None:
     drawn = drawn_images(phantoms, "train")
     pairs = [pair for pair in zip(drawn.radiographs, drawn.masks, strict=True) if check_lungs(*pair, bounds).usable]
-    verdicts = [check_lungs(*(np.ascontiguousarray(change(part)) for part in pair), bounds) for pair in pairs]  # type: ignore[arg-type]
+    changed = [(change(radiograph), change(mask)) for radiograph, mask in pairs]
+    verdicts = [check_lungs(shown.astype(np.uint8), mask.astype(bool), bounds) for shown, mask in changed]
     refused = [verdict.reason for verdict in verdicts if not verdict.usable]
     assert len(refused) >= 0.9 * len(pairs)
     assert all(re.search(reason, words) for words in refused), set(refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,19 @@ from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.quality import QualityBounds, check_lungs
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs
 from pneumobench.radiographs.geometry import cropped
+
+CHANGES: Final[dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]] = {
+    "as they are": lambda image: image,
+    "turned by 180 degrees": lambda image: image[::-1, ::-1],
+    "top and bottom exchanged": lambda image: image[::-1],
+    "turned by 90 degrees": np.rot90,
+    "left and right exchanged": lambda image: image[:, ::-1],
+    "gray levels inverted": lambda image: 255 - image,
+    "uniform noise in their place": lambda image: np.random.default_rng(int(image.sum())).integers(
+        0, 256, image.shape, dtype=np.uint8
+    ),
+    "one gray in their place": lambda image: np.full_like(image, int(image.mean())),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +46,7 @@ class Measured:
         usable: whether quality control lets the segmented mask pass (B,).
         cut: share of the annotated lungs outside the adaptive crop (B,); NaN where the mask is not usable.
         drawn_refused: share of the manual masks themselves that quality control would refuse.
+        changed_refused: share of the images that it refuses after each of CHANGES, in [0, 1].
     """
 
     name: str
@@ -44,6 +60,7 @@ class Measured:
     usable: NDArray[np.bool_]
     cut: NDArray[np.float64]
     drawn_refused: float
+    changed_refused: dict[str, float]
 
     def worst(self, count: int) -> list[int]:
         """Return the positions of the images with the lowest IoU, the lowest first."""
@@ -99,8 +116,9 @@ def measure(
         network: the segmenter.
         bounds: bounds of quality control.
     """
-    found = segment_lungs(np.asarray(radiographs[rows]), network)
-    passed = np.array([check_lungs(mask, bounds).usable for mask in found])
+    shown = np.asarray(radiographs[rows])
+    found = segment_lungs(shown, network)
+    passed = np.array([check_lungs(*pair, bounds).usable for pair in zip(shown, found, strict=True)])
     drawn = np.isin(rows, np.fromiter(masks.row_of, dtype=np.int64))
     truth, segmented, usable = masks.of_rows(rows[drawn]), found[drawn], passed[drawn]
     scores = np.array([overlap(mask, true) for mask, true in zip(segmented, truth, strict=True)]).reshape(-1, 2)
@@ -108,6 +126,11 @@ def measure(
         1 - cropped(true, lung_box(mask)).sum() / true.sum() if fine else np.nan
         for mask, true, fine in zip(segmented, truth, usable, strict=True)
     ]
+    changed = {}
+    for words, change in CHANGES.items():
+        images = np.stack([np.ascontiguousarray(change(image)) for image in shown])
+        pairs = zip(images, segment_lungs(images, network), strict=True)
+        changed[words] = float(np.mean([not check_lungs(*pair, bounds).usable for pair in pairs]))
     table = index.table.iloc[rows]
     return Measured(
         name=name,
@@ -120,5 +143,8 @@ def measure(
         dice=scores[:, 1],
         usable=usable,
         cut=np.array(cut, dtype=np.float64),
-        drawn_refused=float(np.mean([not check_lungs(true, bounds).usable for true in truth])),
+        drawn_refused=float(
+            np.mean([not check_lungs(*pair, bounds).usable for pair in zip(shown[drawn], truth, strict=True)])
+        ),
+        changed_refused=changed,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from measured import Measured, SegmenterTrial
+from measured import CHANGES, Measured, SegmenterTrial
 from numpy.typing import NDArray
 
 from pneumobench.lungs.crop import MARGIN
+from pneumobench.lungs.pose import OUTER_SHARE as POSE_SHARE
 from pneumobench.lungs.quality import BOUNDS_NAME, MEASURES, OUTER_SHARE
 from pneumobench.lungs.segmenter import TRAIN_COMMAND, WEIGHTS_NAME, WORKING_SIDE_PX
 
@@ -118,6 +119,24 @@ def _bounds(trial: SegmenterTrial) -> list[str]:
     ]
     rows = [f"| {what} (`{name}`) | {trial.bounds.bounds[name][0]:.3f} | {trial.bounds.bounds[name][1]:.3f} |"
             for name, what in MEASURES.items()]  # fmt: skip
+    return [*head, *rows, "", *_refused(trial)]
+
+
+def _refused(trial: SegmenterTrial) -> list[str]:
+    """Return what of images that do not lie right is refused, measured."""
+    head = [
+        "The image has to lie right too: a template of the gray levels around the lungs, fitted on the same training",
+        "images, has to fit it better as it is than turned, mirrored or inverted (by a margin, where the right pose of",
+        f"more than {POSE_SHARE:.1%} of the training images fits less well). Share of the held-out images refused, for",
+        "whatever reason:",
+        "",
+        "| images | " + " | ".join(measured.name for measured in trial.measured) + " |",
+        "| --- |" + " ---: |" * len(trial.measured),
+    ]
+    rows = [
+        "| " + " | ".join([what, *(f"{100 * m.changed_refused[what]:.1f} %" for m in trial.measured)]) + " |"
+        for what in CHANGES
+    ]
     return [*head, *rows, ""]
 
 

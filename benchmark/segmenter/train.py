@@ -69,7 +69,11 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, default=Path("runs/segmenter"), help="folder of the worst ten images")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache"), help="folder of decoded images")
     parser.add_argument("--descriptions", type=Path, default=DESCRIPTIONS, help="YAML: image id: what is seen in it")
-    parser.add_argument("--card-only", action="store_true", help="measure the weights that are there, train nothing")
+    parser.add_argument(
+        "--card-only",
+        action="store_true",
+        help="train nothing: fit the bounds and measure the weights",
+    )
     options = parser.parse_args(arguments)
     if options.output is None:
         options.output = options.pictures / "trial" if options.limit else WEIGHTS_FOLDER
@@ -99,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
     masks = lung_masks(index, SEGMENTED_SIDE_PX, options.cache, tier="drawn")
     parts = make_folds(index, FoldSpec(count=HELD_OUT_PARTS), options.seed).positions(index, 0)
     learnt = with_mask(np.sort(np.concatenate([parts["train"], parts["tune"]])), masks)
+    bounds_of(np.asarray(radiographs[learnt]), masks.of_rows(learnt)).write(options.output)
     if not options.card_only:
         train(options, radiographs, masks, learnt, with_mask(parts["test"], masks))
     bounds, network = read_bounds(options.output), load_network(options.output)
@@ -128,7 +133,7 @@ def train(
     learnt: NDArray[np.int64],
     held_out: NDArray[np.int64],
 ) -> None:
-    """Train and write weights and bounds."""
+    """Train and write the weights."""
     started = time.perf_counter()
     print(f"training on {len(learnt)} images for {options.epochs} epochs, {options.threads} threads", flush=True)
 
@@ -140,7 +145,6 @@ def train(
     drawn = DrawnImages(radiographs=np.asarray(radiographs[learnt]), masks=masks.of_rows(learnt))
     network = train_segmenter(drawn, epochs=options.epochs, seed=options.seed, report=report)
     minutes = (time.perf_counter() - started) / 60
-    bounds_of(drawn.masks).write(options.output)
     # what is shipped are the weights in half precision, so what they change is measured
     seen = np.asarray(radiographs[held_out[: 4 * SEGMENTED_TOGETHER]])
     before = segment_lungs(seen, network)

@@ -142,7 +142,7 @@ def judge(name: str, architecture: Architecture, method: AttributionMethod) -> V
     planted = planted_images(2 * JUDGED_IMAGES, seed=UNSEEN_SEED)
     radiographs, patch = planted.radiographs[planted.strength > 0], planted.patch[planted.strength > 0]
     try:
-        maps = method.attribute(architecture, radiographs).cpu()
+        maps = method.attribute(architecture, radiographs).nan_to_num().cpu()  # a refused map points nowhere
         reach = tolerance_px(architecture, method)
     except NotAvailableError as error:
         return Verdict(architecture=name, method=method.name, state="not available", reason=str(error))

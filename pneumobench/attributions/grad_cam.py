@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from captum.attr import LayerAttribution, LayerGradCam, LayerGradientXActivation
@@ -47,12 +48,7 @@ class _ProbedLayer(nn.Module):
             probed = self.probe(y.permute(0, 3, 1, 2))
             return probed.permute(0, 2, 3, 1).clone()
         prefix, patches = y[:, : self.where.prefix_tokens], y[:, self.where.prefix_tokens :]
-        side = math.isqrt(patches.shape[1])
-        if side == 0 or side * side != patches.shape[1]:
-            raise SettingsError(
-                f"heat-map layer {self.where.name!r}: {y.shape[1]} tokens without {self.where.prefix_tokens} prefix "
-                "tokens make no square grid; check prefix_tokens."
-            )
+        side = _token_side(y, self.where)
         grid = patches.transpose(1, 2).reshape(len(y), -1, side, side)  # (B, T, C) -> (B, C, side, side)
         return torch.cat([prefix.detach(), self.probe(grid).flatten(2).transpose(1, 2)], dim=1)
 
@@ -78,7 +74,7 @@ def _probed(module: nn.Module, where: HeatMapLayer) -> Iterator[_Probe]:
 
 
 def choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
-    """Return the deepest declared layer with at least 7 x 7 cells, or the one with the finest grid.
+    """Return the deepest declared layer with at least 7 x 7 cells, or the finest there is where none has so many.
 
     Raises:
         SettingsError: the architecture declares no layer, or one that its module does not have.
@@ -91,20 +87,26 @@ def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
     module = architecture.module
     known = dict(module.named_modules())
     device = next(module.parameters()).device
-    best: ChosenLayer | None = None
     for where in architecture.heatmap_layers:
         if where.name not in known:
             raise SettingsError(
                 f"heat-map layer {where.name!r} does not exist; layers: {', '.join(list(known)[1:8])} ..."
             )
-        shape: list[torch.Size] = []
-        with _probed(module, where) as probe, torch.no_grad():
-            hook = probe.register_forward_hook(lambda _m, _i, output, shape=shape: shape.append(output.shape))
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return known[name].register_forward_hook(lambda _m, _i, output: outputs.update({name: output}))
+
+    hooks = [keep(where.name) for where in architecture.heatmap_layers]
+    try:
+        with torch.no_grad():
             module(architecture.normalise(torch.zeros(1, 1, side_px, side_px, dtype=torch.uint8, device=device)))
+    finally:
+        for hook in hooks:
             hook.remove()
-        if not shape or len(shape[0]) != 4:
-            raise SettingsError(f"heat-map layer {where.name!r} gives no map of rows and columns; check its layout.")
-        grid = (int(shape[0][2]), int(shape[0][3]))
+    best: ChosenLayer | None = None
+    for where in architecture.heatmap_layers:
+        grid = _grid_of(outputs.get(where.name), where)
         if grid[0] != grid[1]:
             raise SettingsError(
                 f"heat-map layer {where.name!r} gives {grid[0]} x {grid[1]} cells of square images; check its layout."
@@ -115,6 +117,30 @@ def _choose_layer(architecture: Architecture, side_px: int) -> ChosenLayer:
     if best is None:
         raise NotAvailableError("heat maps are not available: the architecture declares no heatmap_layers.")
     return best
+
+
+def _grid_of(output: Any, where: HeatMapLayer) -> tuple[int, int]:
+    """Return the rows and columns of the map that a layer gave."""
+    axes = 3 if where.layout == "tokens" else 4
+    if not isinstance(output, Tensor) or output.ndim != axes:
+        raise SettingsError(f"heat-map layer {where.name!r} gives no map of rows and columns; check its layout.")
+    if where.layout == "tokens":
+        side = _token_side(output, where)
+        return side, side
+    rows, columns = output.shape[2:] if where.layout == "NCHW" else output.shape[1:3]
+    return int(rows), int(columns)
+
+
+def _token_side(tokens: Tensor, where: HeatMapLayer) -> int:
+    """Return the side of the square that the patches of tokens (B, prefix + patches, C) make."""
+    patches = tokens.shape[1] - where.prefix_tokens
+    side = math.isqrt(max(patches, 0))
+    if side == 0 or side * side != patches:
+        raise SettingsError(
+            f"heat-map layer {where.name!r}: {tokens.shape[1]} tokens without {where.prefix_tokens} prefix tokens make "
+            "no square grid; check prefix_tokens."
+        )
+    return side
 
 
 def grad_cam(architecture: Architecture, radiographs: Tensor, chosen: ChosenLayer, target: int = 0) -> Tensor:

@@ -7,8 +7,9 @@ from typing import Final, Literal, TypeAlias
 
 import pandas as pd
 
-from pneumobench.leaderboard.checks import AblationScore, MethodSummary
+from pneumobench.leaderboard.checks import AblationScore
 from pneumobench.leaderboard.lung_attention import AttentionSummary
+from pneumobench.leaderboard.map_checks import MethodSummary
 from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
 from pneumobench.leaderboard.three_classes import ThreeClassScores
 from pneumobench.metrics.comparison import AucDifference

@@ -20,13 +20,16 @@ class AttentionMean:
     """Mean lung attention of some images.
 
     Args:
-        images: heat maps in the mean.
+        images: images in the mean, the same for every network.
+        degenerate: those of them whose heat map has no positive attention; each is scored as chance, which is what
+            a map that points nowhere knows of the lungs.
         lar: mean share of the positive attention that lies inside the lungs, 0 to 1; NaN without images.
         lar_adjusted: the same against a uniform map: 0 = no better than looking everywhere, 1 = all inside.
         chance: mean area of the lungs as a share of the image: the `lar` of a uniform map.
     """
 
     images: int
+    degenerate: int
     lar: float
     lar_adjusted: float
     chance: float
@@ -43,7 +46,7 @@ class AttentionSummary:
         lar_interval: 95 % bootstrap interval of `pneumonia.lar` over patient groups; None under two images.
         lar_adjusted_interval: the same for `pneumonia.lar_adjusted`.
         by_outcome: by true and false positives and negatives at probability 0.5.
-        degenerate: heat maps without any positive attention, left out of every mean.
+        degenerate: heat maps without any positive attention, of all images, scored as chance.
     """
 
     method: str
@@ -85,9 +88,19 @@ def summaries(rows: pd.DataFrame, group: pd.Series[int]) -> tuple[AttentionSumma
     return tuple(sorted(parts, key=lambda part: (-part.pneumonia.images, part.method, part.mask_tier)))
 
 
+def scored_as_chance(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with a column `degenerate`, and the lung attention of a degenerate map (empty) set to that of chance.
+
+    Left out, the means of two networks would be of different images: those on which each has a map.
+    """
+    degenerate = rows["lar"].isna()
+    lar = rows["lar"].where(~degenerate, rows["lung_area"])
+    return rows.assign(degenerate=degenerate, lar=lar, lar_adjusted=rows["lar_adjusted"].where(~degenerate, 0.0))
+
+
 def _summary(rows: pd.DataFrame, method: str, tier: str, group: pd.Series[int]) -> AttentionSummary:
-    usable = rows[rows["lar"].notna()]
-    shown = usable[usable["label"] == 1]
+    rows = scored_as_chance(rows)
+    shown = rows[rows["label"] == 1]
     intervals: dict[str, Interval | None] = {"lar": None, "lar_adjusted": None}
     if len(shown) > 1:
         groups = group.loc[shown["image_id"]].to_numpy()
@@ -99,14 +112,15 @@ def _summary(rows: pd.DataFrame, method: str, tier: str, group: pd.Series[int]) 
         pneumonia=_mean(shown),
         lar_interval=intervals["lar"],
         lar_adjusted_interval=intervals["lar_adjusted"],
-        by_outcome={outcome: _mean(usable[usable["outcome"] == outcome]) for outcome in OUTCOMES},
-        degenerate=len(rows) - len(usable),
+        by_outcome={outcome: _mean(rows[rows["outcome"] == outcome]) for outcome in OUTCOMES},
+        degenerate=int(rows["degenerate"].sum()),
     )
 
 
 def _mean(rows: pd.DataFrame) -> AttentionMean:
     return AttentionMean(
         images=len(rows),
+        degenerate=int(rows["degenerate"].sum()),
         lar=float(rows["lar"].mean()),
         lar_adjusted=float(rows["lar_adjusted"].mean()),
         chance=float(rows["lung_area"].mean()),

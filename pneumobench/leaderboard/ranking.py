@@ -11,9 +11,10 @@ import pandas as pd
 
 from pneumobench.datasets.index import unknown_patients
 from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance
-from pneumobench.leaderboard.checks import ablation_scores, method_summaries
+from pneumobench.leaderboard.checks import ablation_scores
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.leaderboard.lung_attention import attention_with_outcomes, summaries
+from pneumobench.leaderboard.map_checks import method_summaries
 from pneumobench.leaderboard.rows import (
     NO_HEAT_MAPS,
     Entry,

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.leaderboard.board import CostSummary, Kind, Row, State
-from pneumobench.leaderboard.checks import AblationScore, MethodSummary
+from pneumobench.leaderboard.checks import AblationScore
 from pneumobench.leaderboard.lung_attention import AttentionSummary
+from pneumobench.leaderboard.map_checks import MethodSummary
 from pneumobench.leaderboard.scores import (
     FoldModel,
     Scores,

@@ -106,7 +106,7 @@ def lungs_words(whole: NDArray[np.uint8]) -> str:
     """
     assert whole.shape == (SEGMENTED_SIDE_PX, SEGMENTED_SIDE_PX), whole.shape
     mask = segment_lungs(whole[None], load_network(WEIGHTS_FOLDER))[0] > 0
-    found = check_lungs(mask, read_bounds(WEIGHTS_FOLDER))
+    found = check_lungs(whole, mask, read_bounds(WEIGHTS_FOLDER))
     if found.usable:
         return ""
     name, _, rest = found.reason.partition(" too ")

@@ -1,4 +1,4 @@
-"""Is a segmented mask a pair of lungs? Size, place and proportions against those of lungs that people drew."""
+"""Is a segmented mask a pair of lungs, and does the image lie right? Measured against lungs that people drew."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from pneumobench.errors import DataError
 from pneumobench.files import write_json
+from pneumobench.lungs.pose import PoseTemplate, pose_template
 
 BOUNDS_NAME: Final = "lung_quality.json"
 OUTER_SHARE: Final = 0.001  # of manual masks that lie outside a bound, on either side
@@ -56,17 +57,18 @@ class QualityBounds:
     Args:
         bounds: (smallest, largest) by measure.
         masks: manual masks that they were taken from.
+        pose: what tells images that lie right from others, fitted on the images of these masks.
     """
 
     bounds: dict[str, tuple[float, float]]
     masks: int
+    pose: PoseTemplate
 
     def write(self, folder: Path) -> None:
         """Write the bounds beside the weights."""
         rows = {name: {"from": low, "to": high} for name, (low, high) in self.bounds.items()}
-        write_json(
-            folder / BOUNDS_NAME, {"drawn_masks": self.masks, "outer_share_each_side": OUTER_SHARE, "bounds": rows}
-        )
+        plain = {"drawn_masks": self.masks, "outer_share_each_side": OUTER_SHARE, "bounds": rows}
+        write_json(folder / BOUNDS_NAME, {**plain, "pose": self.pose.plain()})
 
 
 def measures_of(mask: NDArray[np.bool_]) -> dict[str, float] | None:
@@ -94,13 +96,18 @@ def measures_of(mask: NDArray[np.bool_]) -> dict[str, float] | None:
     return {name: float(value) for name, value in values.items()}
 
 
-def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
+def bounds_of(radiographs: NDArray[np.uint8], masks: NDArray[np.bool_]) -> QualityBounds:
     """Return the bounds between which all but the outermost 0.1 % at either end of manual masks (N, H, W) lie.
+
+    Args:
+        radiographs: the images (N, H, W) that the masks were drawn in.
+        masks: the manual masks.
 
     Raises:
         DataError: too few of the masks show two separate lungs.
     """
-    measured = [values for values in map(measures_of, masks) if values is not None]
+    every = [measures_of(mask) for mask in masks]
+    measured = [values for values in every if values is not None]
     if len(measured) < MASKS_NEEDED:
         raise DataError(
             f"{len(measured)} of {len(masks)} manual masks show two separate lungs; at least {MASKS_NEEDED} are needed "
@@ -111,7 +118,10 @@ def bounds_of(masks: NDArray[np.bool_]) -> QualityBounds:
         low, high = np.quantile([values[name] for values in measured], [OUTER_SHARE, 1 - OUTER_SHARE])
         # lungs of equal size are never too equal
         bounds[name] = (round(float(low), 4), 1.0 if name == "smaller_to_larger" else round(float(high), 4))
-    return QualityBounds(bounds=bounds, masks=len(measured))
+    two_lungs = [values is not None for values in every]
+    return QualityBounds(
+        bounds=bounds, masks=len(measured), pose=pose_template(radiographs[two_lungs], masks[two_lungs])
+    )
 
 
 def read_bounds(folder: Path) -> QualityBounds:
@@ -124,16 +134,19 @@ def read_bounds(folder: Path) -> QualityBounds:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         bounds = {name: (float(plain["bounds"][name]["from"]), float(plain["bounds"][name]["to"])) for name in MEASURES}
-        return QualityBounds(bounds=bounds, masks=int(plain["drawn_masks"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return QualityBounds(bounds=bounds, masks=int(plain["drawn_masks"]), pose=PoseTemplate.read(plain["pose"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: the bounds of plausible lungs cannot be read ({error!r}); bring the shipped file back, or train "
             "the segmenter again, which writes both."
         ) from error
 
 
-def check_lungs(mask: NDArray[np.bool_], bounds: QualityBounds) -> LungQuality:
-    """Say whether a segmented mask (H, W) is a plausible pair of lungs; the first thing wrong is the reason."""
+def check_lungs(radiograph: NDArray[np.uint8], mask: NDArray[np.bool_], bounds: QualityBounds) -> LungQuality:
+    """Say whether a mask (H, W) is a plausible pair of lungs of an image (H, W) that lies right.
+
+    The first thing wrong is the reason: parts, then measures, then the pose of the image.
+    """
     measures = measures_of(mask)
     if measures is None:
         count = ndimage.label(mask)[1]
@@ -142,4 +155,5 @@ def check_lungs(mask: NDArray[np.bool_], bounds: QualityBounds) -> LungQuality:
         low, high = bounds.bounds[name]
         if not low <= value <= high:
             return LungQuality(usable=False, reason=REASONS[name][value > high])
-    return LungQuality(usable=True)
+    words = bounds.pose.found(radiograph, mask).words()
+    return LungQuality(usable=not words, reason=f"image {words}" if words else "")

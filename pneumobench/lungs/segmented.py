@@ -18,7 +18,7 @@ from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, load_netwo
 from pneumobench.radiographs.geometry import GEOMETRY
 
 SEGMENTED_SIDE_PX: Final = 224  # side of the masks that the segmenter learnt from; nothing finer is known
-SEGMENTER_VERSION: Final = 1  # part of the cache key: raise it when masks or their check change with equal weights
+SEGMENTER_VERSION: Final = 2  # part of the cache key: raise it when masks or their check change with equal weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,10 @@ def segmented_lungs(index: Index, cache_folder: Path, weights_folder: Path | Non
     )
     verdicts = cache_folder / f"segmented-{key}.json"
     if (reasons := read_sealed(verdicts)) is None:
-        reasons = [check_lungs(mask > 0, bounds).reason for mask in masks]
+        reasons = [
+            check_lungs(np.asarray(radiograph), mask > 0, bounds).reason
+            for radiograph, mask in zip(radiographs, masks, strict=True)
+        ]
         write_sealed(verdicts, reasons)
     quality = tuple(LungQuality(usable=not reason, reason=reason) for reason in reasons)
     return SegmentedLungs(masks=masks, quality=quality, key=key, weights_sha256=weights_sha256)

@@ -18,17 +18,23 @@ EDGE: Final = 0.1  # width of border and corners as a share of the side
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionDrift:
-    """Shares of the positive attention of B images, each in [0, 1]; NaN for a degenerate map.
+    """Shares of the positive attention of B images, each in [0, 1] (NaN for a degenerate map), and what chance scores.
 
     Attributes:
-        corners: (B,) in the four squares of a fifth of the side at the corners; a uniform map scores 0.16.
-        borders: (B,) in the outer tenth on every edge; a uniform map scores about 0.36.
+        corners: (B,) in the four squares of a fifth of the side at the corners.
+        borders: (B,) in the outer tenth on every edge.
         outside_body: (B,) outside the body.
+        corners_area: (B,) share of the image that the corners are, what a uniform map scores: about 0.16.
+        borders_area: (B,) of the borders: about 0.36.
+        outside_body_area: (B,) of what lies outside the body.
     """
 
     corners: Floats
     borders: Floats
     outside_body: Floats
+    corners_area: Floats
+    borders_area: Floats
+    outside_body_area: Floats
 
 
 def attention_drift(heat: NDArray[np.floating[Any]], radiographs: NDArray[np.uint8]) -> AttentionDrift:
@@ -57,7 +63,12 @@ def attention_drift(heat: NDArray[np.floating[Any]], radiographs: NDArray[np.uin
             corners[top, left] = True
     outside = ~np.stack([body_mask(radiograph) for radiograph in radiographs])
     return AttentionDrift(
-        corners=_share(heat, corners), borders=_share(heat, borders), outside_body=_share(heat, outside)
+        corners=_share(heat, corners),
+        borders=_share(heat, borders),
+        outside_body=_share(heat, outside),
+        corners_area=np.full(len(heat), corners.mean(), dtype=np.float64),
+        borders_area=np.full(len(heat), borders.mean(), dtype=np.float64),
+        outside_body_area=outside.mean(axis=(1, 2), dtype=np.float64),
     )
 
 

@@ -17,35 +17,42 @@ from pneumobench.lungs.region_names import REGIONS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.locks import waited_for
 from pneumobench.records.manifest import EXPLANATION_FILE, seal
+from pneumobench.records.randomised_maps import RandomisedMaps
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.tables import read_table, write_table
 
-EXPLANATION_FORMAT: Final = 2
+EXPLANATION_FORMAT: Final = 3
+READABLE_FORMATS: Final = (2, 3)  # 2: of runs published before methods were checked by the rules of today
+CHECK_RULES: Final = 2  # by which maps are checked; a method that was checked by others is checked again
 ABLATION: Final = "reliance"
 NOT_MASKED: Final = "none"  # the image as it is
 # a table has the columns of the regions that were asked: masks of other patients, say, are not always there
 ABLATION_COLUMNS: Final = ("image_id", "fold", "label", *(f"logit_{name}" for name in (NOT_MASKED, *REGIONS)))
-CHECK_COLUMNS: Final = (
-    "corners", "borders", "outside_body", "deletion", "insertion", "deletion_random", "insertion_random",
-    "randomised_similarity",
-)  # fmt: skip
-METHOD_COLUMNS: Final = (
-    "image_id", "fold", "label", "method", "mask_tier", "lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS
-)  # fmt: skip
+ATTENTION_COLUMNS: Final = ("image_id", "fold", "label", "method", "mask_tier", "lung_area", "lar", "lar_adjusted")
+SHARES: Final = ("corners", "borders", "outside_body")
+CURVES: Final = ("deletion", "insertion", "deletion_random", "insertion_random")
+CHECK_COLUMNS: Final = (*SHARES, *(f"{name}_area" for name in SHARES), *CURVES, "refused", "error", "steps")
+METHOD_COLUMNS: Final = (*ATTENTION_COLUMNS, *CHECK_COLUMNS)
+# tables of rules 1: curves against smooth random maps of one size, and a correlation with one shuffled copy; of these
+# nothing is shown
+METHOD_COLUMNS_OF_RULES_1: Final = (*ATTENTION_COLUMNS, *SHARES, *CURVES, "randomised_similarity")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodMetadata:
     """How one method was run on one network: images asked for and explained, seconds an image, or why not.
 
-    `definition` is that of the method then, see `AttributionMethod`; a record that names none holds the first.
+    `definition` is that of the method then, see `AttributionMethod`, and `rules` those of the checks, CHECK_RULES; a
+    record that names none holds the first. `randomised` is None where no image has a map that points somewhere.
     """
 
     sample: int = 0
     definition: int = 1
+    rules: int = 1
     images: int = 0
     seconds_per_image: float | None = None
     not_available: str | None = None
+    randomised: RandomisedMaps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +117,11 @@ def read_explanation_record(folder: RunFolder, job: JobRecord) -> ExplanationRec
     again = f"Delete the folder {path.parent.name}/ beside the job's record and run `pneumobench explain` again."
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        methods = {name: MethodMetadata(**metadata) for name, metadata in plain.pop("methods").items()}
+        methods = {name: _method_metadata(metadata) for name, metadata in plain.pop("methods").items()}
         record = ExplanationRecord(**plain, methods=methods)
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise RecordError(f"{path}: found no record of explanations ({error}). {again}") from error
-    if record.format != EXPLANATION_FORMAT:
+    if record.format not in READABLE_FORMATS:
         raise RecordError(f"{path}: found format {record.format}, expected {EXPLANATION_FORMAT}. {again}")
     found = (record.architecture, record.fold, record.weights)
     expected = (job.architecture, job.fold, job.hashes.get("weights", ""))
@@ -141,10 +148,18 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
         path = folder.explanation_path(job.architecture, job.fold, name)
         if name == ABLATION:
             ablation = _by_region(read_table(path, ABLATION_COLUMNS, sha256, may_lack=ABLATION_COLUMNS[4:]))
+        elif name in record.methods and record.methods[name].rules < CHECK_RULES:
+            table = read_table(path, METHOD_COLUMNS_OF_RULES_1, sha256)
+            shown = table[[*ATTENTION_COLUMNS, *SHARES]].reindex(columns=list(METHOD_COLUMNS)).assign(refused=0)
+            methods[name] = _numbers(shown, METHOD_COLUMNS[5:])
         else:
-            table = read_table(path, METHOD_COLUMNS, sha256)
-            methods[name] = _numbers(table, ("lung_area", "lar", "lar_adjusted", *CHECK_COLUMNS))
+            methods[name] = _numbers(read_table(path, METHOD_COLUMNS, sha256), METHOD_COLUMNS[5:])
     return Explanations(record=record, ablation=ablation, methods=methods)
+
+
+def _method_metadata(plain: dict[str, Any]) -> MethodMetadata:
+    randomised = plain.get("randomised")
+    return MethodMetadata(**{**plain, "randomised": None if randomised is None else RandomisedMaps.read(randomised)})
 
 
 def _by_region(table: pd.DataFrame) -> pd.DataFrame:

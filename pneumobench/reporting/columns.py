@@ -152,7 +152,8 @@ LUNG_ATTENTION: Final = (
         heading="LAR adj.",
         meaning=(
             "lung attention ratio against chance, over pneumonia images: 0 = no better than looking "
-            "everywhere, 1 = all attention inside the lungs, negative = looks away"
+            "everywhere, 1 = all attention inside the lungs, negative = looks away; a map without positive attention "
+            "counts as 0"
         ),
         value=_attention(lambda summary: summary.pneumonia.lar_adjusted),
         interval=_adjusted_interval,

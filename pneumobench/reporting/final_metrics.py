@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from pneumobench.leaderboard.lung_attention import attention_with_outcomes
+from pneumobench.leaderboard.lung_attention import attention_with_outcomes, scored_as_chance
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD, metrics_of
 from pneumobench.leaderboard.three_classes import class_probabilities
 from pneumobench.metrics import multiclass
@@ -35,7 +35,7 @@ def final_metrics(folder: RunFolder, record: JobRecord) -> dict[str, float]:
         metrics["test_macro_auc"] = float(multiclass.area_by_class(shares, number).mean())
         metrics["test_macro_f1"] = float(multiclass.f1_by_class(multiclass.confusion_matrix(shares, number)).mean())
     if record.explanation is not None:
-        rows = attention_with_outcomes(folder.attention(record), test)
+        rows = scored_as_chance(attention_with_outcomes(folder.attention(record), test))
         shown = rows[(rows["method"] == record.explanation.method) & (rows["label"] == 1)]
         metrics[f"test_lar_{record.explanation.mask_tier}"] = float(shown["lar"].mean())
     if record.cost is not None:

@@ -20,13 +20,17 @@ from pneumobench.reporting.columns import (
     main_attention,
     number,
 )
+from pneumobench.reporting.map_words import (
+    LUNG_ATTENTION_WORDS,
+    METHOD_COLUMNS,
+    METHODS_WORDS,
+    attention_words,
+    verdict_words,
+)
 from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
     KIND_WORDS,
-    METHOD_HEADINGS,
-    METHODS_WORDS,
-    attention_words,
     controls_words,
     data_words,
     ensemble_gain,
@@ -38,7 +42,6 @@ from pneumobench.reporting.words import (
     separate_test,
     shared_patients_words,
     tested_words,
-    verdict_words,
     weights_notice,
     weights_words,
 )
@@ -90,7 +93,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             parts += [f"{separate_test(board)}:", _three_classes(board.rows, OFFICIAL_THREE_CLASSES)]
         parts += ["Images by class and by what they were called, out of fold:", _confusions(board)]
     if any(row.attention for row in board.rows):
-        parts += ["## Lung attention", _attention_words(), _attention(board)]
+        parts += ["## Lung attention", LUNG_ATTENTION_WORDS, _attention(board)]
     if any(row.ablation for row in board.rows):
         parts += [
             "## Masked regions, at test time",
@@ -132,14 +135,6 @@ def provenance_lines(board: Leaderboard) -> list[str]:
 
 def _top_group_words() -> str:
     return "not told apart from the first in AUC (paired bootstrap over patients, Holm over all pairs)."
-
-
-def _attention_words() -> str:
-    return (
-        "Grad-CAM on out-of-fold images with pneumonia: the share of positive attention that falls inside the "
-        "lungs (LAR), what a uniform map would score (chance), and the share adjusted for chance, with its "
-        "95 % interval over patients and by outcome at threshold 0.5."
-    )
 
 
 def _hardware_words(board: Leaderboard) -> str:
@@ -229,7 +224,7 @@ def _attention(board: Leaderboard) -> str:
                 number(found.pneumonia.chance),
                 " ".join([number(found.pneumonia.lar_adjusted), interval_text(found.lar_adjusted_interval)]).strip(),
                 *[number(found.by_outcome[outcome].lar_adjusted) for outcome in OUTCOMES],
-                str(found.degenerate),
+                f"{found.pneumonia.degenerate}",
             ]
         )
     outcomes = [f"adj. {outcome.upper()}" for outcome in OUTCOMES]
@@ -238,27 +233,13 @@ def _attention(board: Leaderboard) -> str:
 
 
 def _methods(board: Leaderboard) -> str:
-    rows = []
-    for row in board.rows:
-        for found in row.methods:
-            verdict = f"not available: {found.not_available}" if found.not_available else verdict_words(found)
-            shares = (found.corners, found.borders, found.outside_body)
-            rows.append(
-                [
-                    row.architecture,
-                    found.method,
-                    str(found.images),
-                    number(found.attention.pneumonia.lar_adjusted) if found.attention else NOTHING,
-                    *[number(share.mean, 2) for share in shares],
-                    *[
-                        f"{number(gain.mean)} {interval_text(gain.interval)}".strip()
-                        for gain in (found.deletion_gain, found.insertion_gain, found.randomised_similarity)
-                    ],
-                    number(found.seconds_per_image),
-                    verdict,
-                ]
-            )
-    return _table(["architecture", *METHOD_HEADINGS], rows)
+    rows = [
+        [row.architecture, found.method, *[column.text(found) for column in METHOD_COLUMNS], verdict_words(found)]
+        for row in board.rows
+        for found in row.methods
+    ]
+    headings = [column.heading for column in METHOD_COLUMNS]
+    return _table(["architecture", "method", *headings, "verdict"], rows)
 
 
 def _cost(board: Leaderboard) -> str:

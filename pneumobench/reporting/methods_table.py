@@ -10,9 +10,9 @@ from rich.table import Table
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.columns import NOTHING, number
 from pneumobench.reporting.console import console_table
-from pneumobench.reporting.words import METHODS_WORDS, verdict_words
+from pneumobench.reporting.map_words import METHODS_WORDS, verdict_words
 
-HEADINGS = ("images", "LAR adj.", "del.", "ins.", "shuffled")
+HEADINGS = ("images", "LAR adj.", "del.", "ins.", "left")
 
 
 def methods_table(board: Leaderboard, methods: Collection[str], architectures: Collection[str]) -> Table:
@@ -34,7 +34,8 @@ def methods_table(board: Leaderboard, methods: Collection[str], architectures: C
                 table.add_row(name, *[NOTHING] * len(HEADINGS), "no maps", style="dim")
                 continue
             attention = number(found.attention.pneumonia.lar_adjusted) if found.attention else NOTHING
-            checks = (found.deletion_gain, found.insertion_gain, found.randomised_similarity)
-            cells = [str(found.images), attention, *(number(check.mean, 2) for check in checks)]
+            left = None if found.randomised is None else found.randomised.left["rank_correlation"].mean
+            checks = (found.deletion_gain.mean, found.insertion_gain.mean, left)
+            cells = [str(found.images), attention, *(number(check, 2) for check in checks)]
             table.add_row(name, *cells, escape(verdict_words(found)))
     return table

@@ -109,7 +109,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
     flat["attention_mask_tier"] = attention.mask_tier if attention else None
     flat["attention_grid"] = f"{row.grid[0]}x{row.grid[1]}" if row.grid else None
     flat["attention_images"] = attention.pneumonia.images if attention else None
-    flat["attention_degenerate"] = attention.degenerate if attention else None
+    flat["attention_degenerate"] = attention.pneumonia.degenerate if attention else None
     flat["attention_chance"] = attention.pneumonia.chance if attention else None
     for name in ("lar", "lar_adjusted"):
         interval = getattr(attention, f"{name}_interval") if attention else None

@@ -6,7 +6,6 @@ from typing import Final
 
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
-from pneumobench.leaderboard.checks import MethodSummary
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.suite.regions import Region
@@ -32,27 +31,6 @@ REGION_WORDS: Final[dict[Region, str]] = {
     "fixed_region_removed": "images without the region where lungs are, the same for all",
     "mask_only": "lung masks alone, without gray values",
 }
-METHODS_WORDS: Final = (
-    "On the out-of-fold images that all methods of a network were checked on; verdicts rest on all images of a method. "
-    "Adjusted LAR of maps resized to the image; shares of positive attention in corners, along borders and outside "
-    "the body; deletion and insertion areas minus those of random maps (deletion below 0 and insertion above 0 = "
-    "better than random); rank correlation with maps of shuffled weights (near 0 = the map shows what was learnt); "
-    "seconds for one map."
-)
-METHOD_HEADINGS: Final = (
-    "method", "images", "LAR adj.", "corners", "borders", "outside body", "deletion", "insertion", "shuffled weights",
-    "s / image", "verdict",
-)  # fmt: skip
-
-
-def verdict_words(found: MethodSummary) -> str:
-    """Say in a word or two whether a method's maps can be trusted on an architecture."""
-    if found.trusted is None:
-        return "? not enough images or no map"
-    if found.trusted:
-        return "passed"
-    failed = [] if found.depends_on_weights else ["independent of what was learnt"]
-    return "‡ " + ", ".join(failed + ([] if found.faithful else ["no better than random maps"]))
 
 
 def weights_words(origin: str) -> str:
@@ -132,16 +110,6 @@ def controls_words(board: Leaderboard) -> str:
     return (
         "† the interval of the AUC does not clear the best shortcut baseline (control). Shortcut baselines are what "
         f"reading a radiograph has to beat: {listed}{model}."
-    )
-
-
-def attention_words(board: Leaderboard) -> str:
-    """Explain the marks behind a lung attention ratio; nothing where there is none."""
-    if not any(row.attention for row in board.rows):
-        return ""
-    return (
-        "‡ the heat maps failed a check on this network: they do not depend on what it learnt, or name the pixels it "
-        "uses no better than random maps. ? they were not checked."
     )
 
 

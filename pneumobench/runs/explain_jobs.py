@@ -22,6 +22,7 @@ from pneumobench.errors import NoRoomError, NotAvailableError, PneumobenchError
 from pneumobench.lungs.masked_regions import MASKED_REGIONS, MaskedRegion
 from pneumobench.records.explanation_record import (
     ABLATION,
+    CHECK_RULES,
     NOT_MASKED,
     ExplanationRecord,
     MethodMetadata,
@@ -100,7 +101,7 @@ def without_maps(folder: RunFolder, networks: Sequence[JobRecord], methods: Sequ
 def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images: int, *, redo: bool = False) -> bool:
     """Ask what was not yet asked of a trained network, write its `explanations/`, and tell whether there was any.
 
-    A method whose definition has changed since it was checked is checked again.
+    A method is checked again where its definition or the rules of the checks have changed since.
 
     Args:
         bench: data and settings of the run.
@@ -135,7 +136,7 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
             raise
         except Exception as error:  # noqa: BLE001 - whatever one method does on one network must cost only itself
             run = MethodMetadata(not_available=f"{type(error).__name__}: {error}"[:300])
-        checked[method.name] = dataclasses.replace(run, sample=images, definition=method.definition)
+        checked[method.name] = dataclasses.replace(run, sample=images, definition=method.definition, rules=CHECK_RULES)
     record = ExplanationRecord(
         architecture=job.architecture,
         fold=job.fold,
@@ -172,8 +173,10 @@ def _sample(bench: Bench, job: JobRecord, images: int) -> NDArray[np.int64]:
 
 
 def _is_current(method: AttributionMethod, known: MethodMetadata | None, images: int | None) -> bool:
-    """Tell whether a method was checked by its present definition, and on so many images where that is asked."""
-    return known is not None and known.definition == method.definition and images in (None, known.sample)
+    """Tell whether a method was checked by its present definition and rules, and on so many images if that is asked."""
+    if known is None or images not in (None, known.sample):
+        return False
+    return known.definition == method.definition and known.rules == CHECK_RULES
 
 
 def _region_ablation(bench: Bench, job: JobRecord, architecture: Architecture) -> pd.DataFrame:

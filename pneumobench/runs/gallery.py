@@ -151,8 +151,8 @@ def _error_images(
 
 
 def lung_share(heat: NDArray[np.float32], lungs: NDArray[np.bool_] | None) -> float | None:
-    """Return the LAR of one map (H, W), or None without lungs or without positive heat."""
-    if lungs is None:
+    """Return the LAR of one map (H, W), or None without lungs, without positive heat, or of a refused map."""
+    if lungs is None or bool(np.isnan(heat).any()):
         return None
     ratio = float(lung_attention_ratio(heat[None], lungs[None]).ratio[0])
     return None if np.isnan(ratio) else ratio
@@ -170,9 +170,10 @@ def image_tiles(
     """Return the image with its lungs outlined, then its map by each method."""
     tiles = [Tile(title="image", picture=draw_overlay(radiograph, None, lungs))]
     for name, one in heat.items():
-        share = lung_share(one, lungs)
-        title = _map_title(name, heat) + ("" if share is None else f"  LAR {share:.2f}")
-        tiles.append(Tile(title=title, picture=draw_overlay(radiograph, one, lungs)))
+        share, refused = lung_share(one, lungs), bool(np.isnan(one).any())
+        said = " refused" if refused else "" if share is None else f"  LAR {share:.2f}"
+        picture = draw_overlay(radiograph, None if refused else one, lungs)
+        tiles.append(Tile(title=_map_title(name, heat) + said, picture=picture))
     return tiles
 
 
@@ -195,7 +196,7 @@ class _MeanMaps:
             self._count(label, LUNGS, lungs[i])
             for name, heat in maps.heat.items():
                 positive = np.maximum(heat[i], 0)
-                if positive.sum() > 0:
+                if positive.sum() > 0:  # not where the method refused the image: NaN
                     self._count(label, name, positive / positive.sum())
 
     def _count(self, label: int, what: str, picture: NDArray[Any]) -> None:

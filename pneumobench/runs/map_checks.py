@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
-from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness, random_maps
+from pneumobench.attributions.faithfulness import SCORED_TOGETHER, faithfulness
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD, read_heat
-from pneumobench.attributions.methods import AttributionMethod
-from pneumobench.attributions.randomisation import map_similarity, with_shuffled_weights
-from pneumobench.errors import RecordError
+from pneumobench.attributions.methods import AttributionMethod, CheckedMaps
+from pneumobench.attributions.randomisation import STAGES, Likeness, Randomisation, randomisation
+from pneumobench.errors import NotAvailableError, RecordError
 from pneumobench.metrics.attention_drift import attention_drift
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.records.explanation_record import MethodMetadata
+from pneumobench.records.explanation_record import CHECK_RULES, MethodMetadata
 from pneumobench.records.job_record import JobRecord
+from pneumobench.records.randomised_maps import MeanSimilarity, RandomisedMaps
 from pneumobench.runs.context import Bench
 from pneumobench.training.devices import device_of
 
@@ -90,26 +91,22 @@ def checked_maps(
     if method.name != MAIN_METHOD:
         main = None
     if main is not None and main.heat is not None:
-        heat, seconds = main.heat.to(device), main.seconds_per_image
+        found, seconds = CheckedMaps(maps=main.heat.to(device)), main.seconds_per_image
     else:
         started = time.perf_counter()
-        heat = _maps(architecture, method, radiographs)
+        found = _maps(architecture, method, radiographs)
         seconds = round((time.perf_counter() - started) / len(rows), 6)
-    shuffled = _maps(with_shuffled_weights(architecture, bench.suite.seed), method, radiographs)
+    heat, kept = found.maps, ~found.maps.isnan().flatten(1).any(1)
+    if not bool(kept.any()):
+        raise NotAvailableError(f"{method.name} refused its map of each of {len(rows)} images: {_exactness(found)}.")
 
     def probability(some: Tensor) -> Tensor:
         with torch.inference_mode():
             shown = [architecture.logits(part) for part in torch.split(some, SCORED_TOGETHER)]
             return torch.sigmoid(torch.cat(shown).float())
 
-    faithful = faithfulness(probability, radiographs, heat, values=method.values)
-    chance = faithfulness(
-        probability,
-        radiographs,
-        random_maps(len(rows), radiographs.shape[-1], bench.suite.seed).to(device),
-        values="positive" if method.values == "positive" else "unsigned",  # asked about the same class
-    )
-    maps = heat.cpu().numpy()
+    faithful = faithfulness(probability, radiographs[kept], heat[kept], values=method.values, seed=bench.suite.seed)
+    maps, refused = heat.nan_to_num().cpu().numpy(), ~kept.cpu().numpy()
     attention = lung_attention_ratio(maps, bench.masks.of_rows(rows))
     drift = attention_drift(maps, radiographs[:, 0].cpu().numpy())
     table = bench.index.table.iloc[rows]
@@ -124,18 +121,54 @@ def checked_maps(
             "lar": attention.ratio,
             "lar_adjusted": attention.adjusted,
             **dataclasses.asdict(drift),
-            "deletion": faithful.deletion,
-            "insertion": faithful.insertion,
-            "deletion_random": chance.deletion,
-            "insertion_random": chance.insertion,
-            "randomised_similarity": map_similarity(maps, shuffled.cpu().numpy()),
+            **dict.fromkeys(dataclasses.asdict(faithful), np.nan),
+            "refused": refused.astype(np.int64),
+            "error": np.nan if found.error is None else found.error.cpu().numpy().astype(np.float64),
+            "steps": np.nan if found.steps is None else found.steps.cpu().numpy().astype(np.float64),
         }
     )
+    checked.loc[~refused, list(dataclasses.asdict(faithful))] = np.stack(list(dataclasses.asdict(faithful).values()), 1)
     if main is not None:
         known = checked["image_id"].isin(main.attention.index).to_numpy()
         checked.loc[known, LUNG_ATTENTION] = main.attention.loc[checked.loc[known, "image_id"]].to_numpy()
-    return checked, MethodMetadata(images=len(rows), seconds_per_image=seconds)
+    similarity = randomisation(architecture, method, radiographs, heat, seed=bench.suite.seed)
+    return checked, MethodMetadata(
+        images=len(rows), seconds_per_image=seconds, rules=CHECK_RULES, randomised=_plain(similarity)
+    )
 
 
-def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> Tensor:
-    return torch.cat([method.attribute(architecture, part) for part in torch.split(radiographs, SCORED_TOGETHER)])
+def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> CheckedMaps:
+    parts = [method.checked(architecture, part) for part in torch.split(radiographs, SCORED_TOGETHER)]
+    return CheckedMaps(
+        maps=torch.cat([part.maps for part in parts]),
+        error=None if parts[0].error is None else torch.cat([part.error for part in parts if part.error is not None]),
+        steps=None if parts[0].steps is None else torch.cat([part.steps for part in parts if part.steps is not None]),
+    )
+
+
+def _exactness(found: CheckedMaps) -> str:
+    """Say how far from exact refused maps were."""
+    if found.error is None or found.steps is None:
+        return "they are not numbers"
+    return f"off by {float(found.error.min()):.1%} or more after {int(found.steps.max())} steps"
+
+
+def _plain(found: Randomisation | None) -> RandomisedMaps | None:
+    """Return a randomisation as records keep it."""
+    if found is None:
+        return None
+
+    def similarity(of: Likeness) -> MeanSimilarity:
+        return MeanSimilarity(
+            rank_correlation=round(of.rank_correlation, 6), structural_similarity=round(of.structural_similarity, 6)
+        )
+
+    return RandomisedMaps(
+        images=found.images,
+        stages=STAGES,
+        randomised=tuple(
+            tuple(None if of is None else similarity(of) for of in cascade) for cascade in found.randomised
+        ),
+        chance=similarity(found.chance),
+        repeated=similarity(found.repeated),
+    )

@@ -153,6 +153,9 @@ def explain_radiograph(
             maps, missing = maps_of(architecture, methods, prepared.radiograph[None])
             reasons |= {(name, method): reason for method, reason in missing.items()}
             for method, (one,) in maps.items():
+                if np.isnan(one).any():
+                    reasons[name, method] = f"refused for the network of fold {job.fold}: not exact enough"
+                    continue
                 positive = np.maximum(one, 0)
                 heat.setdefault(method, []).append(positive / max(float(positive.sum()), 1e-12))
         mean = {method: np.mean(maps, axis=0) for method, maps in heat.items()}

@@ -41,12 +41,12 @@ def test_means_by_hand() -> None:
         ("elsewhere", "box", 0.5, 0.1),
     ]
     (found,) = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
-    # pneumonia images with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
-    assert found.pneumonia.images == 2
-    assert found.pneumonia.lar == pytest.approx(0.5)
+    # pneumonia images: a (found), b (missed), and e (found), whose map is degenerate: as chance; c is a false alarm
+    assert (found.pneumonia.images, found.pneumonia.degenerate) == (3, 1)
+    assert found.pneumonia.lar == pytest.approx((0.75 + 0.25 + 0.5) / 3)
     assert found.pneumonia.chance == pytest.approx(0.5)
     assert found.pneumonia.lar_adjusted == pytest.approx(0.0)
-    assert found.by_outcome["tp"].lar_adjusted == pytest.approx(0.5)
+    assert found.by_outcome["tp"].lar_adjusted == pytest.approx(0.5 / 2)
     assert found.by_outcome["fn"].lar_adjusted == pytest.approx(-0.5)
     assert found.by_outcome["fp"].lar_adjusted == pytest.approx(1.0)
     assert found.by_outcome["tn"].images == 0
@@ -63,3 +63,13 @@ def test_mask_tiers_are_never_mixed() -> None:
     assert first.pneumonia.lar == pytest.approx(0.8)
     assert (second.mask_tier, second.pneumonia.images) == ("box", 1)
     assert second.lar_interval is None  # one image has no spread
+
+
+def test_two_networks_are_averaged_over_the_same_images_whatever_maps_they_have() -> None:
+    """Left out, the second one would be judged by its single map and look better for having none elsewhere."""
+    whole = [(name, "drawn", 0.3, 0.6) for name in ("a", "b", "e")]
+    hardly = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, math.nan), ("e", "drawn", 0.3, math.nan)]
+    first, second = (summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)[0] for rows in (whole, hardly))
+    assert first.pneumonia.images == second.pneumonia.images == 3
+    assert second.pneumonia.lar == pytest.approx((0.9 + 0.3 + 0.3) / 3)
+    assert second.pneumonia.lar_adjusted < first.pneumonia.lar_adjusted

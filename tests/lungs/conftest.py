@@ -65,5 +65,6 @@ def weights_folder(network: LungUNet, phantoms: Index, tmp_path_factory: pytest.
     """Return a folder of weights and bounds."""
     folder = tmp_path_factory.mktemp("weights")
     save_network(network, folder, {"images": "48"})
-    bounds_of(drawn_images(phantoms, "train").masks).write(folder)
+    drawn = drawn_images(phantoms, "train")
+    bounds_of(drawn.radiographs, drawn.masks).write(folder)
     return folder

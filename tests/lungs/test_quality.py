@@ -17,7 +17,8 @@ from tests.lungs.conftest import drawn_images
 
 @pytest.fixture(scope="module")
 def bounds(phantoms: Index) -> QualityBounds:
-    return bounds_of(drawn_images(phantoms, "train").masks)
+    drawn = drawn_images(phantoms, "train")
+    return bounds_of(drawn.radiographs, drawn.masks)
 
 
 def test_measures_are_shares_of_the_image() -> None:
@@ -34,12 +35,12 @@ def test_measures_are_shares_of_the_image() -> None:
 
 
 def test_bounds_hold_the_masks_they_were_taken_from(bounds: QualityBounds, phantoms: Index) -> None:
-    masks = drawn_images(phantoms, "train").masks
-    usable = [check_lungs(mask, bounds).usable for mask in masks]
-    two_lungs = sum(measures_of(mask) is not None for mask in masks)
+    drawn = drawn_images(phantoms, "train")
+    usable = [check_lungs(*pair, bounds).usable for pair in zip(drawn.radiographs, drawn.masks, strict=True)]
+    two_lungs = sum(measures_of(mask) is not None for mask in drawn.masks)
     assert bounds.masks == two_lungs
-    # at most the outermost mask at either end of every measure
-    assert sum(usable) >= two_lungs - 2 * len(MEASURES)
+    # at most the outermost mask at either end of every measure, and the outermost pose
+    assert sum(usable) >= two_lungs - 2 * len(MEASURES) - 1
 
 
 def _one_lung(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -59,15 +60,20 @@ def _one_lung(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def test_what_is_no_pair_of_lungs_is_refused_with_a_reason(
     change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]], reason: str, bounds: QualityBounds, phantoms: Index
 ) -> None:
-    masks = [mask for mask in drawn_images(phantoms, "train").masks if check_lungs(mask, bounds).usable]
-    verdict = check_lungs(change(masks[0]), bounds)
+    drawn = drawn_images(phantoms, "train")
+    pairs = zip(drawn.radiographs, drawn.masks, strict=True)
+    radiograph, mask = next(pair for pair in pairs if check_lungs(*pair, bounds).usable)
+    verdict = check_lungs(radiograph, change(mask), bounds)
     assert not verdict.usable
     assert re.search(reason, verdict.reason)
 
 
 def test_bounds_are_read_as_written(bounds: QualityBounds, tmp_path: Path) -> None:
     bounds.write(tmp_path)
-    assert read_bounds(tmp_path) == bounds
+    found = read_bounds(tmp_path)
+    assert (found.bounds, found.masks) == (bounds.bounds, bounds.masks)
+    assert np.array_equal(found.pose.margins, bounds.pose.margins)
+    assert np.array_equal(found.pose.template, bounds.pose.template)
 
 
 def test_missing_bounds_are_an_error_and_never_a_guess(tmp_path: Path) -> None:
@@ -77,13 +83,34 @@ def test_missing_bounds_are_an_error_and_never_a_guess(tmp_path: Path) -> None:
 
 def test_few_masks_give_no_bounds() -> None:
     with pytest.raises(DataError, match="0 of 30 manual masks show two separate lungs; at least 20"):
-        bounds_of(np.ones((30, 8, 8), dtype=bool))
+        bounds_of(np.zeros((30, 8, 8), dtype=np.uint8), np.ones((30, 8, 8), dtype=bool))
 
 
 def test_noise_is_no_lung(bounds: QualityBounds, phantoms: Index, network: LungUNet) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64), dtype=np.uint8)
-    verdicts = [check_lungs(mask, bounds) for mask in segment_lungs(noise, network)]
+    verdicts = [check_lungs(*pair, bounds) for pair in zip(noise, segment_lungs(noise, network), strict=True)]
     assert not any(verdict.usable for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda picture: 255 - picture if picture.dtype == np.uint8 else picture, "gray levels inverted"),
+        (lambda picture: picture[::-1], "upside down|too high|too low"),
+        (lambda picture: picture[:, ::-1], "left and right exchanged|too near the middle"),
+    ],
+    ids=["inverted", "upside down", "mirrored"],
+)
+def test_an_image_that_does_not_lie_right_is_refused_though_its_mask_is_a_pair_of_lungs(
+    change: Callable[[NDArray[np.generic]], NDArray[np.generic]], reason: str, bounds: QualityBounds, phantoms: Index
+) -> None:
+    drawn = drawn_images(phantoms, "train")
+    pairs = [pair for pair in zip(drawn.radiographs, drawn.masks, strict=True) if check_lungs(*pair, bounds).usable]
+    changed = [(change(radiograph), change(mask)) for radiograph, mask in pairs]
+    verdicts = [check_lungs(shown.astype(np.uint8), mask.astype(bool), bounds) for shown, mask in changed]
+    refused = [verdict.reason for verdict in verdicts if not verdict.usable]
+    assert len(refused) >= 0.9 * len(pairs)
+    assert all(re.search(reason, words) for words in refused), set(refused)
 
 
 def test_reasons_are_words_not_names_of_variables() -> None:

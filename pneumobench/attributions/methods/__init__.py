@@ -17,10 +17,42 @@ from pneumobench.suite.registry import Registry, origin_of, require_source
 MapValues = Literal["signed", "positive", "unsigned"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttributedMaps:
+    """Maps of B images by a method that tells how exact each of them is.
+
+    Attributes:
+        maps: (B, H, W).
+        error: (B,) what a map is off, in the method's own terms; see the method.
+        complete: (B,) bool, whether that is little enough. Other maps are refused: nobody gets to see them.
+        steps: (B,) steps that a map took.
+    """
+
+    maps: Tensor
+    error: Tensor
+    complete: Tensor
+    steps: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CheckedMaps:
+    """Maps that passed the checks of shape and values.
+
+    Attributes:
+        maps: (B, H, W) float32; NaN throughout where the method refused an image.
+        error: (B,) as in AttributedMaps; None of methods that do not tell.
+        steps: (B,); None of methods that do not tell.
+    """
+
+    maps: Tensor
+    error: Tensor | None = None
+    steps: Tensor | None = None
+
+
 class Attribute(Protocol):
     """Maps (B, H, W) float32 of images (B, 1, H, W) uint8 for one column of the module's output."""
 
-    def __call__(self, architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+    def __call__(self, architecture: Architecture, radiographs: Tensor, target: int = 0) -> CheckedMaps:
         """Return the maps."""
 
 
@@ -30,7 +62,7 @@ class AttributionMethod:
 
     Args:
         name: name in suites and on the command line.
-        attribute: function (architecture, images, target) -> maps. Images (B, 1, H, W) uint8; maps (B, H, W) float32 on
+        checked: function (architecture, images, target) -> maps. Images (B, 1, H, W) uint8; maps (B, H, W) float32 on
             the device of the network, at the resolution of the images. The network comes back as it was: modes,
             precision, requires_grad and gradients. An image's map does not depend on the rest of its batch.
             Raises NotAvailableError where the method does not exist for the network.
@@ -47,7 +79,7 @@ class AttributionMethod:
     """
 
     name: str
-    attribute: Attribute
+    checked: Attribute
     source: str
     needs_layer: bool
     values: MapValues = "signed"
@@ -55,8 +87,12 @@ class AttributionMethod:
     definition: int = 1
     origin: str = ""
 
+    def attribute(self, architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+        """Return the maps alone: (B, H, W), NaN throughout where the method refused an image."""
+        return self.checked(architecture, radiographs, target).maps
 
-Method = TypeVar("Method", bound=Callable[..., Tensor])
+
+Method = TypeVar("Method", bound=Callable[..., Tensor | AttributedMaps])
 METHODS: Final[Registry[AttributionMethod]] = Registry(
     "attribution method",
     group="pneumobench.attribution_methods",
@@ -77,7 +113,8 @@ def register_method(
     """Register a function (architecture, images, target=0) -> maps under a name.
 
     The function gets the network ready for attribution: in eval mode, in float32, not compiled, parameters frozen,
-    and images on its device. Its maps are checked.
+    and images on its device. Its maps are checked. Instead of maps it may return AttributedMaps, where it can tell how
+    exact each map is.
 
     Args:
         name: 1 to 64 of a-z 0-9 _ . -
@@ -100,12 +137,12 @@ def register_method(
         origin = origin_of(function)
         require_source(METHODS.kind, name, source, origin)
 
-        def attribute(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
+        def checked(architecture: Architecture, radiographs: Tensor, target: int = 0) -> CheckedMaps:
             return _checked(function, method, architecture, radiographs, target)
 
         method = AttributionMethod(
             name=name,
-            attribute=attribute,
+            checked=checked,
             source=source,
             needs_layer=needs_layer,
             values=values,
@@ -134,12 +171,12 @@ def method_names() -> tuple[str, ...]:
 
 
 def _checked(
-    function: Callable[..., Tensor],
+    function: Callable[..., Tensor | AttributedMaps],
     method: AttributionMethod,
     architecture: Architecture,
     radiographs: Tensor,
     target: int,
-) -> Tensor:
+) -> CheckedMaps:
     if radiographs.ndim != 4 or radiographs.shape[1] != 1 or radiographs.dtype != torch.uint8 or len(radiographs) == 0:
         raise SettingsError(
             f"{method.name}: images {tuple(radiographs.shape)} {radiographs.dtype}; expected (B, 1, H, W) torch.uint8, "
@@ -152,7 +189,9 @@ def _checked(
         )
     with inspected(architecture) as ready:
         first = next(ready.module.parameters(), radiographs)
-        maps = function(ready, radiographs.to(first.device), target).detach().float()
+        found = function(ready, radiographs.to(first.device), target)
+    told = found if isinstance(found, AttributedMaps) else None
+    maps = (found.maps if isinstance(found, AttributedMaps) else found).detach().float()
     expected = (len(radiographs), *radiographs.shape[2:])
     if tuple(maps.shape) != expected:
         raise SettingsError(
@@ -167,4 +206,9 @@ def _checked(
             f"{method.origin}: {method.name} returned a map with values below 0, and it is registered with values "
             f"{method.values!r}. Clamp the map at 0 or register it as 'signed'."
         )
-    return maps
+    if told is None:
+        return CheckedMaps(maps=maps)
+    refused = maps.new_full((), float("nan"))
+    return CheckedMaps(
+        maps=torch.where(told.complete[:, None, None], maps, refused), error=told.error, steps=told.steps
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from captum.attr import GradientShap, IntegratedGradients, NoiseTunnel, Saliency
+from captum.attr import GradientShap, NoiseTunnel, Saliency
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
@@ -17,7 +17,6 @@ from pneumobench.attributions.inspection import ClassScores, check_target, seede
 from pneumobench.attributions.methods import register_method
 
 PASS_SIZE = 16  # copies of an image in one pass: about 1.3 GB for a ResNet-50 at 224 px
-INTEGRATION_STEPS = 32  # Gauss-Legendre nodes, exact for polynomials of degree 63 along the path
 NOISY_COPIES = 32
 NOISE_SHARE = 0.05  # of the image's gray range: on planted patches its maps point better than those of 0.15
 SHAP_SAMPLES = 32
@@ -45,29 +44,6 @@ def image_by_image(
         with seeded(SEED, radiographs.device):
             maps.append(one(radiograph.float()).detach()[:, 0])
     return torch.cat(maps)
-
-
-@register_method("integrated_gradients", source="arXiv:1703.01365", needs_layer=False)
-def integrated_gradients(architecture: Architecture, radiographs: Tensor, target: int = 0) -> Tensor:
-    """Return integrated gradients from a uniform image of the image's mean gray: (B, H, W), signed.
-
-    A map sums to the score of the image less the score of the uniform image.
-
-    Source: Sundararajan et al. 2017, arXiv:1703.01365.
-    """
-    method = IntegratedGradients(ClassScores(architecture))
-
-    def one(gray: Tensor) -> Tensor:
-        result: Tensor = method.attribute(
-            gray,
-            baselines=uniform_baseline(gray),
-            target=target,
-            n_steps=INTEGRATION_STEPS,
-            internal_batch_size=PASS_SIZE,
-        )
-        return result
-
-    return image_by_image(architecture, radiographs, target, one)
 
 
 @register_method("saliency_smoothgrad", source="arXiv:1706.03825", needs_layer=False, values="unsigned")

@@ -21,7 +21,7 @@ from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, RANK_M
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
 from pneumobench.reporting.columns import ABLATION_SCORES, main_attention
 
-LEADERBOARD_FORMAT: Final = 2
+LEADERBOARD_FORMAT: Final = 3
 # whose mean and deviation over folds stand in the CSV; the JSON has them of every metric
 FOLD_SPREAD: Final = ("auc", "average_precision", "accuracy", "recall", "specificity", "mcc")
 COUNTS: Final = ("tp", "fn", "fp", "tn")

@@ -32,7 +32,7 @@ of one to five years of one hospital, squeezed to squares; adults, side views an
 
 `{command}`
 
-Random initial weights, {images} images of the official train folder with annotated lungs, {epochs} epochs, seed {seed},
+Random initial weights, {films} images of the official train folder with annotated lungs, {epochs} epochs, seed {seed},
 all at {side} x {side} px, {minutes} minutes on {threads} CPU threads (PyTorch {torch}). One tenth of the train folder,
 whole patients and identical files together, was held out and used for nothing but the numbers below. Storing the
 kernels in half precision changed a share of {changed} of the pixels of held-out masks.

@@ -150,7 +150,7 @@ def train(
     before = segment_lungs(seen, network)
     network.load_state_dict(stored_weights(network))
     metadata = {
-        "images": str(len(learnt)),
+        "films": str(len(learnt)),  # the word of the shipped file
         "epochs": str(options.epochs),
         "seed": str(options.seed),
         "minutes": f"{minutes:.1f}",

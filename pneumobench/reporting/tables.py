@@ -22,7 +22,7 @@ from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CL
 from pneumobench.reporting.columns import main_attention
 from pneumobench.reporting.masked_regions import ABLATION_SCORES, NORMALS_CALLED
 
-LEADERBOARD_FORMAT: Final = 2
+LEADERBOARD_FORMAT: Final = 3
 # whose mean and deviation over folds stand in the CSV; the JSON has them of every metric
 FOLD_SPREAD: Final = ("auc", "average_precision", "accuracy", "recall", "specificity", "mcc")
 COUNTS: Final = ("tp", "fn", "fp", "tn")

@@ -52,7 +52,7 @@ def test_it_writes_weights_bounds_card_and_pictures(
         assert stated in card
     shown = [line for line in card.splitlines() if line.startswith("| `chest_xray/train")]
     held_out = int(next(line for line in card.splitlines() if line.startswith("| images with annotated")).split("|")[2])
-    assert int(metadata["images"]) + held_out == (phantoms.table["split"] == "train").sum(), (
+    assert int(metadata["films"]) + held_out == (phantoms.table["split"] == "train").sum(), (
         "held-out images are not trained on"
     )
     assert len(shown) == len(list(pictures.glob("*.png"))) == min(10, held_out)

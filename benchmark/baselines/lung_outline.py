@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pneumobench.files import write_text
 from pneumobench.lungs.masked_regions import without_lungs
 from pneumobench.lungs.masks import read_drawn_mask
-from pneumobench.metrics import Interval, area_under_roc, area_under_roc_interval
+from pneumobench.metrics import area_estimate
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.records.run_folder import RunFolder
@@ -33,8 +33,8 @@ HEAD = """\
 
 Gradient boosting on what the first column names, on the folds of
 [kermany-cpu](../kermany-cpu/leaderboard/README.md): out of fold on {images:,} images that have a manually drawn lung
-mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC with its
-95 % interval (bootstrap over patients). Images without a mask are neither trained on nor scored.
+mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC within
+folds with its 95 % interval over patients. Images without a mask are neither trained on nor scored.
 
 The outline is the mask alone, without one gray value. An image with its lungs masked by their own outline still holds
 it, as the shape of the hole: the score of such an image is no measure of what lies outside the lungs.
@@ -71,15 +71,18 @@ def main(data: Path) -> None:
     official = parts[0]["official_test"]
     lines = []
     for name, features in seen.items():
-        probability = np.full(len(rows), np.nan)
+        probability, fold = np.full(len(rows), np.nan), np.zeros(len(rows), np.int64)
         of_folds = []
-        for part in parts:
+        for number, part in enumerate(parts):
             logit = fit_control(features, label, part["train"], suite.seed)[:, 0]
-            probability[part["test"]] = sigmoid(logit[part["test"]])
+            probability[part["test"]], fold[part["test"]] = sigmoid(logit[part["test"]]), number
             of_folds.append(sigmoid(logit[official]))
         probability[official] = np.mean(of_folds, axis=0)
         tested = np.setdiff1d(np.arange(len(rows)), official)
-        scores = [score(probability[chosen], label[chosen], group[chosen]) for chosen in (tested, official)]
+        scores = [
+            score(probability[chosen], label[chosen], group[chosen], fold[chosen])
+            for chosen in (tested, official)  # the official images are of fold 0: one predictor scores them
+        ]
         lines.append(f"| {name} | {features.shape[1]} | {scores[0]} | {scores[1]} |")
     head = HEAD.format(images=len(rows) - len(official), official=len(official))
     write_text(TABLE, head + "\n".join(lines) + "\n")
@@ -97,10 +100,13 @@ def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     return probability
 
 
-def score(probability: NDArray[np.float64], label: NDArray[np.int64], group: NDArray[np.int64]) -> str:
-    """Return the AUC with its interval as the table shows it."""
-    interval: Interval = area_under_roc_interval(probability, label, group)
-    return f"{area_under_roc(probability, label):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+def score(
+    probability: NDArray[np.float64], label: NDArray[np.int64], group: NDArray[np.int64], fold: NDArray[np.int64]
+) -> str:
+    """Return the AUC within folds with its interval as the table shows it."""
+    estimate = area_estimate(probability, label, group, fold)
+    interval = estimate.area_interval()
+    return f"{estimate.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def _attention(rows: list[tuple[str, str, float, float]]) -> pd.DataFrame:
     )
 
 
-POOLED = pd.DataFrame(
+OUT_OF_FOLD = pd.DataFrame(
     {
         "image_id": ["a", "b", "c", "d", "e"],
         "label": [1, 1, 0, 0, 1],
@@ -29,7 +29,7 @@ GROUP = pd.Series([0, 1, 2, 3, 4], index=["a", "b", "c", "d", "e"])
 
 
 def test_outcomes_at_one_half_count_a_probability_of_one_half_as_positive() -> None:
-    assert outcome_of(POOLED["probability"], POOLED["label"]).tolist() == ["tp", "fn", "fp", "tn", "tp"]
+    assert outcome_of(OUT_OF_FOLD["probability"], OUT_OF_FOLD["label"]).tolist() == ["tp", "fn", "fp", "tn", "tp"]
 
 
 def test_means_by_hand() -> None:
@@ -40,7 +40,7 @@ def test_means_by_hand() -> None:
         ("e", "box", 0.5, math.nan),
         ("elsewhere", "box", 0.5, 0.1),
     ]
-    (found,) = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
+    (found,) = summaries(attention_with_outcomes(_attention(rows), OUT_OF_FOLD), GROUP)
     # pneumonia images with a usable map: a (found) and b (missed); e is degenerate, c is a false alarm
     assert found.pneumonia.images == 2
     assert found.pneumonia.lar == pytest.approx(0.5)
@@ -58,7 +58,7 @@ def test_means_by_hand() -> None:
 
 def test_mask_tiers_are_never_mixed() -> None:
     rows = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, 0.7), ("e", "box", 0.45, 0.1)]
-    first, second = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
+    first, second = summaries(attention_with_outcomes(_attention(rows), OUT_OF_FOLD), GROUP)
     assert (first.mask_tier, first.pneumonia.images) == ("drawn", 2)
     assert first.pneumonia.lar == pytest.approx(0.8)
     assert (second.mask_tier, second.pneumonia.images) == ("box", 1)

@@ -86,10 +86,10 @@ MUTANTS = (
         ("tests/datasets/test_pixel_cache.py",),
     ),
     Mutant(
-        "pooled: the area is that of other probabilities",
+        "out of fold: the area is that of other probabilities",
         "leaderboard/scores.py",
-        "of_probability=metrics_of(probability, has_pneumonia)",
-        "of_probability=metrics_of(tempered, has_pneumonia)",
+        "of_probability=metrics_of(probability, has_pneumonia, folds)",
+        "of_probability=metrics_of(tempered, has_pneumonia, folds)",
         ("tests/leaderboard/test_ranking.py",),
     ),
     Mutant(

@@ -19,7 +19,7 @@ from pneumobench.files import write_text
 from pneumobench.lungs.masked_regions import TRAINED_REGIONS
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.outlines import Outlines, fold_outlines
-from pneumobench.metrics import Interval, area_under_roc, area_under_roc_interval
+from pneumobench.metrics import area_estimate
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.regions import Region
@@ -33,8 +33,8 @@ HEAD = """\
 
 Gradient boosting on what the first column names, on the folds of
 [kermany-cpu](../kermany-cpu/leaderboard/README.md): out of fold on {images:,} images that have a manually drawn lung
-mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC with its
-95 % interval (bootstrap over patients). Images without a mask are neither trained on nor scored.
+mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC within
+folds with its 95 % interval over patients. Images without a mask are neither trained on nor scored.
 
 All but the area are shown at 12 x 12 pixels. An image with its lungs masked by their own outline still holds that
 outline, as the shape of the hole: its score is no measure of what lies outside the lungs. The outline of another
@@ -80,18 +80,21 @@ def main(data: Path, cache: Path) -> None:
     tested = np.setdiff1d(rows, official)
     lines = []
     for words, region in SEEN.items():
-        probability = np.full(len(label), np.nan)
+        probability, fold = np.full(len(label), np.nan), np.zeros(len(label), np.int64)
         of_folds = []
-        for part in parts:
+        for number, part in enumerate(parts):
             outlines = fold_outlines(index, folds, masks, part["train"])
             shown = features(region, radiographs, outlines, rows)
             every = np.zeros((len(label), shown.shape[1]))
             every[rows] = shown
             logit = fit_control(every, label, part["train"], suite.seed)[:, 0]
-            probability[part["test"]] = sigmoid(logit[part["test"]])
+            probability[part["test"]], fold[part["test"]] = sigmoid(logit[part["test"]]), number
             of_folds.append(sigmoid(logit[official]))
         probability[official] = np.mean(of_folds, axis=0)
-        scores = [score(probability[chosen], label[chosen], group[chosen]) for chosen in (tested, official)]
+        scores = [
+            score(probability[chosen], label[chosen], group[chosen], fold[chosen])
+            for chosen in (tested, official)  # the official images are of fold 0: one predictor scores them
+        ]
         lines.append(f"| {words} | {shown.shape[1]} | {scores[0]} | {scores[1]} |")
         print(lines[-1], flush=True)
     head = HEAD.format(images=len(tested), official=len(official))
@@ -117,10 +120,13 @@ def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     return probability
 
 
-def score(probability: NDArray[np.float64], label: NDArray[np.int64], group: NDArray[np.int64]) -> str:
-    """Return the AUC with its interval as the table shows it."""
-    interval: Interval = area_under_roc_interval(probability, label, group)
-    return f"{area_under_roc(probability, label):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+def score(
+    probability: NDArray[np.float64], label: NDArray[np.int64], group: NDArray[np.int64], fold: NDArray[np.int64]
+) -> str:
+    """Return the AUC within folds with its interval as the table shows it."""
+    estimate = area_estimate(probability, label, group, fold)
+    interval = estimate.area_interval()
+    return f"{estimate.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 if __name__ == "__main__":

@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.metrics import (
-    area_under_roc,
-    bootstrap_interval,
+    area_estimate,
     lung_attention_ratio,
     threshold_for_sensitivity,
     threshold_for_specificity,
     threshold_youden,
 )
-from pneumobench.metrics.intervals import weighted_area_under_roc
 from pneumobench.phantoms.anatomy import draw_child, draw_exposure
 from pneumobench.phantoms.radiograph import draw_image
 from pneumobench.training.controls.thumbnail import THUMBNAIL_SIDE
@@ -165,13 +163,13 @@ def intervals() -> None:
     has_pneumonia = rng.random(60)[patient] < 0.6
     logit = 1.6 * has_pneumonia + rng.normal(0, 1.0, 60)[patient] + rng.normal(0, 0.5, patient.size)
     probability = 1 / (1 + np.exp(-logit))
-    area = weighted_area_under_roc(probability, has_pneumonia)
-    rows = {"images drawn one by one": np.arange(patient.size), "patients drawn whole": patient}
+    rows = {"each image by itself": np.arange(patient.size), "images of a patient together": patient}
     figure, axes = plt.subplots(figsize=(7.4, 1.6))
     for y, group in enumerate(rows.values()):
-        interval = bootstrap_interval(area, group, seed=1)
+        estimate = area_estimate(probability, has_pneumonia, group)
+        interval = estimate.area_interval()
         axes.plot([interval.low, interval.high], [y, y], color=(TEST, "#2a7f78")[y], linewidth=6, solid_capstyle="butt")
-        axes.plot(area_under_roc(probability, has_pneumonia), y, "o", color="black", zorder=3)
+        axes.plot(estimate.value, y, "o", color="black", zorder=3)
     axes.set_yticks(range(2), list(rows))
     axes.set(ylim=(-0.6, 1.6), xlabel=f"AUC of {patient.size} simulated images of 60 patients, 95 % interval")
     _save(figure, "intervals.svg")

@@ -46,16 +46,16 @@ class Row:
         plugin: where a plugin architecture comes from; None for timm.
         weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
         kind: a network, a shortcut baseline (control) or an ensemble of networks; only networks are ranked.
-        clears_controls: whether the lower end of the AUC's interval lies above the AUC of the best control; None for
-            controls, for incomplete architectures, where no control was run, and where it clears those that were run
-            but one that the suite asks for is missing.
+        clears_controls: whether its AUC is larger than that of the best control by a paired test (p < 0.05, Holm over
+            all networks and ensembles); None for controls, for incomplete architectures, where no control was run, and
+            where it clears those that were run but one that the suite asks for is missing.
         state: complete, incomplete, failed (no fold completed) or not run.
         status: the same in words, such as `3 of 5 folds`.
-        in_top_group: cannot be told apart from the best (paired patient bootstrap, Holm over all pairs).
-        pooled: all out-of-fold predictions together; over the folds there are when incomplete.
+        in_top_group: cannot be told apart from the best (paired test by patient, Holm over all pairs).
+        out_of_fold: its test images of all folds; over the folds there are when incomplete.
         folds: the test part of each completed fold.
         fold_spread: mean and deviation of `folds`.
-        three_classes: normal, bacterial and viral, all out-of-fold predictions together; None of two classes.
+        three_classes: normal, bacterial and viral, of the same images; None of two classes.
         official: the official test folder, mean probability of the folds' models; None when there is none.
         official_fold_spread: mean and deviation of the folds' models on the official test folder.
         official_three_classes: normal, bacterial and viral on the official test folder, mean of the folds' models.
@@ -80,7 +80,7 @@ class Row:
     state: State
     status: str
     in_top_group: bool
-    pooled: Scores | None
+    out_of_fold: Scores | None
     folds: dict[int, Scores]
     fold_spread: dict[str, MeanSpread]
     three_classes: ThreeClassScores | None
@@ -111,7 +111,7 @@ class Ensemble:
     Args:
         name: its row.
         weights: weight of each network, mean over folds, the largest first.
-        against_best: its area out of fold against that of the best network, on the same resampled patients.
+        against_best: its area out of fold against that of the best network, on the same patients.
         gain: its area minus that of the best network.
     """
 
@@ -166,6 +166,8 @@ class Leaderboard:
         rows: networks, ensembles and controls, best first.
         ensembles: what each ensemble is made of.
         differences: every pair of complete networks.
+        against_control: every complete network and ensemble against the best control, best first, Holm over these;
+            empty where no control was run on all folds.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
         notes: what of the run's files could not be checked, and what is left out of this copy.
@@ -195,6 +197,7 @@ class Leaderboard:
     rows: tuple[Row, ...]
     ensembles: tuple[Ensemble, ...]
     differences: tuple[AucDifference, ...]
+    against_control: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
     patients_unknown: int = 0

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
-from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.metrics.intervals import Interval, area_under_roc_interval
+from pneumobench.leaderboard.scores import area_of
+from pneumobench.metrics.intervals import Interval
 from pneumobench.records.explanation_record import NOT_MASKED, Explanations
 
 CALLED_POSITIVE: Final = 0.5  # probability from which an image is called pneumonia
@@ -23,8 +22,8 @@ class AblationScore:
     Args:
         images: images scored: those with a lung mask.
         mask_tier: where the lung masks come from: drawn, segmented or box.
-        auc: area under the ROC curve; 0.5 = chance.
-        interval: 95 % bootstrap interval over patients.
+        auc: area under the ROC curve within folds; 0.5 = chance.
+        interval: 95 % interval over patients.
         normals_called_positive: share of the normal images with a probability of at least 0.5; far from that of whole
             images = the masked ones are foreign to the network.
     """
@@ -47,12 +46,12 @@ def ablation_scores(found: Sequence[Explanations], group: pd.Series[int]) -> dic
         has_pneumonia = part["label"].to_numpy() == 1
         if has_pneumonia.all() or not has_pneumonia.any():
             return {}
-        probability = part["probability"].to_numpy(np.float64)
+        area = area_of(part, group)
         scores[str(region)] = AblationScore(
             images=len(part),
             mask_tier=" and ".join(sorted({asked.record.mask_tier for asked in found})),
-            auc=area_under_roc(probability, has_pneumonia),
-            interval=area_under_roc_interval(probability, has_pneumonia, group.loc[part["image_id"]].to_numpy()),
-            normals_called_positive=float((probability[~has_pneumonia] >= CALLED_POSITIVE).mean()),
+            auc=area.value,
+            interval=area.area_interval(),
+            normals_called_positive=float((part["probability"][~has_pneumonia] >= CALLED_POSITIVE).mean()),
         )
     return dict(sorted(scores.items(), key=lambda item: (item[0] != NOT_MASKED, item[0])))

@@ -13,12 +13,13 @@ from pneumobench.leaderboard.scores import (
     DEFAULT_THRESHOLD,
     FoldModel,
     MetricValues,
+    area_of,
     metrics_of,
-    pooled_predictions,
+    out_of_fold_predictions,
 )
 from pneumobench.metrics.confusion import Confusion, confusion_at
-from pneumobench.metrics.intervals import Interval, bootstrap_interval, weighted_area_under_roc
-from pneumobench.metrics.validation import Floats, Integers
+from pneumobench.metrics.estimates import area_estimate, mean_estimate
+from pneumobench.metrics.intervals import Interval
 
 EXTERNAL_COLUMNS: Final = ("image_id", "label", "fold", "logit", "probability")
 
@@ -34,9 +35,9 @@ class ExternalScore(MetricValues):
         of_probability: every metric of the mean probability of the networks, by name.
         auc_interval: 95 % interval of its AUC over patients.
         single_auc: mean over the networks of their own areas.
-        internal_auc: out of fold, on the run's own data; there, too, each image is scored by one network.
+        internal_auc: within folds, on the run's own data; there, too, each image is scored by one network.
         drop: internal_auc minus single_auc.
-        drop_interval: its 95 % interval; the patients of both sources are resampled.
+        drop_interval: its 95 % interval; the patients of both sources vary.
         at_half: decisions of the mean probability at 0.5.
         at_tuned: decisions at the mean of the thresholds that the folds' validation parts chose.
     """
@@ -73,32 +74,23 @@ def external_score(
     wide = predictions.pivot(index="image_id", columns="fold", values="probability")
     label = predictions.groupby("image_id")["label"].first().loc[wide.index].to_numpy() == 1
     probability, count = wide.to_numpy(np.float64).mean(axis=1), len(wide)
-    of_mean = weighted_area_under_roc(probability, label)
-    singles = [weighted_area_under_roc(wide[fold].to_numpy(np.float64), label) for fold in wide.columns]
-    own = pooled_predictions(models)
-    inside = weighted_area_under_roc(own["probability"].to_numpy(np.float64), own["label"].to_numpy() == 1)
-
-    def single(weights: Integers) -> Floats:
-        return np.asarray(np.mean([area(weights) for area in singles], axis=0), dtype=np.float64)
-
-    def drop(weights: Integers) -> Floats:
-        return np.asarray(inside(weights[:, count:]) - single(weights[:, :count]), dtype=np.float64)
-
+    own = out_of_fold_predictions(models)
     groups = group.loc[wide.index].to_numpy()
+    single = mean_estimate([area_estimate(wide[fold].to_numpy(np.float64), label, groups) for fold in wide.columns])
     # patients of two sources are never the same: their numbers are kept apart
-    both = np.concatenate([groups, internal_group.loc[own["image_id"]].to_numpy() + groups.max() + 1])
-    everything = np.ones((1, len(both)), dtype=np.int64)
+    inside = area_of(own, internal_group + groups.max() + 1)
+    drop = inside.minus(single)
     threshold = float(np.mean([model.threshold for model in models]))
     return ExternalScore(
         architecture=architecture,
-        folds=len(singles),
+        folds=len(wide.columns),
         images=count,
         of_probability=metrics_of(probability, label),
-        auc_interval=bootstrap_interval(of_mean, groups),
-        single_auc=float(single(everything[:, :count])[0]),
-        internal_auc=float(inside(everything[:, count:])[0]),
-        drop=float(drop(everything)[0]),
-        drop_interval=bootstrap_interval(drop, both),
+        auc_interval=area_estimate(probability, label, groups).area_interval(),
+        single_auc=single.value,
+        internal_auc=inside.value,
+        drop=drop.value,
+        drop_interval=drop.difference_interval(),
         at_half=confusion_at(probability, label, threshold=DEFAULT_THRESHOLD),
         at_tuned=confusion_at(probability, label, threshold=threshold),
     )

@@ -66,10 +66,10 @@ def outcome_of(probability: pd.Series[float], label: pd.Series[int]) -> pd.Serie
     return pd.Series(chosen, index=probability.index, dtype=object)
 
 
-def attention_with_outcomes(attention: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFrame:
+def attention_with_outcomes(attention: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.DataFrame:
     """Join attention rows with out-of-fold predictions; rows of tune or official images fall away."""
     joined = attention.drop(columns=["label"]).merge(
-        pooled[["image_id", "label", "probability"]], on="image_id", how="inner", validate="many_to_one"
+        out_of_fold[["image_id", "label", "probability"]], on="image_id", how="inner", validate="many_to_one"
     )
     return joined.assign(outcome=outcome_of(joined["probability"], joined["label"]))
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.board import Leaderboard, Row
-from pneumobench.metrics.intervals import Interval, bootstrap_interval, weighted_area_under_roc
-from pneumobench.metrics.validation import Floats, Integers
+from pneumobench.leaderboard.scores import area_of
+from pneumobench.metrics.intervals import Interval
 
 REFERENCE: Final = "patient"  # the protocol that the others are compared with
 
@@ -25,10 +24,10 @@ class ProtocolEffect:
         architecture: its name; controls too.
         protocol: how images were split.
         images: images that were tested.
-        auc: area under the ROC curve over all tested images.
+        auc: area under the ROC curve of the tested images, within folds.
         auc_interval: its 95 % interval over patients.
         difference: auc minus that of the reference protocol; None for the reference.
-        difference_interval: its 95 % interval; patients that are tested under both protocols are drawn together.
+        difference_interval: its 95 % interval; a patient who is tested under both protocols is one patient.
     """
 
     architecture: str
@@ -58,7 +57,7 @@ def protocol_effects(boards: Mapping[str, Leaderboard], group: pd.Series[int]) -
         protocol: {
             row.architecture: row
             for row in board.rows
-            if row.state == "complete" and row.pooled is not None and row.kind != "ensemble"
+            if row.state == "complete" and row.out_of_fold is not None and row.kind != "ensemble"
         }
         for protocol, board in boards.items()
     }
@@ -68,17 +67,17 @@ def protocol_effects(boards: Mapping[str, Leaderboard], group: pd.Series[int]) -
             continue
         for protocol, rows in complete.items():
             row = rows[name]
-            assert row.pooled is not None
-            assert reference.pooled is not None
+            assert row.out_of_fold is not None
+            assert reference.out_of_fold is not None
             other = protocol != REFERENCE
             effects.append(
                 ProtocolEffect(
                     architecture=name,
                     protocol=protocol,
                     images=len(row.predictions),
-                    auc=row.pooled.auc,
-                    auc_interval=row.pooled.auc_interval,
-                    difference=row.pooled.auc - reference.pooled.auc if other else None,
+                    auc=row.out_of_fold.auc,
+                    auc_interval=row.out_of_fold.auc_interval,
+                    difference=row.out_of_fold.auc - reference.out_of_fold.auc if other else None,
                     difference_interval=_difference_interval(row, reference, group) if other else None,
                 )
             )
@@ -86,15 +85,4 @@ def protocol_effects(boards: Mapping[str, Leaderboard], group: pd.Series[int]) -
 
 
 def _difference_interval(row: Row, reference: Row, group: pd.Series[int]) -> Interval:
-    tables = (row.predictions, reference.predictions)
-    first, second = (
-        weighted_area_under_roc(table["probability"].to_numpy(np.float64), table["label"].to_numpy() == 1)
-        for table in tables
-    )
-    count = len(row.predictions)
-
-    def difference(weights: Integers) -> Floats:
-        return np.asarray(first(weights[:, :count]) - second(weights[:, count:]), dtype=np.float64)
-
-    groups = pd.concat([group.loc[table["image_id"]] for table in tables]).to_numpy()
-    return bootstrap_interval(difference, groups)
+    return area_of(row.predictions, group).minus(area_of(reference.predictions, group)).difference_interval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,13 @@ from pneumobench.leaderboard.rows import (
     summed_cost,
 )
 from pneumobench.leaderboard.scores import fold_model
-from pneumobench.metrics.comparison import AucDifference, paired_auc_differences, top_group
+from pneumobench.metrics.comparison import (
+    SIGNIFICANCE,
+    AucDifference,
+    differences_from,
+    paired_auc_differences,
+    top_group,
+)
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.jobs_together import missing_controls
 from pneumobench.records.loaded_run import GatheredRun, gather
@@ -49,10 +55,11 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
     group = run.index["group"]
     of_jobs = [_job_entry(run, name) for name in run.architectures]
     networks = [entry for entry in of_jobs if entry.is_complete_network]
-    differences, top = _compared(networks, group)
+    differences, top = _compared(networks)
     ensembles = _ensembles(run, networks)
     ordered = sorted([*of_jobs, *(ensemble.entry for ensemble in ensembles)], key=_order)
-    places = _places(ordered, top, all_controls=not missing_controls(run.suite, run.records))
+    against_control = _against_control(ordered)
+    places = _places(ordered, top, against_control, all_controls=not missing_controls(run.suite, run.records))
     heat_maps = _heat_maps(run, of_jobs)
     rows = tuple(
         leaderboard_row(entry, places[entry.name], heat_maps.get(entry.name, NO_HEAT_MAPS), group) for entry in ordered
@@ -86,6 +93,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         rows=rows,
         ensembles=tuple(ensemble.made_of for ensemble in ensembles),
         differences=differences,
+        against_control=tuple(against_control.values()),
         failures=tuple(
             FailedJob(architecture=r.architecture, fold=r.fold, status=r.status, reason=r.reason or "")
             for r in run.records
@@ -117,40 +125,55 @@ def _job_entry(run: GatheredRun, architecture: str) -> Entry:
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:
-    auc = entry.pooled.auc if entry.pooled is not None and not np.isnan(entry.pooled.auc) else -1.0
-    return STATE_ORDER.index(entry.state), -auc, entry.name
+    auc = _auc(entry)
+    return STATE_ORDER.index(entry.state), 1.0 if np.isnan(auc) else -auc, entry.name
 
 
-def _places(ordered: list[Entry], top: frozenset[str], *, all_controls: bool) -> dict[str, Place]:
+def _auc(entry: Entry) -> float:
+    return float("nan") if entry.area is None else entry.area.value
+
+
+def _places(
+    ordered: list[Entry], top: frozenset[str], against_control: Mapping[str, AucDifference], *, all_controls: bool
+) -> dict[str, Place]:
     """Return the place of every entry by name.
 
     Args:
         ordered: all entries, best first.
         top: names of the networks that cannot be told apart from the best.
+        against_control: complete networks and ensembles against the best control, by name.
         all_controls: whether every control of the suite is there; a network can fail to clear some, but not clear all.
     """
     ranked = [entry.name for entry in ordered if entry.is_complete_network]
-    controls = [
-        entry.pooled.auc
-        for entry in ordered
-        if entry.kind == "control" and entry.state == "complete" and entry.pooled is not None
-    ]
-    best_control = max(controls, default=None)
     return {
         entry.name: Place(
             rank=ranked.index(entry.name) + 1 if entry.name in ranked else None,
             in_top_group=entry.name in top,
-            clears_controls=_clears(entry, best_control, all_controls=all_controls),
+            clears_controls=_clears(entry.name, against_control, all_controls=all_controls),
         )
         for entry in ordered
     }
 
 
-def _clears(entry: Entry, best_control: float | None, *, all_controls: bool) -> bool | None:
-    if entry.kind == "control" or entry.state != "complete" or best_control is None or entry.pooled is None:
+def _against_control(ordered: list[Entry]) -> dict[str, AucDifference]:
+    """Compare every complete network and ensemble with the best control, by name; nothing where none was run."""
+    complete = [entry for entry in ordered if entry.state == "complete" and not np.isnan(_auc(entry))]
+    controls = [entry.name for entry in complete if entry.kind == "control"]
+    if not controls:
+        return {}
+    compared = {
+        entry.name: entry.area
+        for entry in complete
+        if entry.area is not None and (entry.kind != "control" or entry.name == controls[0])
+    }
+    return differences_from(controls[0], compared)
+
+
+def _clears(name: str, against_control: Mapping[str, AucDifference], *, all_controls: bool) -> bool | None:
+    found = against_control.get(name)
+    if found is None:
         return None
-    interval = entry.pooled.auc_interval
-    clears = interval is not None and interval.low > best_control
+    clears = found.better == name and found.p_holm < SIGNIFICANCE
     return None if clears and not all_controls else clears
 
 
@@ -186,13 +209,15 @@ def _ensembles(run: GatheredRun, networks: list[Entry]) -> list[_EnsembleEntry]:
             cost=cost_together([network.cost for network in networks]),
         )
         mean = np.mean(list(weights.values()), axis=0)
-        assert entry.pooled is not None
-        assert best.pooled is not None
+        pairs, _ = _compared([entry, best])
+        if not pairs:
+            return []
+        pair = pairs[0]
         made_of = Ensemble(
             name=name,
             weights={names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")},
-            against_best=_compared([entry, best], run.index["group"])[0][0],
-            gain=entry.pooled.auc - best.pooled.auc,
+            against_best=pair,
+            gain=pair.difference if pair.better == name else -pair.difference,
         )
         found.append(_EnsembleEntry(entry=entry, made_of=made_of))
     return found
@@ -218,16 +243,12 @@ def _heat_maps(run: GatheredRun, entries: list[Entry]) -> dict[str, HeatMaps]:
     return heat_maps
 
 
-def _compared(networks: list[Entry], group: pd.Series[int]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:
-    """Compare all pairs of complete networks; one network alone is its own top group."""
-    if not networks:
+def _compared(entries: list[Entry]) -> tuple[tuple[AucDifference, ...], frozenset[str]]:
+    """Compare all pairs of complete entries; one alone is its own top group. Nothing where no fold has both classes."""
+    areas = {entry.name: entry.area for entry in entries if entry.area is not None and not np.isnan(entry.area.value)}
+    if not areas:
         return (), frozenset()
-    first = networks[0].predictions  # sorted by image_id, as the others
-    comparison = paired_auc_differences(
-        {entry.name: entry.predictions["probability"].to_numpy(np.float64) for entry in networks},
-        first["label"].to_numpy() == 1,
-        group.loc[first["image_id"]].to_numpy(),
-    )
+    comparison = paired_auc_differences(areas)
     return comparison.differences, frozenset(top_group(comparison))
 
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.board import Leaderboard, Row
-from pneumobench.metrics.comparison import AucDifference, holm, paired_auc_differences
+from pneumobench.metrics.comparison import holm
 from pneumobench.metrics.intervals import Interval
 
 WHOLE: Final = "whole"  # the region that the others are compared with
@@ -20,7 +19,7 @@ WHOLE: Final = "whole"  # the region that the others are compared with
 
 @dataclass(frozen=True, kw_only=True)
 class RegionDifference:
-    """An area under the ROC curve minus that of whole images, the same patients drawn for both.
+    """An area under the ROC curve minus that of whole images, on the same images.
 
     Args:
         difference: negative = the region says less.
@@ -86,19 +85,19 @@ def _complete(board: Leaderboard) -> dict[str, Row]:
     return {
         row.architecture: row
         for row in board.rows
-        if row.state == "complete" and row.pooled is not None and row.kind != "ensemble"
+        if row.state == "complete" and row.out_of_fold is not None and row.kind != "ensemble"
     }
 
 
 def _effect(region: str, row: Row, against: RegionDifference | None) -> RegionEffect:
-    assert row.pooled is not None
+    assert row.out_of_fold is not None
     official = row.official
     return RegionEffect(
         architecture=row.architecture,
         region=region,
         images=len(row.predictions),
-        auc=row.pooled.auc,
-        auc_interval=row.pooled.auc_interval,
+        auc=row.out_of_fold.auc,
+        auc_interval=row.out_of_fold.auc_interval,
         official_auc=None if official is None else official.auc,
         official_interval=None if official is None else official.auc_interval,
         against_whole=against,
@@ -107,34 +106,24 @@ def _effect(region: str, row: Row, against: RegionDifference | None) -> RegionEf
 
 def _against_whole(rows: Mapping[str, Row], group: pd.Series[int]) -> dict[str, RegionDifference]:
     """Return the differences of one architecture from its row on whole images, not yet corrected for their number."""
-    whole = rows[WHOLE].predictions.set_index("image_id")
-    probabilities = {}
+    whole = set(rows[WHOLE].predictions["image_id"])
+    area = area_of(rows[WHOLE].predictions, group)
+    found = {}
     for region, row in rows.items():
-        found = row.predictions.set_index("image_id")["probability"]
-        if set(found.index) != set(whole.index):
+        if other := len(set(row.predictions["image_id"]) ^ whole):
             raise SettingsError(
-                f"region {region}: {len(set(found.index) ^ set(whole.index))} tested images are not those of "
-                f"{WHOLE}; run all regions with data.require_lung_mask true."
+                f"region {region}: {other} tested images are not those of {WHOLE}; run all regions with "
+                "data.require_lung_mask true."
             )
-        probabilities[region] = found.loc[whole.index].to_numpy(np.float64)
-    comparison = paired_auc_differences(
-        probabilities, whole["label"].to_numpy() == 1, group.loc[whole.index].to_numpy()
-    )
-    return {
-        pair.worse if pair.better == WHOLE else pair.better: _signed(pair)
-        for pair in comparison.differences
-        if WHOLE in (pair.better, pair.worse)
-    }
-
-
-def _signed(pair: AucDifference) -> RegionDifference:
-    """Return a pair as the other region minus whole images."""
-    if pair.better == WHOLE:
-        difference, low, high = -pair.difference, -pair.high, -pair.low
-    else:
-        difference, low, high = pair.difference, pair.low, pair.high
-    interval = Interval(low=low, high=high)
-    return RegionDifference(difference=difference, interval=interval, p_value=pair.p_value, p_holm=pair.p_value)
+        if region != WHOLE:
+            difference = area_of(row.predictions, group).minus(area)
+            found[region] = RegionDifference(
+                difference=difference.value,
+                interval=difference.difference_interval(),
+                p_value=(p_value := difference.p_value()),
+                p_holm=p_value,
+            )
+    return found
 
 
 def _corrected(effects: list[RegionEffect]) -> tuple[RegionEffect, ...]:

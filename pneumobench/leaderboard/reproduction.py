@@ -84,11 +84,11 @@ def reproductions(claims: Sequence[Claim], board: Leaderboard, group: pd.Series[
 
 def _scored(row: Row, *, held_out: bool) -> pd.DataFrame | None:
     table = row.official_predictions if held_out else row.predictions
-    return table if row.pooled is not None and len(table) else None
+    return table if row.out_of_fold is not None and len(table) else None
 
 
 def _auc(row: Row | None, *, held_out: bool) -> float | None:
-    scores = None if row is None else (row.official if held_out else row.pooled)
+    scores = None if row is None else (row.official if held_out else row.out_of_fold)
     return None if scores is None else scores.auc
 
 

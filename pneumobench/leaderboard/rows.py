@@ -16,15 +16,17 @@ from pneumobench.leaderboard.map_checks import MethodSummary
 from pneumobench.leaderboard.scores import (
     FoldModel,
     Scores,
+    area_of,
     chosen_points,
     fold_scores,
     official_predictions,
     official_scores,
-    pooled_predictions,
-    pooled_scores,
+    out_of_fold_predictions,
+    out_of_fold_scores,
     spread,
 )
 from pneumobench.leaderboard.three_classes import three_class_scores
+from pneumobench.metrics.estimates import PatientEstimate
 from pneumobench.records.job_record import JobRecord
 
 
@@ -36,7 +38,8 @@ class Entry:
         name, kind, state, status, weights_origin, plugin, cost: as in Row.
         models: the folds that are there.
         predictions: their out-of-fold rows, sorted by image_id; empty without models.
-        pooled: scores of `predictions`; None without models.
+        out_of_fold: scores of `predictions`; None without models.
+        area: their AUC with the influence of every patient; None without models.
     """
 
     name: str
@@ -48,7 +51,8 @@ class Entry:
     cost: CostSummary | None
     models: list[FoldModel]
     predictions: pd.DataFrame
-    pooled: Scores | None
+    out_of_fold: Scores | None
+    area: PatientEstimate | None
 
     @property
     def is_complete_network(self) -> bool:
@@ -104,6 +108,7 @@ def scored_entry(
         plugin: where a plugin architecture comes from.
         cost: what training and inference cost.
     """
+    predictions = out_of_fold_predictions(models) if models else _no_predictions()
     return Entry(
         name=name,
         kind=kind,
@@ -113,8 +118,9 @@ def scored_entry(
         plugin=plugin,
         cost=cost,
         models=models,
-        predictions=pooled_predictions(models) if models else _no_predictions(),
-        pooled=pooled_scores(models, group) if models else None,
+        predictions=predictions,
+        out_of_fold=out_of_fold_scores(models, group) if models else None,
+        area=area_of(predictions, group) if models else None,
     )
 
 
@@ -141,7 +147,7 @@ def leaderboard_row(entry: Entry, place: Place, heat_maps: HeatMaps, group: pd.S
         state=entry.state,
         status=entry.status,
         in_top_group=place.in_top_group,
-        pooled=entry.pooled,
+        out_of_fold=entry.out_of_fold,
         folds=by_fold,
         fold_spread=spread(list(by_fold.values())) if models else {},
         three_classes=three_class_scores(entry.predictions, group),

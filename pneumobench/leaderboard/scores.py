@@ -1,4 +1,8 @@
-"""The numbers of one architecture from its predictions: pooled, fold by fold, and on the official test."""
+"""The numbers of one architecture from its predictions: out of fold, fold by fold, and on the official test.
+
+What orders images is computed within folds: a table of predictions with a column `fold` was scored by one model a fold,
+a table without it by one predictor.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from numpy.typing import NDArray
 
 from pneumobench.metrics import calibration
 from pneumobench.metrics.confusion import Confusion, confusion_at
-from pneumobench.metrics.intervals import Interval, area_under_roc_interval
-from pneumobench.metrics.table import CALIBRATION_METRICS, METRICS, PROBABILITY_METRICS
+from pneumobench.metrics.discrimination import area_under_roc, within_folds
+from pneumobench.metrics.estimates import PatientEstimate, area_estimate
+from pneumobench.metrics.intervals import Interval
+from pneumobench.metrics.table import CALIBRATION_METRICS, METRICS, RANK_METRICS
 from pneumobench.metrics.thresholds import MAIN_RULE, THRESHOLD_RULES
 from pneumobench.records.run_folder import CLASS_COLUMNS
 
@@ -47,8 +53,10 @@ class Scores(MetricValues):
     Args:
         images: number of images.
         pneumonia_images: how many of them show pneumonia.
-        auc_interval: 95 % bootstrap interval of the AUC over patient groups; None for a single fold.
-        of_probability: every metric of probabilities, by name.
+        auc_interval: 95 % interval of the AUC over patient groups; None for a single fold.
+        auc_pooled: area over the images of all folds together, which mixes the scales of their models: shown
+            beside `auc`, and nothing rests on it; None where one predictor scored all.
+        of_probability: every metric of probabilities, by name; those of the order of images within folds.
         tempered: every calibration metric after temperature scaling, by name.
         at_half: decisions at probability 0.5.
         at_tuned: decisions at the threshold(s) chosen on the validation part.
@@ -57,6 +65,7 @@ class Scores(MetricValues):
     images: int
     pneumonia_images: int
     auc_interval: Interval | None
+    auc_pooled: float | None
     of_probability: Mapping[str, float]
     tempered: Mapping[str, float]
     at_half: Confusion
@@ -113,23 +122,39 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
     )
 
 
-def pooled_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores:
-    """Score all out-of-fold predictions together, each fold's validation threshold applied to that fold only.
+def out_of_fold_scores(models: list[FoldModel], group: pd.Series[int]) -> Scores:
+    """Score all out-of-fold predictions: their order within folds, each fold's threshold applied to that fold only.
 
     Args:
         models: the folds, each image tested in one of them.
         group: patient group by image_id.
     """
     return _scores(
-        pooled_predictions(models),
+        out_of_fold_predictions(models),
         [(_probability(model.test), _labels(model.test), model.threshold) for model in models],
         group,
     )
 
 
-def pooled_predictions(models: list[FoldModel]) -> pd.DataFrame:
-    """Return the out-of-fold rows of all folds, sorted by image_id."""
-    return pd.concat([model.test for model in models]).sort_values("image_id", ignore_index=True)
+def out_of_fold_predictions(models: list[FoldModel]) -> pd.DataFrame:
+    """Return the out-of-fold rows of all folds with their `fold`, sorted by image_id."""
+    tables = [model.test.assign(fold=model.fold) for model in models]
+    return pd.concat(tables).sort_values("image_id", ignore_index=True)
+
+
+def folds_of(table: pd.DataFrame) -> NDArray[np.int64] | None:
+    """Return the fold of every image; None where one predictor scored all."""
+    return table["fold"].to_numpy(np.int64) if "fold" in table else None
+
+
+def area_of(table: pd.DataFrame, group: pd.Series[int]) -> PatientEstimate:
+    """Return the AUC of predictions, within folds, with the influence of every patient.
+
+    Args:
+        table: image_id, label and probability; `fold` where there are several models.
+        group: patient group by image_id.
+    """
+    return area_estimate(_probability(table), _labels(table), group.loc[table["image_id"]].to_numpy(), folds_of(table))
 
 
 def official_predictions(models: list[FoldModel]) -> pd.DataFrame:
@@ -162,12 +187,12 @@ class ChosenPoint:
 
     Args:
         threshold: mean over the folds' models.
-        pooled: decisions on out-of-fold images, each with the threshold of its own fold.
+        out_of_fold: decisions on out-of-fold images, each with the threshold of its own fold.
         official: decisions on the official test folder at the mean threshold; None when there is none.
     """
 
     threshold: float
-    pooled: Confusion
+    out_of_fold: Confusion
     official: Confusion | None
 
 
@@ -181,7 +206,7 @@ def chosen_points(models: list[FoldModel]) -> dict[str, ChosenPoint]:
         mean = float(np.mean([model.thresholds[name] for model in models]))
         points[name] = ChosenPoint(
             threshold=mean,
-            pooled=_decided([(_probability(m.test), _labels(m.test), m.thresholds[name]) for m in models]),
+            out_of_fold=_decided([(_probability(m.test), _labels(m.test), m.thresholds[name]) for m in models]),
             official=_decided([(_probability(official), _labels(official), mean)])
             if official["label"].nunique() == 2
             else None,
@@ -204,9 +229,14 @@ def spread(scores: list[Scores]) -> dict[str, MeanSpread]:
     return found
 
 
-def metrics_of(probability: NDArray[np.float64], has_pneumonia: NDArray[np.bool_]) -> dict[str, float]:
-    """Return every metric of probabilities of the table, by name."""
-    return {name: metric.function(probability, has_pneumonia) for name, metric in PROBABILITY_METRICS.items()}
+def metrics_of(
+    probability: NDArray[np.float64], has_pneumonia: NDArray[np.bool_], folds: NDArray[np.int64] | None = None
+) -> dict[str, float]:
+    """Return every metric of probabilities of the table, by name; those of the order of images within folds."""
+    order = {
+        name: within_folds(metric.function, probability, has_pneumonia, folds) for name, metric in RANK_METRICS.items()
+    }
+    return order | {name: metric.function(probability, has_pneumonia) for name, metric in CALIBRATION_METRICS.items()}
 
 
 def _decided(parts: list[tuple[NDArray[np.float64], NDArray[np.bool_], float]]) -> Confusion:
@@ -224,15 +254,13 @@ def _scores(
 ) -> Scores:
     probability, has_pneumonia = _probability(table), _labels(table)
     tempered = table["tempered"].to_numpy(np.float64)
-    interval = None
-    if group is not None:
-        groups = group.loc[table["image_id"]].to_numpy()
-        interval = area_under_roc_interval(probability, has_pneumonia, groups)
+    folds = folds_of(table)
     return Scores(
         images=len(table),
         pneumonia_images=int(has_pneumonia.sum()),
-        auc_interval=interval,
-        of_probability=metrics_of(probability, has_pneumonia),
+        auc_interval=None if group is None else area_of(table, group).area_interval(),
+        auc_pooled=None if folds is None else area_under_roc(probability, has_pneumonia),
+        of_probability=metrics_of(probability, has_pneumonia, folds),
         tempered={name: metric.function(tempered, has_pneumonia) for name, metric in CALIBRATION_METRICS.items()},
         at_half=confusion_at(probability, has_pneumonia, threshold=DEFAULT_THRESHOLD),
         at_tuned=_decided(tuned_parts),

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumobench.leaderboard.scores import folds_of
 from pneumobench.metrics import multiclass
-from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.metrics.intervals import Interval, area_under_roc_interval, bootstrap_interval
+from pneumobench.metrics.estimates import area_estimate, mean_estimate
+from pneumobench.metrics.intervals import Interval
 from pneumobench.records.run_folder import CLASS_COLUMNS
 from pneumobench.suite.spec import CLASSES
 
@@ -37,9 +38,10 @@ class ThreeClassScores:
         macro_precision: mean of the classes' precisions, that of a class that is never called counted as 0.
         macro_f1: mean of the classes' F1.
         mcc: Matthews correlation coefficient of three classes.
-        macro_auc: mean of the areas of each class against the others.
+        macro_auc: mean of the areas of each class against the others, within folds.
         macro_auc_interval: its 95 % interval over patients.
-        bacterial_auc: bacterial against viral images among those with pneumonia, by their relative probability.
+        bacterial_auc: bacterial against viral images among those with pneumonia, by their relative probability, within
+            folds.
         bacterial_auc_interval: its 95 % interval over patients.
         by_class: scores of each class.
         confusion: images by class (rows) and call (columns), in the order normal, bacterial, viral.
@@ -63,7 +65,7 @@ def three_class_scores(table: pd.DataFrame, group: pd.Series[int]) -> ThreeClass
     """Return the scores of a table of predictions; None where it is of two classes, or a class is missing.
 
     Args:
-        table: image_id and CLASS_COLUMNS.
+        table: image_id and CLASS_COLUMNS; `fold` where there are several models.
         group: patient group by image_id.
     """
     if "class_label" not in table or table["class_label"].nunique() < len(CLASSES):
@@ -72,11 +74,14 @@ def three_class_scores(table: pd.DataFrame, group: pd.Series[int]) -> ThreeClass
     groups = group.loc[table["image_id"]].to_numpy()
     confusion = multiclass.confusion_matrix(probability, number)
     recall, precision = multiclass.recall_by_class(confusion), multiclass.precision_by_class(confusion)
-    f1, area = multiclass.f1_by_class(confusion), multiclass.area_by_class(probability, number)
+    f1, folds = multiclass.f1_by_class(confusion), folds_of(table)
+    areas = [area_estimate(probability[:, k], number == k, groups, folds) for k in range(len(CLASSES))]
+    macro = mean_estimate(areas)
     ill = number > 0
     # an image that is surely normal has no relative probability; it says nothing about the two
     bacterial, viral = probability[ill, 1], probability[ill, 2]
     relative = np.divide(bacterial, bacterial + viral, out=np.full(len(viral), 0.5), where=bacterial + viral > 0)
+    bacterial_area = area_estimate(relative, number[ill] == 1, groups[ill], None if folds is None else folds[ill])
     return ThreeClassScores(
         images=len(table),
         accuracy=multiclass.multiclass_accuracy(confusion),
@@ -84,17 +89,17 @@ def three_class_scores(table: pd.DataFrame, group: pd.Series[int]) -> ThreeClass
         macro_precision=float(np.nan_to_num(precision).mean()),
         macro_f1=float(f1.mean()),
         mcc=multiclass.multiclass_mcc(confusion),
-        macro_auc=float(area.mean()),
-        macro_auc_interval=bootstrap_interval(multiclass.weighted_macro_area(probability, number), groups),
-        bacterial_auc=area_under_roc(relative, number[ill] == 1),
-        bacterial_auc_interval=area_under_roc_interval(relative, number[ill] == 1, groups[ill]),
+        macro_auc=macro.value,
+        macro_auc_interval=macro.area_interval(),
+        bacterial_auc=bacterial_area.value,
+        bacterial_auc_interval=bacterial_area.area_interval(),
         by_class={
             name: ClassScores(
                 images=int(confusion[k].sum()),
                 recall=float(recall[k]),
                 precision=float(precision[k]),
                 f1=float(f1[k]),
-                auc=float(area[k]),
+                auc=areas[k].value,
             )
             for k, name in enumerate(CLASSES)
         },

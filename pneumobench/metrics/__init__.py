@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         AucDifference,
         holm,
         paired_auc_differences,
-        resamples_for,
         top_group,
     )
     from pneumobench.metrics.confusion import (
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
         confusion_at,
         confusion_of,
     )
-    from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve
+    from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve, within_folds
+    from pneumobench.metrics.estimates import PatientEstimate, area_estimate
     from pneumobench.metrics.intervals import (
         Interval,
-        area_under_roc_interval,
         bootstrap_interval,
         confusion_metric_intervals,
         mean_interval,
@@ -58,10 +57,11 @@ _MODULE_OF = {
     "LungAttention": "lung_attention",
     "Metric": "table",
     "ProbabilityMetric": "table",
+    "PatientEstimate": "estimates",
     "ThresholdRule": "thresholds",
     "apply_temperature": "calibration",
+    "area_estimate": "estimates",
     "area_under_roc": "discrimination",
-    "area_under_roc_interval": "intervals",
     "average_precision": "discrimination",
     "bootstrap_interval": "intervals",
     "brier_score": "calibration",
@@ -76,7 +76,6 @@ _MODULE_OF = {
     "mean_interval": "intervals",
     "paired_auc_differences": "comparison",
     "patient_weights": "intervals",
-    "resamples_for": "comparison",
     "roc_curve": "discrimination",
     "threshold_best": "thresholds",
     "threshold_for_cost": "thresholds",
@@ -84,6 +83,7 @@ _MODULE_OF = {
     "threshold_for_specificity": "thresholds",
     "threshold_youden": "thresholds",
     "top_group": "comparison",
+    "within_folds": "discrimination",
 }
 
 __all__ = [
@@ -94,11 +94,12 @@ __all__ = [
     "Interval",
     "LungAttention",
     "Metric",
+    "PatientEstimate",
     "ProbabilityMetric",
     "ThresholdRule",
     "apply_temperature",
+    "area_estimate",
     "area_under_roc",
-    "area_under_roc_interval",
     "average_precision",
     "bootstrap_interval",
     "brier_score",
@@ -113,7 +114,6 @@ __all__ = [
     "mean_interval",
     "paired_auc_differences",
     "patient_weights",
-    "resamples_for",
     "roc_curve",
     "threshold_best",
     "threshold_for_cost",
@@ -121,6 +121,7 @@ __all__ = [
     "threshold_for_specificity",
     "threshold_youden",
     "top_group",
+    "within_folds",
 ]
 
 

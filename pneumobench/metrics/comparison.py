@@ -1,46 +1,30 @@
-"""Which architectures can be told apart: paired patient bootstrap of AUC differences, Holm over all pairs."""
+"""Which architectures can be told apart: paired tests of AUC differences by patient, Holm over all pairs."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from pneumobench.metrics.discrimination import area_under_roc
-from pneumobench.metrics.intervals import (
-    RESAMPLES,
-    patient_weights,
-    percentile_interval,
-    weighted_area_under_roc,
-)
-from pneumobench.metrics.validation import (
-    Floats,
-    checked_flags,
-    checked_scores,
-    group_indices,
-    require_both_classes,
-    require_same_length,
-)
+from pneumobench.metrics.estimates import PatientEstimate
 
 SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class AucDifference:
-    """Area under the ROC curve of `better` minus that of `worse`, on the same images.
+    """Area under the ROC curve of `better` minus that of `worse`, within folds, on the same images.
 
     Attributes:
         better: the architecture with the larger area (the first by name when equal).
         worse: the other one.
         difference: not negative.
-        low: lower end of the 95 % patient-bootstrap interval, without correction for many pairs.
+        low: lower end of the 95 % interval by patient, without correction for many pairs.
         high: upper end.
-        p_value: two-sided bootstrap p-value.
-        p_holm: the same, corrected for all pairs compared.
+        p_value: two-sided, by patient.
+        p_holm: the same, corrected for all that it was compared with.
     """
 
     better: str
@@ -65,85 +49,45 @@ class AucComparison:
     differences: tuple[AucDifference, ...]
 
 
-def resamples_for(architectures: int) -> int:
-    """Return how many resamples let Holm over all pairs of so many architectures find a difference.
+def paired_auc_differences(estimates: Mapping[str, PatientEstimate]) -> AucComparison:
+    """Return the AUC differences of all pairs of architectures, each on the same patients.
 
-    With B resamples no p-value is below 2 / (1 + B), and Holm multiplies the smallest by the number of pairs.
-    At least 2,000; more from 8 architectures on, so that half the significance level stays within reach.
-
-    >>> resamples_for(7), resamples_for(12)
-    (2000, 5279)
-    """
-    return max(RESAMPLES, math.ceil(4 * math.comb(architectures, 2) / SIGNIFICANCE) - 1)
-
-
-def paired_auc_differences(
-    probabilities: Mapping[str, ArrayLike],
-    has_pneumonia: ArrayLike,
-    groups: ArrayLike,
-    *,
-    resamples: int | None = None,
-    seed: int = 0,
-) -> AucComparison:
-    """Return the AUC differences of all pairs of architectures, each measured on the same resampled patients.
-
-    The p-value is the share of resamples in which the difference is zero or has the other sign, doubled,
-    with one added to count and number: a bootstrap of B resamples cannot support p = 0. Resamples with one
-    class only are left out.
+    What a patient does to both areas cancels in the difference of the influences; its size by patient is the error that
+    a t-test sets the difference against. benchmark/statistics/equal_networks.md shows how often it finds a difference
+    between equal architectures.
 
     Args:
-        probabilities: by architecture, (N,) in [0, 1], all in the same order of images.
-        has_pneumonia: (N,) of 0 and 1, both classes.
-        groups: (N,) integers or strings; equal = same patient.
-        resamples: as `resamples_for` gives if None.
-        seed: not negative.
+        estimates: `area_estimate` by architecture, all over the same images.
 
     Raises:
-        ValueError: malformed arrays, no architecture, one class or one patient only, or too few resamples
-            for any difference to be found among so many pairs.
+        ValueError: no architecture, an undefined area, or one patient only.
 
-    Source: Efron and Tibshirani 1993, chapter 15; Davison and Hinkley 1997 (the added one); Holm 1979.
+    Source: LeDell, Petersen and van der Laan 2015; DeLong et al. 1988 (pairing); Holm 1979.
     """
-    if not probabilities:
-        raise ValueError("no architecture to compare; expected at least one name with its probabilities.")
-    pairs = math.comb(len(probabilities), 2)
-    resamples = resamples_for(len(probabilities)) if resamples is None else resamples
-    if 2 * pairs / (1 + resamples) >= SIGNIFICANCE:
-        raise ValueError(
-            f"{resamples} resamples cannot show a difference among {pairs} pairs; "
-            f"expected at least {resamples_for(len(probabilities))} for {len(probabilities)} architectures."
-        )
-    labels, image_group = checked_flags(has_pneumonia), group_indices(groups)
-    require_both_classes(labels, "comparing architectures")
-    require_same_length(has_pneumonia=labels, groups=image_group)
-    if image_group.max() == 0:
-        raise ValueError("all images are of one patient; comparing architectures needs at least two.")
-    areas: dict[str, float] = {}
-    for name, probability in probabilities.items():
-        try:
-            areas[name] = area_under_roc(checked_scores(probability, labels)[0], labels)
-        except ValueError as error:
-            raise ValueError(f"architecture {name}: {error}") from error
-    ranked = sorted(areas, key=lambda name: (-areas[name], name))
-    resampled = _resampled_areas(probabilities, ranked, labels, image_group, resamples, seed)
-    couples = list(itertools.combinations(range(len(ranked)), 2))
-    drawn = [resampled[first] - resampled[second] for first, second in couples]
-    p_values = [_two_sided(values) for values in drawn]
-    differences = []
-    for (first, second), values, p_value, p_holm in zip(couples, drawn, p_values, holm(p_values), strict=True):
-        interval = percentile_interval(values)
-        differences.append(
-            AucDifference(
-                better=ranked[first],
-                worse=ranked[second],
-                difference=areas[ranked[first]] - areas[ranked[second]],
-                low=interval.low,
-                high=interval.high,
-                p_value=p_value,
-                p_holm=p_holm,
-            )
-        )
-    return AucComparison(area_under_roc={name: areas[name] for name in ranked}, differences=tuple(differences))
+    if not estimates:
+        raise ValueError("no architecture to compare; expected at least one name with its area.")
+    for name, estimate in estimates.items():
+        if math.isnan(estimate.value):
+            raise ValueError(f"architecture {name}: no fold has images of both classes; comparing needs at least one.")
+        if estimate.patients.size < 2:
+            raise ValueError("all images are of one patient; comparing architectures needs at least two.")
+    ranked = sorted(estimates, key=lambda name: (-estimates[name].value, name))
+    return AucComparison(
+        area_under_roc={name: estimates[name].value for name in ranked},
+        differences=_corrected([_difference(a, b, estimates) for a, b in itertools.combinations(ranked, 2)]),
+    )
+
+
+def differences_from(reference: str, estimates: Mapping[str, PatientEstimate]) -> dict[str, AucDifference]:
+    """Return the difference of every architecture from one of them, by name; Holm over these.
+
+    Args:
+        reference: a name of `estimates`.
+        estimates: `area_estimate` by architecture, all over the same images.
+    """
+    others = [name for name in estimates if name != reference]
+    found = [_difference(name, reference, estimates) for name in others]
+    return dict(zip(others, _corrected(found), strict=True))
 
 
 def top_group(comparison: AucComparison) -> list[str]:
@@ -172,24 +116,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _resampled_areas(
-    probabilities: Mapping[str, ArrayLike],
-    names: Sequence[str],
-    has_pneumonia: ArrayLike,
-    groups: ArrayLike,
-    resamples: int,
-    seed: int,
-) -> Floats:
-    """Return (architectures, resamples) areas; every architecture sees the same patients in a resample."""
-    statistics = [weighted_area_under_roc(probabilities[name], has_pneumonia) for name in names]
-    chunks = []
-    for weights in patient_weights(groups, resamples=resamples, seed=seed):
-        by_image = np.asfortranarray(weights)  # as every statistic reads them: turned once, not by each
-        chunks.append(np.stack([statistic(by_image) for statistic in statistics]))
-    return np.concatenate(chunks, axis=1)
+def _difference(first: str, second: str, estimates: Mapping[str, PatientEstimate]) -> AucDifference:
+    """Return the difference of two architectures, the better one first, not corrected for others."""
+    better, worse = sorted((first, second), key=lambda name: (-estimates[name].value, name))
+    difference = estimates[better].minus(estimates[worse])
+    interval = difference.difference_interval()
+    p_value = difference.p_value()
+    return AucDifference(
+        better=better,
+        worse=worse,
+        difference=difference.value,
+        low=interval.low,
+        high=interval.high,
+        p_value=p_value,
+        p_holm=p_value,
+    )
 
 
-def _two_sided(differences: Floats) -> float:
-    defined = differences[~np.isnan(differences)]
-    smaller_tail = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-    return min(1.0, 2 * (1 + int(smaller_tail)) / (1 + defined.size))
+def _corrected(differences: Sequence[AucDifference]) -> tuple[AucDifference, ...]:
+    p_holm = holm([pair.p_value for pair in differences])
+    return tuple(dataclasses.replace(pair, p_holm=p) for pair, p in zip(differences, p_holm, strict=True))

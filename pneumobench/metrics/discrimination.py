@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.validation import Booleans, Floats, checked_scores
+from pneumobench.metrics.validation import Booleans, Floats, Integers, checked_scores
 
 
 def roc_curve(probability: ArrayLike, has_pneumonia: ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -93,6 +94,106 @@ def average_precision(probability: ArrayLike, has_pneumonia: ArrayLike) -> float
     found = np.diff(true_positives)
     precision = true_positives[1:] / (true_positives[1:] + false_positives[1:])
     return math.fsum(found * precision) / float(true_positives[-1])
+
+
+def within_folds(
+    metric: Callable[[Floats, Booleans], float],
+    probability: ArrayLike,
+    has_pneumonia: ArrayLike,
+    folds: ArrayLike | None,
+) -> float:
+    """Return a metric of the order of images within each fold, averaged over folds weighted by their images.
+
+    The models of several folds have several scales of probability: an image of one fold says nothing when it is set
+    against an image of another. So only images that one model scored are compared.
+
+    Args:
+        metric: of probabilities and labels; NaN where undefined.
+        probability: (N,) in [0, 1], 1 = surely pneumonia.
+        has_pneumonia: (N,) of 0 and 1.
+        folds: (N,) integers; images of one fold were scored by one model. None = one model scored all.
+
+    Returns:
+        The mean; folds where the metric is undefined (of one class only) are left out of it. NaN where it is in all.
+
+    Raises:
+        ValueError: malformed arrays.
+
+    Source: Airola et al. 2011, doi 10.1016/j.csda.2010.11.018 (pooling is biased, averaging over folds is not).
+
+    >>> within_folds(area_under_roc, [0.1, 0.2, 0.8, 0.9], [0, 1, 0, 1], [0, 0, 1, 1])
+    1.0
+    >>> area_under_roc([0.1, 0.2, 0.8, 0.9], [0, 1, 0, 1])
+    0.75
+    """
+    scores, labels = checked_scores(probability, has_pneumonia)
+    fold = fold_numbers(folds, scores.size)
+    parts = [fold == number for number in range(int(fold.max()) + 1)]
+    found = [(float(part.sum()), metric(scores[part], labels[part])) for part in parts]
+    defined = [(images, value) for images, value in found if not math.isnan(value)]
+    if len(defined) < 2:
+        return defined[0][1] if defined else math.nan
+    return math.fsum(images * value for images, value in defined) / math.fsum(images for images, _ in defined)
+
+
+def roc_curve_within_folds(
+    probability: ArrayLike, has_pneumonia: ArrayLike, folds: ArrayLike | None
+) -> tuple[Floats, Floats]:
+    """Return the mean ROC curve of the folds: at every false positive rate the mean of their true positive rates.
+
+    The area under it is that of `within_folds`.
+
+    Args:
+        probability: (N,) in [0, 1], 1 = surely pneumonia.
+        has_pneumonia: (N,) of 0 and 1.
+        folds: as in `within_folds`.
+
+    Returns:
+        False and true positive rate, from (0, 0) to (1, 1); empty where no fold has both classes.
+
+    Raises:
+        ValueError: malformed arrays.
+
+    Source: Fawcett 2006, doi 10.1016/j.patrec.2005.10.010, algorithm 3 (vertical averaging).
+    """
+    scores, labels = checked_scores(probability, has_pneumonia)
+    fold = fold_numbers(folds, scores.size)
+    parts = [fold == number for number in range(int(fold.max()) + 1)]
+    parts = [part for part in parts if 0 < labels[part].sum() < part.sum()]
+    if not parts:
+        return np.empty(0), np.empty(0)
+    curves = [roc_curve(scores[part], labels[part])[:2] for part in parts]
+    rates = np.unique(np.concatenate([false_positive for false_positive, _ in curves]))
+    ends = [_vertical_ends(*curve, rates) for curve in curves]  # a curve that jumps has two heights at one rate
+    height = np.average(ends, axis=0, weights=[part.sum() for part in parts])
+    return np.repeat(rates, 2), height.T.ravel()
+
+
+def _vertical_ends(false_positive: Floats, true_positive: Floats, rates: Floats) -> Floats:
+    """Return the lower and the upper end (2, R) of a ROC curve at each rate."""
+    first = np.searchsorted(false_positive, rates, side="left")
+    last = np.searchsorted(false_positive, rates, side="right") - 1
+    between = np.interp(rates, false_positive, true_positive)
+    lower, upper = true_positive[first], true_positive[last]
+    return np.where(first <= last, [lower, upper], between)
+
+
+def fold_numbers(folds: ArrayLike | None, images: int) -> Integers:
+    """Return for every image the place of its fold, from 0, in the order of their numbers; all 0 where there is one.
+
+    Raises:
+        ValueError: another number of folds than of images, or something else than whole numbers.
+    """
+    if folds is None:
+        return np.zeros(images, np.int64)
+    numbers = np.asarray(folds)
+    if numbers.shape != (images,) or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"folds holds {numbers.dtype} values of shape {numbers.shape}; expected one whole number "
+            f"for each of {images} images."
+        )
+    places: Integers = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+    return places
 
 
 def _counts_by_threshold(scores: Floats, labels: Booleans) -> tuple[Floats, Floats, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,6 @@ from pneumobench.metrics.validation import (
     Floats,
     Integers,
     checked_flags,
-    checked_scores,
     group_indices,
     require_same_length,
 )
@@ -33,12 +32,12 @@ WeightedStatistic: TypeAlias = Callable[[Integers], Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A percentile interval.
+    """An interval.
 
     Attributes:
         low: lower end; NaN when there are fewer than two patients or no resample had a value.
         high: upper end; NaN as `low`.
-        undefined_resamples: how many resamples had no value (of one class only, say) and were left out.
+        undefined_resamples: of a bootstrap: how many resamples had no value (of one class only, say) and were left out.
     """
 
     low: float
@@ -114,82 +113,6 @@ def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
         return Interval(low=np.nan, high=np.nan, undefined_resamples=undefined)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return Interval(low=low, high=high, undefined_resamples=undefined)
-
-
-def area_under_roc_interval(
-    probability: ArrayLike,
-    has_pneumonia: ArrayLike,
-    groups: ArrayLike,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Return the 95 % patient-bootstrap interval of the area under the ROC curve.
-
-    Args:
-        probability: (N,) in [0, 1].
-        has_pneumonia: (N,) of 0 and 1.
-        groups: (N,) integers or strings; equal = same patient.
-        resamples: how many.
-        seed: not negative.
-
-    Raises:
-        ValueError: malformed arrays.
-    """
-    scores, labels = checked_scores(probability, has_pneumonia)
-    require_same_length(probability=scores, groups=group_indices(groups))
-    return bootstrap_interval(weighted_area_under_roc(scores, labels), groups, resamples=resamples, seed=seed)
-
-
-def weighted_area_under_roc(probability: ArrayLike, has_pneumonia: ArrayLike) -> WeightedStatistic:
-    """Return a function from integer image weights (R, N) to R areas under the ROC curve.
-
-    Images are sorted once. Of those with pneumonia that no image without it lies between, and the other way round,
-    only the sum of weights counts: a resample takes one sum a block, and one cumulative sum over the blocks. Whole
-    numbers throughout, below 2**53: the values are exact and equal on every machine.
-
-    Raises:
-        ValueError: malformed arrays.
-    """
-    from scipy.sparse import csr_array  # here: whoever asks for no area does without scipy
-
-    scores, labels = checked_scores(probability, has_pneumonia)
-    positive, negative = np.flatnonzero(labels), np.flatnonzero(~labels)
-    negative = negative[np.argsort(scores[negative], kind="stable")]
-    places = np.searchsorted(scores[negative], scores[positive], side="left") * (negative.size + 1)
-    places += np.searchsorted(scores[negative], scores[positive], side="right")
-    places, block_of_positive = np.unique(places, return_inverse=True)
-    below, not_above = np.divmod(places, negative.size + 1)
-    cuts = np.union1d(below, not_above)  # numbers of images without pneumonia that a weight is asked up to
-    blocks = np.concatenate(
-        [np.searchsorted(cuts, np.arange(negative.size), side="right"), cuts.size + 1 + block_of_positive]
-    )
-    images = np.concatenate([negative, positive])
-
-    @functools.cache
-    def block_of_image(kind: np.dtype[np.integer[Any]]) -> Any:
-        shape = (cuts.size + 1 + places.size, images.size)
-        return csr_array((np.ones(images.size, kind), (blocks, images)), shape=shape)
-
-    largest = int(np.bincount(blocks).max())
-    below, not_above = np.searchsorted(cuts, below), np.searchsorted(cuts, not_above)
-    no_ties = np.array_equal(below, not_above)
-
-    def areas(weights: Integers) -> Floats:
-        # the fewest bytes that hold every sum: this product is most of the work
-        kind = np.result_type(weights, np.min_scalar_type(largest * int(weights.max())))
-        sums = block_of_image(kind) @ weights.T  # (R, N) -> (blocks, R)
-        weight_up_to = np.cumsum(sums[: cuts.size + 1], axis=0, dtype=np.float64)
-        of_positive = sums[cuts.size + 1 :].astype(np.float64)
-        pairs = of_positive.sum(axis=0) * weight_up_to[-1]
-        # A tie counts half: once below, once not above, and the sum halved.
-        twice_won = np.einsum("br,br->r", of_positive, weight_up_to[below])
-        twice_won += twice_won if no_ties else np.einsum("br,br->r", of_positive, weight_up_to[not_above])
-        area: Floats = np.full(pairs.shape, np.nan)
-        np.divide(twice_won, 2 * pairs, out=area, where=pairs > 0)
-        return area
-
-    return areas
 
 
 def confusion_metric_intervals(

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.intervals import WeightedStatistic, weighted_area_under_roc
+from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.metrics.validation import Floats, Integers
 
 
@@ -87,28 +87,11 @@ def area_by_class(probability: ArrayLike, class_number: ArrayLike) -> Floats:
 
     Raises:
         ValueError: malformed arrays.
+
+    Source: Provost and Domingos 2001 (one against the rest), whose mean is the macro area.
     """
     shares, number = checked_classes(probability, class_number)
-    once = np.ones((1, len(number)), dtype=np.int64)
-    areas = [weighted_area_under_roc(shares[:, k], number == k)(once)[0] for k in range(shares.shape[1])]
-    return np.array(areas)
-
-
-def weighted_macro_area(probability: ArrayLike, class_number: ArrayLike) -> WeightedStatistic:
-    """Return a function from image weights (R, N) to the mean (R,) over classes of the areas against all others.
-
-    Raises:
-        ValueError: malformed arrays.
-
-    Source: Provost and Domingos 2001 (one against the rest), here with equal weights of the classes.
-    """
-    shares, number = checked_classes(probability, class_number)
-    each = [weighted_area_under_roc(shares[:, k], number == k) for k in range(shares.shape[1])]
-
-    def mean(weights: Integers) -> Floats:
-        return np.asarray(np.mean([area(weights) for area in each], axis=0), dtype=np.float64)
-
-    return mean
+    return np.array([area_under_roc(shares[:, k], number == k) for k in range(shares.shape[1])])
 
 
 def _ratio(count: Integers, of: Integers) -> Floats:

@@ -70,13 +70,13 @@ RANK_METRICS: Final = _by_name(
     ProbabilityMetric(
         name="auc",
         heading="AUC",
-        meaning="area under the ROC curve, with its 95 % interval (bootstrap over patients)",
+        meaning="area under the ROC curve, with its 95 % interval over patients; out of fold: within folds",
         function=discrimination.area_under_roc,
     ),
     ProbabilityMetric(
         name="average_precision",
         heading="AP",
-        meaning="average precision, the area under the precision-recall curve",
+        meaning="average precision, the area under the precision-recall curve; out of fold: within folds",
         function=discrimination.average_precision,
     ),
 )

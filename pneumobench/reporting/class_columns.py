@@ -43,14 +43,16 @@ def _columns(read: Read, prefix: str) -> tuple[Column, ...]:
         Column(
             key=f"{prefix}macro_auc",
             heading="Macro AUC",
-            meaning="mean area under the ROC curve of each class against the others, with its 95 % interval by patient",
+            meaning="mean area under the ROC curve of each class against the others, with its 95 % interval by "
+            "patient; out of fold: within folds",
             value=_value(read, lambda s: s.macro_auc),
             interval=_interval(read, lambda s: s.macro_auc_interval),
         ),
         Column(
             key=f"{prefix}bacterial_auc",
             heading="AUC bact./viral",
-            meaning="area under the ROC curve of bacterial against viral images, normal ones left out",
+            meaning="area under the ROC curve of bacterial against viral images, normal ones left out; out of fold: "
+            "within folds",
             value=_value(read, lambda s: s.bacterial_auc),
             interval=_interval(read, lambda s: s.bacterial_auc_interval),
         ),

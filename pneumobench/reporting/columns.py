@@ -14,6 +14,7 @@ from pneumobench.metrics.intervals import Interval
 from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, METRICS, Metric
 
 NOTHING: Final = "–"  # shown where a number does not exist
+LEAST_P_SHOWN: Final = 0.0001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +133,28 @@ def _attention_holds(row: Row) -> bool | None:
     return next((checked.trusted for checked in row.methods if checked.method == summary.method), None)
 
 
-def _pooled(row: Row) -> Scores | None:
-    return row.pooled
+def _out_of_fold(row: Row) -> Scores | None:
+    return row.out_of_fold
+
+
+# one column beside AUC, in the table of every metric alone: what other people print
+AUC_POOLED: Final = Column(
+    key="auc_pooled",
+    heading="AUC, pooled",
+    meaning=(
+        "area over the images of all folds together; it mixes the scales of several models, so nothing is ranked by it"
+    ),
+    value=lambda row: None if row.out_of_fold is None else row.out_of_fold.auc_pooled,
+)
 
 
 def _official(row: Row) -> Scores | None:
     return row.official
 
 
-POOLED: Final = _short(_pooled)
-POOLED_FULL: Final = _full(_pooled)
-POOLED_TUNED: Final = _tuned(_pooled)
+OUT_OF_FOLD: Final = _short(_out_of_fold)
+OUT_OF_FOLD_FULL: Final = (*_full(_out_of_fold), AUC_POOLED)
+OUT_OF_FOLD_TUNED: Final = _tuned(_out_of_fold)
 OFFICIAL: Final = _short(_official)
 OFFICIAL_FULL: Final = _full(_official)
 OFFICIAL_TUNED: Final = _tuned(_official)
@@ -221,6 +233,15 @@ def number(value: float | None, digits: int = 3) -> str:
     ('0.988', '1,234', '–')
     """
     return NOTHING if value is None or math.isnan(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def p_value_text(p_value: float) -> str:
+    """Return a p-value as people read it: one that is smaller than the digits shown is not shown as a number.
+
+    >>> p_value_text(0.0312), p_value_text(1e-9), p_value_text(0.00004)
+    ('0.0312', '< 0.0001', '< 0.0001')
+    """
+    return f"< {LEAST_P_SHOWN:.4f}" if p_value < LEAST_P_SHOWN else number(p_value, 4)
 
 
 def interval_text(interval: Interval | None, digits: int = 3) -> str:

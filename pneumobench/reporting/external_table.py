@@ -40,8 +40,8 @@ MEANING_IN_TERMINAL: Final = (
 )
 MEANING: Final = (
     "AUC and decisions are those of the mean probability of the networks asked; none of them was trained on these "
-    "images. `single networks`: mean of their own AUC. `own data`: AUC out of fold on the run's own images, where each "
-    "is scored by one network, too; the drop compares these two. Intervals: bootstrap over the patients of both "
+    "images. `single networks`: mean of their own AUC. `own data`: AUC within folds on the run's own images, where "
+    "each is scored by one network, too; the drop compares these two. Intervals are over the patients of both "
     "sources. Decisions at probability 0.5, and at the mean of the thresholds that its validation parts chose."
 )
 

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumobench.leaderboard.board import Leaderboard, Row
-from pneumobench.metrics.discrimination import roc_curve
+from pneumobench.leaderboard.scores import folds_of
+from pneumobench.metrics.discrimination import roc_curve_within_folds
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import main_attention, number
 
@@ -80,11 +81,11 @@ class LanePlot:
 
 def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
     """Return the whole ROC square and its upper left corner; no panel when there is nothing to draw."""
-    identifier = "official" if official else "pooled"
+    identifier = "official" if official else "out_of_fold"
     shown = [
         (series, row, row.official_predictions if official else row.predictions)
         for series, row in enumerate(rows)
-        if (row.official if official else row.pooled) is not None and row.state == "complete"
+        if (row.official if official else row.out_of_fold) is not None and row.state == "complete"
     ]
     if not shown:
         return ()
@@ -110,12 +111,12 @@ def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
 
 
 def _curve(series: int, row: Row, table: pd.DataFrame, width: float, *, official: bool) -> Curve:
-    false_positive, true_positive = roc_curve(
-        table["probability"].to_numpy(np.float64), table["label"].to_numpy() == 1
-    )[:2]
+    false_positive, true_positive = roc_curve_within_folds(
+        table["probability"].to_numpy(np.float64), table["label"].to_numpy() == 1, folds_of(table)
+    )
     x = np.round(np.asarray(false_positive) / width * SIDE, 1)
     y = np.round((1 - np.asarray(true_positive)) / width * SIDE, 1)
-    scores = row.official if official else row.pooled
+    scores = row.official if official else row.out_of_fold
     return Curve(
         architecture=row.architecture,
         auc=number(scores.auc if scores else None),
@@ -139,10 +140,10 @@ def _point_list(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
 
 
 def fold_plot(board: Leaderboard) -> LanePlot | None:
-    """Return the AUC of every fold as a dot, with the pooled AUC and its interval; None without any score."""
-    rows = [(series, row) for series, row in enumerate(board.networks) if row.pooled is not None]
+    """Return the AUC of every fold as a dot, with their mean and its interval; None without any score."""
+    rows = [(series, row) for series, row in enumerate(board.networks) if row.out_of_fold is not None]
     values = [scores.auc for _, row in rows for scores in row.folds.values()]
-    values += [row.pooled.auc_interval.low for _, row in rows if row.pooled and row.pooled.auc_interval]
+    values += [row.out_of_fold.auc_interval.low for _, row in rows if row.out_of_fold and row.out_of_fold.auc_interval]
     values = [value for value in values if not math.isnan(value)]
     if not values:
         return None
@@ -154,8 +155,8 @@ def fold_plot(board: Leaderboard) -> LanePlot | None:
 
     lanes = []
     for position, (series, row) in enumerate(rows):
-        assert row.pooled is not None
-        low_end, high_end = _ends(row.pooled.auc_interval)
+        assert row.out_of_fold is not None
+        low_end, high_end = _ends(row.out_of_fold.auc_interval)
         lanes.append(
             Lane(
                 architecture=row.architecture,
@@ -165,8 +166,8 @@ def fold_plot(board: Leaderboard) -> LanePlot | None:
                     Tick(at=across(scores.auc), text=f"fold {fold}: AUC {number(scores.auc)}")
                     for fold, scores in sorted(row.folds.items())
                 ),
-                main=across(row.pooled.auc),
-                main_text=number(row.pooled.auc),
+                main=across(row.out_of_fold.auc),
+                main_text=number(row.out_of_fold.auc),
                 low=None if low_end is None else across(low_end),
                 high=None if high_end is None else across(high_end),
                 reference=None,

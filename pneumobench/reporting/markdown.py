@@ -12,13 +12,14 @@ from pneumobench.reporting.columns import (
     LUNG_ATTENTION,
     NOTHING,
     OFFICIAL,
-    POOLED,
-    POOLED_FULL,
-    POOLED_TUNED,
+    OUT_OF_FOLD,
+    OUT_OF_FOLD_FULL,
+    OUT_OF_FOLD_TUNED,
     Column,
     interval_text,
     main_attention,
     number,
+    p_value_text,
 )
 from pneumobench.reporting.map_words import (
     LUNG_ATTENTION_WORDS,
@@ -30,12 +31,17 @@ from pneumobench.reporting.map_words import (
 from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
+    AGAINST_CONTROL_WORDS,
     KIND_WORDS,
+    TOP_GROUP_WORDS,
+    control_differences,
+    control_name,
     controls_words,
     data_words,
     ensemble_gain,
     ensemble_weights,
     ensemble_words,
+    folds_words,
     leak_notice,
     marks,
     mask_words,
@@ -63,19 +69,19 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         markdown_text(data_words(board)),
         "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
         "## Out of fold",
-        f"{tested_words(board)} Threshold 0.5.",
+        " ".join(filter(None, (tested_words(board), folds_words(board), "Threshold 0.5."))),
         _ranking(board),
-        f"`*` = top group: {_top_group_words()} {controls_words(board)} {attention_words(board)}".strip(),
+        f"`*` = top group: {TOP_GROUP_WORDS} {controls_words(board)} {attention_words(board)}".strip(),
     ]
     if board.missing:
         parts += ["Missing in this run:", "\n".join(f"- {markdown_text(part)}" for part in board.missing)]
-    if any(row.pooled for row in board.rows):
+    if any(row.out_of_fold for row in board.rows):
         parts += [
             "## Every metric, out of fold",
             "At threshold 0.5:",
-            _metrics(board, POOLED_FULL),
+            _metrics(board, OUT_OF_FOLD_FULL),
             "At the threshold chosen on each fold's validation part; calibration before and after temperature scaling:",
-            _metrics(board, POOLED_TUNED),
+            _metrics(board, OUT_OF_FOLD_TUNED),
         ]
     if any(row.official for row in board.rows):
         parts += [
@@ -85,6 +91,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             + (f" {markdown_text(shared)}" if (shared := shared_patients_words(board)) else ""),
             _official(board),
         ]
+    if board.against_control:
+        parts += ["## Against the best shortcut baseline", AGAINST_CONTROL_WORDS, _against_control(board)]
     if board.ensembles:
         parts += ["## Ensembles", ensemble_words(board), _ensembles(board)]
     if any(row.three_classes for row in board.rows):
@@ -110,7 +118,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
     three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
-    legend = [*POOLED_FULL, *LUNG_ATTENTION, *three, *COST]
+    legend = [*OUT_OF_FOLD_FULL, *LUNG_ATTENTION, *three, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -133,10 +141,6 @@ def provenance_lines(board: Leaderboard) -> list[str]:
     return [*lines, f"records written between {found.first_record} and {found.last_record}"]
 
 
-def _top_group_words() -> str:
-    return "not told apart from the first in AUC (paired bootstrap over patients, Holm over all pairs)."
-
-
 def _hardware_words(board: Leaderboard) -> str:
     hardware = board.provenance.hardware
     shown = [f"{key} {' / '.join(hardware[key])}" for key in ("device", "accelerator", "precision") if key in hardware]
@@ -150,7 +154,7 @@ def _with_interval(column: Column, row: Row) -> str:
 
 
 def _ranking(board: Leaderboard) -> str:
-    columns = [*POOLED, *LUNG_ATTENTION]
+    columns = [*OUT_OF_FOLD, *LUNG_ATTENTION]
     rows = [
         [
             KIND_WORDS.get(row.kind, str(row.rank or NOTHING)),
@@ -168,7 +172,7 @@ def _metrics(board: Leaderboard, columns: Sequence[Column]) -> str:
     rows = [
         [row.architecture, *[_with_interval(column, row) for column in columns]]
         for row in board.rows
-        if row.pooled is not None
+        if row.out_of_fold is not None
     ]
     return _table(["architecture", *[column.heading for column in columns]], rows)
 
@@ -189,8 +193,16 @@ def _ensembles(board: Leaderboard) -> str:
     for ensemble in board.ensembles:
         gain, low, high = ensemble_gain(ensemble)
         shown = f"{number(gain, 4)} [{number(low, 4)}, {number(high, 4)}]"
-        rows.append([ensemble.name, ensemble_weights(ensemble), shown, number(ensemble.against_best.p_value, 4)])
+        rows.append([ensemble.name, ensemble_weights(ensemble), shown, p_value_text(ensemble.against_best.p_value)])
     return _table(["ensemble", "weights (mean over folds)", "gain in AUC", "p"], rows)
+
+
+def _against_control(board: Leaderboard) -> str:
+    rows = [
+        [name, f"{number(gain, 4)} [{number(low, 4)}, {number(high, 4)}]", p_value_text(pair.p_holm)]
+        for name, pair, gain, low, high in control_differences(board)
+    ]
+    return _table(["architecture", f"AUC minus that of {control_name(board)}", "p, Holm"], rows)
 
 
 def _three_classes(rows: Sequence[Row], columns: Sequence[Column]) -> str:

@@ -23,8 +23,8 @@ HEADINGS = ("architecture", "protocol", "images tested", "AUC [95 %]", f"minus {
 MEANING = (
     "The same networks, settings and images; only the split differs. `patient`: folds by patient. `image_random`: "
     "folds by image, with images of one patient on both sides. `official`: trained on the official train folder, "
-    "tested on the official test folder, another population. `holdout`: one test part by patient. Intervals: "
-    "bootstrap over patients; patients who are tested under both protocols are drawn together."
+    "tested on the official test folder, another population. `holdout`: one test part by patient. AUC is computed "
+    "within folds; intervals are over patients, and a patient who is tested under both protocols is one patient."
 )
 
 

@@ -16,6 +16,7 @@ from pneumobench.files import canonical_json
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.leaderboard.scores import Scores
+from pneumobench.metrics.comparison import AucDifference
 from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, RANK_METRICS
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
@@ -54,6 +55,9 @@ def _plain(value: Any) -> Any:
         return {name: _plain(number) for name, number in {**dataclasses.asdict(value), **value.values()}.items()}
     if isinstance(value, Scores):
         return _plain_scores(value)
+    if isinstance(value, AucDifference):  # a small p-value is not 0
+        p_values = {name: float(f"{getattr(value, name):.{DECIMALS}g}") for name in ("p_value", "p_holm")}
+        return {key: _plain(part) for key, part in dataclasses.asdict(value).items()} | p_values
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
         return {key: _plain(part) for key, part in parts.items() if not isinstance(part, pd.DataFrame)}
@@ -91,7 +95,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
         "state": row.state,
         "status": row.status,
         "in_top_group": row.in_top_group,
-        **_flat_scores("", row.pooled),
+        **_flat_scores("", row.out_of_fold),
     }
     for name in FOLD_SPREAD:
         found = row.fold_spread.get(name)
@@ -139,6 +143,8 @@ def _flat_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
         cells[name] = scores.value(name) if scores else None
         if name == "auc":
             cells |= {"auc_low": interval.low if interval else None, "auc_high": interval.high if interval else None}
+            if not prefix:
+                cells["auc_pooled"] = scores.auc_pooled if scores else None
     for suffix, point in (("", scores and scores.at_half), ("_tuned", scores and scores.at_tuned)):
         cells |= {f"{name}{suffix}": getattr(point, name) if point else None for name in COUNTS}
         cells |= {f"{name}{suffix}": point.value(name) if point else None for name in COUNT_METRICS}

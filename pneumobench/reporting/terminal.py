@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
-from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, POOLED, interval_text, number
+from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, OUT_OF_FOLD, interval_text, number
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.map_words import attention_words
 from pneumobench.reporting.words import controls_words, data_words, leak_notice, marks, weights_notice
@@ -31,12 +31,12 @@ def terminal_table(board: Leaderboard) -> Table:
         title=f"Leaderboard: {board.suite}",
         caption=(
             "\n".join(filter(None, (weights_notice(board), leak_notice(board), data_words(board)))) + "\n"
-            "AUC out of fold with its 95 % interval by patient. * top group: not told apart from the first. c shortcut "
-            "baseline (control), e ensemble.\n"
+            "AUC within folds with its 95 % interval by patient. * top group: not told apart from the first. c "
+            "shortcut baseline (control), e ensemble.\n"
             + "\n".join(filter(None, (controls_words(board), attention_words(board))))
         ),
     )
-    columns = [column for column in (*POOLED, *LUNG_ATTENTION) if column.key in SHOWN]
+    columns = [column for column in (*OUT_OF_FOLD, *LUNG_ATTENTION) if column.key in SHOWN]
     table.add_column("#", justify="right", min_width=2)
     table.add_column("architecture")
     for column in columns:

@@ -18,7 +18,7 @@ def _attention(rows: list[tuple[str, str, float, float]]) -> pd.DataFrame:
     )
 
 
-POOLED = pd.DataFrame(
+OUT_OF_FOLD = pd.DataFrame(
     {
         "image_id": ["a", "b", "c", "d", "e"],
         "label": [1, 1, 0, 0, 1],
@@ -29,7 +29,7 @@ GROUP = pd.Series([0, 1, 2, 3, 4], index=["a", "b", "c", "d", "e"])
 
 
 def test_outcomes_at_one_half_count_a_probability_of_one_half_as_positive() -> None:
-    assert outcome_of(POOLED["probability"], POOLED["label"]).tolist() == ["tp", "fn", "fp", "tn", "tp"]
+    assert outcome_of(OUT_OF_FOLD["probability"], OUT_OF_FOLD["label"]).tolist() == ["tp", "fn", "fp", "tn", "tp"]
 
 
 def test_means_by_hand() -> None:
@@ -40,7 +40,7 @@ def test_means_by_hand() -> None:
         ("e", "box", 0.5, math.nan),
         ("elsewhere", "box", 0.5, 0.1),
     ]
-    (found,) = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
+    (found,) = summaries(attention_with_outcomes(_attention(rows), OUT_OF_FOLD), GROUP)
     # pneumonia images: a (found), b (missed), and e (found), whose map is degenerate: as chance; c is a false alarm
     assert (found.pneumonia.images, found.pneumonia.degenerate) == (3, 1)
     assert found.pneumonia.lar == pytest.approx((0.75 + 0.25 + 0.5) / 3)
@@ -58,7 +58,7 @@ def test_means_by_hand() -> None:
 
 def test_mask_tiers_are_never_mixed() -> None:
     rows = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, 0.7), ("e", "box", 0.45, 0.1)]
-    first, second = summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)
+    first, second = summaries(attention_with_outcomes(_attention(rows), OUT_OF_FOLD), GROUP)
     assert (first.mask_tier, first.pneumonia.images) == ("drawn", 2)
     assert first.pneumonia.lar == pytest.approx(0.8)
     assert (second.mask_tier, second.pneumonia.images) == ("box", 1)
@@ -69,7 +69,9 @@ def test_two_networks_are_averaged_over_the_same_images_whatever_maps_they_have(
     """Left out, the second one would be judged by its single map and look better for having none elsewhere."""
     whole = [(name, "drawn", 0.3, 0.6) for name in ("a", "b", "e")]
     hardly = [("a", "drawn", 0.3, 0.9), ("b", "drawn", 0.3, math.nan), ("e", "drawn", 0.3, math.nan)]
-    first, second = (summaries(attention_with_outcomes(_attention(rows), POOLED), GROUP)[0] for rows in (whole, hardly))
+    first, second = (
+        summaries(attention_with_outcomes(_attention(rows), OUT_OF_FOLD), GROUP)[0] for rows in (whole, hardly)
+    )
     assert first.pneumonia.images == second.pneumonia.images == 3
     assert second.pneumonia.lar == pytest.approx((0.9 + 0.3 + 0.3) / 3)
     assert second.pneumonia.lar_adjusted < first.pneumonia.lar_adjusted

@@ -13,6 +13,7 @@ from sklearn import metrics
 from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.metrics.comparison import holm
 from pneumobench.records.job_record import read_record, write_record
 from pneumobench.records.run_folder import RunFolder, write_predictions
 from pneumobench.reporting.markdown import leaderboard_markdown
@@ -37,18 +38,19 @@ def _all_predictions(template: Path, architecture: str) -> pd.DataFrame:
     return pd.concat([pd.read_csv(path) for path in paths])
 
 
-def test_pooled_scores_equal_scikit_learn(board: Leaderboard, fake_run_template: Path) -> None:
+def test_out_of_fold_scores_equal_scikit_learn(board: Leaderboard, fake_run_template: Path) -> None:
     table = _all_predictions(fake_run_template, "vit_base_patch16_224")
     test = table[table["split"] == "test"]
     assert len(test) == test["image_id"].nunique() == 120
     called = test["probability"] >= 0.5
-    scores = _row(board, "vit_base_patch16_224").pooled
+    scores = _row(board, "vit_base_patch16_224").out_of_fold
     assert scores is not None
     assert scores.images == 120
-    assert scores.auc == pytest.approx(metrics.roc_auc_score(test["label"], test["probability"]))
-    assert scores.value("average_precision") == pytest.approx(
-        metrics.average_precision_score(test["label"], test["probability"])
-    )
+    for name, score in (("auc", metrics.roc_auc_score), ("average_precision", metrics.average_precision_score)):
+        by_fold = [(len(part), score(part["label"], part["probability"])) for _, part in test.groupby("fold")]
+        assert len(by_fold) == 5
+        assert scores.value(name) == pytest.approx(sum(images * value for images, value in by_fold) / 120)
+    assert scores.auc_pooled == pytest.approx(metrics.roc_auc_score(test["label"], test["probability"]))
     assert scores.value("brier") == pytest.approx(metrics.brier_score_loss(test["label"], test["probability"]))
     assert scores.at_half.value("accuracy") == pytest.approx(metrics.accuracy_score(test["label"], called))
     assert scores.at_half.value("precision") == pytest.approx(metrics.precision_score(test["label"], called))
@@ -78,8 +80,8 @@ def test_each_fold_uses_its_own_tune_threshold(board: Leaderboard, fake_run_temp
         youden = called[tune["label"] == 1].mean() - called[tune["label"] == 0].mean()
         assert youden == pytest.approx((true_positive - false_positive).max())
     assert len(set(row.thresholds.values())) > 1
-    assert row.pooled is not None
-    assert row.pooled.at_tuned.value("accuracy") == pytest.approx(right / 120)
+    assert row.out_of_fold is not None
+    assert row.out_of_fold.at_tuned.value("accuracy") == pytest.approx(right / 120)
 
 
 def test_mean_and_deviation_over_folds(board: Leaderboard, fake_run_template: Path) -> None:
@@ -98,6 +100,7 @@ def test_official_test_scores_the_mean_of_the_five_models(board: Leaderboard, fa
     row = _row(board, "vit_base_patch16_224")
     assert row.official is not None
     assert row.official.images == 30
+    assert row.official.auc_pooled is None  # one predictor scored all
     assert row.official.auc == pytest.approx(metrics.roc_auc_score(mean["label"], mean["probability"]))
     single = [metrics.roc_auc_score(part["label"], part["probability"]) for _, part in official.groupby("fold")]
     assert row.official_fold_spread["auc"].mean == pytest.approx(np.mean(single))
@@ -113,18 +116,45 @@ def test_temperature_is_fitted_on_tune_and_changes_no_ranking(run: RunFolder) ->
         written = write_predictions(run.predictions_path(record.architecture, fold), table)
         changed = dataclasses.replace(record, hashes={**record.hashes, "predictions": written})
         write_record(run.record_path(record.architecture, fold), changed)
-    scores = _row(rank_run(run.path), "vit_base_patch16_224").pooled
+    scores = _row(rank_run(run.path), "vit_base_patch16_224").out_of_fold
     assert scores is not None
     assert scores.tempered["brier"] < scores.value("brier") - 0.02
 
 
-def test_order_is_complete_first_then_pooled_auc(board: Leaderboard) -> None:
+def test_a_fold_with_a_scale_of_its_own_moves_no_rank(run: RunFolder) -> None:
+    """Logits of the best network are shifted by fold, as trainings do; its pooled area falls behind the other's."""
+    before = rank_run(run.path)
+    for fold in range(5):
+        record = read_record(run.record_path("resnet18", fold))
+        table = run.predictions(record)
+        table["logit"] += 6.0 * (fold - 2)
+        table["probability"] = 1 / (1 + np.exp(-table["logit"]))
+        written = write_predictions(run.predictions_path("resnet18", fold), table)
+        write_record(
+            run.record_path("resnet18", fold),
+            dataclasses.replace(record, hashes={**record.hashes, "predictions": written}),
+        )
+    board = rank_run(run.path)
+    first, second = (_row(board, name).out_of_fold for name in ("resnet18", "vit_base_patch16_224"))
+    assert first is not None
+    assert second is not None
+    assert first.auc_pooled is not None
+    assert second.auc_pooled is not None
+    assert first.auc_pooled < second.auc_pooled
+    assert [row.architecture for row in board.networks] == [row.architecture for row in before.networks]
+    was = _row(before, "resnet18").out_of_fold
+    assert was is not None
+    assert first.auc == pytest.approx(was.auc, abs=1e-6)  # predictions are stored with nine digits
+    assert board.differences[0].difference == pytest.approx(before.differences[0].difference, abs=1e-6)
+
+
+def test_order_is_complete_first_then_auc(board: Leaderboard) -> None:
     assert [(row.rank, row.architecture, row.state) for row in board.networks] == [
         (1, "resnet18", "complete"),
         (2, "vit_base_patch16_224", "complete"),
         (None, "densenet121", "incomplete"),
     ]
-    aucs = [row.pooled.auc for row in board.networks if row.pooled]
+    aucs = [row.out_of_fold.auc for row in board.networks if row.out_of_fold]
     assert aucs[2] > aucs[1]  # a better score does not lift an incomplete architecture
 
 
@@ -180,14 +210,14 @@ def test_an_architecture_that_never_ran_and_one_that_always_failed_are_listed(ru
         ("densenet121", "failed", "0 of 5 folds, failed"),
         ("vit_base_patch16_224", "not run", "not run"),
     ]
-    assert board.rows[1].pooled is None
+    assert board.rows[1].out_of_fold is None
     assert board.rows[0].in_top_group
 
 
 def test_twice_gives_the_same(board: Leaderboard, fake_run_template: Path) -> None:
     again = rank_run(fake_run_template)
     for first, second in zip(board.rows, again.rows, strict=True):
-        assert first.pooled == second.pooled
+        assert first.out_of_fold == second.out_of_fold
         assert first.official == second.official
         assert first.attention == second.attention or any(
             math.isnan(part.lar) for found in first.attention for part in found.by_outcome.values()
@@ -239,6 +269,15 @@ def test_a_network_has_to_clear_the_best_control(run: RunFolder, separation: flo
         (r.architecture, r.rank, r.in_top_group) for r in before.networks
     ]
     assert board.differences == before.differences
+    # one test for each complete network and ensemble, corrected among these; not an interval against a point
+    assert [pair.better if pair.worse == "control-thumbnail" else pair.worse for pair in board.against_control] == [
+        r.architecture for r in board.rows if r.state == "complete" and not r.is_control
+    ]
+    assert [pair.p_holm for pair in board.against_control] == holm([pair.p_value for pair in board.against_control])
+    for pair in board.against_control:
+        better = pair.worse == "control-thumbnail"
+        name = pair.better if better else pair.worse
+        assert row[name].clears_controls == (better and pair.p_holm < 0.05)
     words = leaderboard_markdown(board, command="pneumobench run fake")
     assert ("resnet18 * †" in words) == (not clears[0])
     assert "| control | control-thumbnail |" in words
@@ -264,3 +303,15 @@ def test_a_network_that_does_not_clear_one_control_keeps_its_mark_where_another_
     suite = dataclasses.replace(suite, controls=ControlSpec(names=("thumbnail", "majority")))
     write_text(run.suite_yaml, suite.to_yaml())
     assert _row(rank_run(run.path), "resnet18").clears_controls is False
+
+
+def test_a_network_whose_interval_lies_above_the_control_may_not_clear_it(run: RunFolder) -> None:
+    """An interval takes the control's area for certain; the paired test knows that it is not."""
+    _add_control(run, 0.85)
+    board = rank_run(run.path)
+    control, vit = (_row(board, name) for name in ("control-thumbnail", "vit_base_patch16_224"))
+    assert control.out_of_fold is not None
+    assert vit.out_of_fold is not None
+    assert vit.out_of_fold.auc_interval is not None
+    assert vit.out_of_fold.auc_interval.low > control.out_of_fold.auc
+    assert vit.clears_controls is False

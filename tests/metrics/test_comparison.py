@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import combinations
 from typing import Any
@@ -9,16 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from pneumobench.metrics.comparison import (
     AucComparison,
     AucDifference,
+    differences_from,
     holm,
     paired_auc_differences,
-    resamples_for,
     top_group,
 )
+from pneumobench.metrics.estimates import PatientEstimate, area_estimate
 from pneumobench.metrics.intervals import patient_weights
 
 
@@ -34,37 +37,56 @@ def _models(
     return {name: 1 / (1 + np.exp(-logit)) for name, logit in logits.items()}, has_pneumonia, groups
 
 
-def test_differences_and_p_values_equal_explicit_resampling() -> None:
-    probabilities, has_pneumonia, groups = _models({"blurred": 1.0, "sharp": 0.3, "middling": 0.4})
-    found = paired_auc_differences(probabilities, has_pneumonia, groups, resamples=200, seed=6)
-    weights = np.concatenate(list(patient_weights(groups, resamples=200, seed=6)))
-    rows = [np.repeat(np.arange(groups.size), times) for times in weights]
-    areas = {name: roc_auc_score(has_pneumonia, scores) for name, scores in probabilities.items()}
-    assert found.area_under_roc == pytest.approx(areas)
-    ranked = sorted(areas, key=lambda name: -areas[name])
+def _areas(
+    noises: dict[str, float], *, patients: int = 150, seed: int = 0, folds: int = 3
+) -> dict[str, PatientEstimate]:
+    probabilities, has_pneumonia, groups = _models(noises, patients=patients, seed=seed)
+    return {name: area_estimate(p, has_pneumonia, groups, groups % folds) for name, p in probabilities.items()}
+
+
+def test_differences_are_those_of_the_estimates_and_areas_those_of_scikit_learn_within_folds() -> None:
+    noises = {"blurred": 1.0, "sharp": 0.3, "middling": 0.4}
+    probabilities, has_pneumonia, groups = _models(noises)
+    areas = _areas(noises)
+    found = paired_auc_differences(areas)
+    fold = groups % 3
+    expected = {
+        name: np.mean([roc_auc_score(has_pneumonia[fold == k], p[fold == k]) for k in range(3)])  # of equal size
+        for name, p in probabilities.items()
+    }
+    assert found.area_under_roc == pytest.approx(expected)
+    ranked = sorted(expected, key=lambda name: -expected[name])
     assert list(found.area_under_roc) == ranked
     assert [(pair.better, pair.worse) for pair in found.differences] == list(combinations(ranked, 2))
     for pair in found.differences:
-        drawn = np.array(
-            [
-                roc_auc_score(has_pneumonia[row], probabilities[pair.better][row])
-                - roc_auc_score(has_pneumonia[row], probabilities[pair.worse][row])
-                for row in rows
-            ]
-        )
-        assert pair.difference == pytest.approx(areas[pair.better] - areas[pair.worse], abs=1e-13)
-        np.testing.assert_allclose([pair.low, pair.high], np.quantile(drawn, [0.025, 0.975]), atol=1e-12)
-        tail = min(int(np.sum(drawn <= 1e-12)), int(np.sum(drawn >= -1e-12)))
-        assert pair.p_value == pytest.approx(min(1, 2 * (1 + tail) / 201))
+        error = areas[pair.better].influence - areas[pair.worse].influence
+        spread = math.sqrt(150 / 149 * float(error @ error))
+        freedom = 2 * 150 / (np.mean(error**4) / np.mean(error**2) ** 2 - 1)
+        reach = stats.t.ppf(0.975, freedom) * spread
+        assert pair.difference == pytest.approx(expected[pair.better] - expected[pair.worse], abs=1e-12)
+        assert [pair.low, pair.high] == pytest.approx([pair.difference - reach, pair.difference + reach])
+        assert pair.p_value == pytest.approx(2 * stats.t.sf(pair.difference / spread, freedom))
+    assert [pair.p_holm for pair in found.differences] == holm([pair.p_value for pair in found.differences])
+
+
+def test_a_test_by_patient_agrees_with_a_bootstrap_of_patients() -> None:
+    areas = _areas({"a": 0.5, "b": 0.9}, patients=400, folds=1)
+    probabilities, has_pneumonia, groups = _models({"a": 0.5, "b": 0.9}, patients=400)
+    drawn = []
+    for weights in np.concatenate(list(patient_weights(groups, resamples=200, seed=0))):
+        first, second = (roc_auc_score(has_pneumonia, p, sample_weight=weights) for p in probabilities.values())
+        drawn.append(first - second)
+    (pair,) = paired_auc_differences(areas).differences
+    assert (pair.high - pair.low) / (2 * 1.96) == pytest.approx(np.std(drawn), rel=0.2)
 
 
 def test_a_clear_difference_is_found_and_equal_models_stay_together() -> None:
-    probabilities, has_pneumonia, groups = _models({"a": 0.1, "b": 3.0})
-    probabilities["a_again"] = probabilities["a"].copy()
-    found = paired_auc_differences(probabilities, has_pneumonia, groups)
+    areas = _areas({"a": 0.1, "b": 3.0})
+    areas["a_again"] = areas["a"]
+    found = paired_auc_differences(areas)
     pairs = {(pair.better, pair.worse): pair for pair in found.differences}
-    assert pairs["a", "b"].p_value == pytest.approx(2 / 2001)
-    assert pairs["a", "b"].p_holm == pytest.approx(6 / 2001)
+    assert pairs["a", "b"].p_value < 1e-6
+    assert pairs["a", "b"].p_holm == pytest.approx(3 * pairs["a", "b"].p_value)
     assert pairs["a", "b"].low > 0
     same = pairs["a", "a_again"]
     assert (same.difference, same.low, same.high, same.p_value, same.p_holm) == (0, 0, 0, 1, 1)
@@ -73,26 +95,52 @@ def test_a_clear_difference_is_found_and_equal_models_stay_together() -> None:
 
 def test_false_alarms_keep_to_their_level() -> None:
     alarms = 0
-    for seed in range(150):
-        probabilities, has_pneumonia, groups = _models({"a": 1.0, "b": 1.0}, patients=80, seed=seed)
-        found = paired_auc_differences(probabilities, has_pneumonia, groups, resamples=300, seed=seed)
-        alarms += found.differences[0].p_value < 0.05
-    assert 1 <= alarms <= 17  # 5 % of 150 is 7.5; three standard deviations are 8
+    for seed in range(300):
+        areas = _areas({"a": 1.0, "b": 1.0}, patients=80, seed=seed)
+        alarms += paired_auc_differences(areas).differences[0].p_value < 0.05
+    assert 3 <= alarms <= 27  # 5 % of 300 is 15; three standard deviations are 12
 
 
 def test_order_of_names_and_of_images_changes_nothing() -> None:
-    probabilities, has_pneumonia, groups = _models({"a": 0.5, "b": 0.6, "c": 2.0})
-    found = paired_auc_differences(probabilities, has_pneumonia, groups, seed=1)
-    turned = dict(reversed(probabilities.items()))
-    assert paired_auc_differences(turned, has_pneumonia, groups, seed=1) == found
+    noises = {"a": 0.5, "b": 0.6, "c": 2.0}
+    found = paired_auc_differences(_areas(noises))
+    assert paired_auc_differences(dict(reversed(_areas(noises).items()))) == found
+    probabilities, has_pneumonia, groups = _models(noises)
     order = np.random.default_rng(0).permutation(groups.size)
-    shuffled = {name: scores[order] for name, scores in probabilities.items()}
-    assert paired_auc_differences(shuffled, has_pneumonia[order], groups[order], seed=1) == found
+    shuffled = {
+        name: area_estimate(p[order], has_pneumonia[order], groups[order], groups[order] % 3)
+        for name, p in probabilities.items()
+    }
+    for pair, other in zip(paired_auc_differences(shuffled).differences, found.differences, strict=True):
+        assert dataclasses.astuple(pair) == pytest.approx(dataclasses.astuple(other))
+
+
+def test_folds_with_scales_of_their_own_do_not_change_who_is_first() -> None:
+    """The better network has five scales; over the pooled images it falls behind the worse one."""
+    probabilities, has_pneumonia, groups = _models({"better": 0.3, "worse": 0.9}, patients=600)
+    fold = groups % 5
+    probabilities["better"] = (probabilities["better"] + 0.8 * fold) / 5
+    pooled = {name: roc_auc_score(has_pneumonia, p) for name, p in probabilities.items()}
+    assert pooled["better"] < pooled["worse"] - 0.02
+    areas = {name: area_estimate(p, has_pneumonia, groups, fold) for name, p in probabilities.items()}
+    found = paired_auc_differences(areas)
+    assert list(found.area_under_roc) == ["better", "worse"]
+    assert found.differences[0].p_value < 0.001
+
+
+def test_differences_from_one_are_corrected_among_themselves() -> None:
+    areas = _areas({"control": 0.8, "a": 0.1, "b": 0.85, "c": 3.0})
+    found = differences_from("control", areas)
+    assert list(found) == ["a", "b", "c"]
+    pairs = {(p.better, p.worse): p for p in paired_auc_differences(areas).differences}
+    expected = [pairs["a", "control"], found["b"], pairs["control", "c"]]
+    assert [pair.p_holm for pair in found.values()] == holm([pair.p_value for pair in expected])
+    assert (found["a"].better, found["c"].better) == ("a", "control")
+    assert found["a"].p_holm < pairs["a", "control"].p_holm  # three tests, not six
 
 
 def test_one_architecture_is_its_own_top_group() -> None:
-    probabilities, has_pneumonia, groups = _models({"alone": 0.5})
-    found = paired_auc_differences(probabilities, has_pneumonia, groups)
+    found = paired_auc_differences(_areas({"alone": 0.5}))
     assert found.differences == ()
     assert top_group(found) == ["alone"]
 
@@ -138,25 +186,13 @@ def test_holm_keeps_the_order_and_rejects_what_the_step_down_rule_rejects(p_valu
     assert {index for index, adjusted in enumerate(corrected) if adjusted < 0.05} == rejected
 
 
-@pytest.mark.parametrize("architectures", [1, 2, 7, 8, 12, 30])
-def test_resamples_leave_significance_within_reach(architectures: int) -> None:
-    resamples = resamples_for(architectures)
-    assert resamples >= 2000
-    assert 2 / (1 + resamples) * math.comb(architectures, 2) <= 0.025 * (1 + 1e-12)
-
-
 def test_malformed_comparisons_are_refused() -> None:
-    probabilities, has_pneumonia, groups = _models({"a": 0.5, "b": 0.6})
     with pytest.raises(ValueError, match="no architecture to compare"):
-        paired_auc_differences({}, has_pneumonia, groups)
-    with pytest.raises(ValueError, match="comparing architectures needs both classes"):
-        paired_auc_differences(probabilities, np.ones_like(has_pneumonia), groups)
+        paired_auc_differences({})
+    probabilities, has_pneumonia, groups = _models({"a": 0.5, "b": 0.6})
+    areas = {name: area_estimate(p, has_pneumonia, groups) for name, p in probabilities.items()}
+    one_class = area_estimate(probabilities["b"], np.ones_like(has_pneumonia), groups)
+    with pytest.raises(ValueError, match="architecture b: no fold has images of both classes"):
+        paired_auc_differences({"a": areas["a"], "b": one_class})
     with pytest.raises(ValueError, match="all images are of one patient"):
-        paired_auc_differences(probabilities, has_pneumonia, np.zeros_like(groups))
-    with pytest.raises(ValueError, match="lengths differ: has_pneumonia 300, groups 299"):
-        paired_auc_differences(probabilities, has_pneumonia, groups[1:])
-    with pytest.raises(ValueError, match="architecture b: lengths differ: probability 299, has_pneumonia 300"):
-        paired_auc_differences(probabilities | {"b": probabilities["b"][1:]}, has_pneumonia, groups)
-    many = {f"model{number}": probabilities["a"] for number in range(12)}
-    with pytest.raises(ValueError, match=r"2000 resamples cannot show a difference among 66 pairs; .* 5279"):
-        paired_auc_differences(many, has_pneumonia, groups, resamples=2000)
+        paired_auc_differences({"a": area_estimate(probabilities["a"], has_pneumonia, np.zeros_like(groups))})

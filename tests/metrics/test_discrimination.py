@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
-from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve
+from pneumobench.metrics.discrimination import (
+    area_under_roc,
+    average_precision,
+    roc_curve,
+    roc_curve_within_folds,
+    within_folds,
+)
 
 images = st.lists(st.tuples(st.sampled_from(np.linspace(0, 1, 9).tolist()), st.booleans()), min_size=2).filter(
     lambda rows: len({label for _, label in rows}) == 2
@@ -113,3 +119,49 @@ def test_order_of_images_does_not_matter(rows: list[tuple[float, bool]], random:
     random.shuffle(shuffled)
     for function in (area_under_roc, average_precision):
         assert function(*map(list, zip(*rows, strict=True))) == function(*map(list, zip(*shuffled, strict=True)))
+
+
+def _of_folds() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    rng = np.random.default_rng(8)
+    fold = rng.integers(0, 4, 400)
+    label = rng.random(400) < 0.6
+    return np.round(np.clip(rng.normal(0.3 + 0.1 * fold + 0.2 * label, 0.1), 0, 1), 2), label, fold
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference"),
+    [(area_under_roc, sklearn_metrics.roc_auc_score), (average_precision, sklearn_metrics.average_precision_score)],
+)
+def test_within_folds_is_the_mean_of_scikit_learn_by_fold(metric: Any, reference: Any) -> None:
+    probability, label, fold = _of_folds()
+    expected = sum(np.sum(fold == k) / 400 * reference(label[fold == k], probability[fold == k]) for k in range(4))
+    assert within_folds(metric, probability, label, fold) == pytest.approx(expected, abs=1e-13)
+    assert within_folds(metric, probability, label, fold * 7 + 2) == pytest.approx(expected, abs=1e-13)
+    assert within_folds(metric, probability, label, None) == metric(probability, label)
+    assert expected > reference(label, probability) + 0.02  # scales of their own make the pooled value smaller
+
+
+def test_folds_of_one_class_are_left_out() -> None:
+    probability, label, fold = _of_folds()
+    kept = (fold != 2) | label
+    without = fold != 2
+    assert within_folds(area_under_roc, probability[kept], label[kept], fold[kept]) == pytest.approx(
+        within_folds(area_under_roc, probability[without], label[without], fold[without])
+    )
+    assert math.isnan(within_folds(area_under_roc, [0.1, 0.9], [0, 1], [0, 1]))
+
+
+def test_the_mean_curve_has_the_mean_area_and_the_mean_height() -> None:
+    probability, label, fold = _of_folds()
+    false_positive, true_positive = roc_curve_within_folds(probability, label, fold)
+    assert (false_positive[0], true_positive[0], false_positive[-1], true_positive[-1]) == (0, 0, 1, 1)
+    assert (np.diff(false_positive) >= 0).all()
+    assert (np.diff(true_positive) >= -1e-12).all()
+    area = np.trapezoid(true_positive, false_positive)
+    assert area == pytest.approx(within_folds(area_under_roc, probability, label, fold))
+    curves = [roc_curve(probability[fold == k], label[fold == k])[:2] for k in range(4)]
+    at = 0.3456789  # a rate at which no curve jumps
+    heights = [np.interp(at, *curve) for curve in curves]
+    weights = np.bincount(fold)
+    assert np.interp(at, false_positive, true_positive) == pytest.approx(np.average(heights, weights=weights))
+    assert roc_curve_within_folds([0.1, 0.9], [1, 1], None)[0].size == 0

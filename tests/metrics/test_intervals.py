@@ -6,20 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import matthews_corrcoef, roc_auc_score
+from sklearn.metrics import matthews_corrcoef
 
 from pneumobench.metrics import intervals
 from pneumobench.metrics.intervals import (
-    area_under_roc_interval,
     bootstrap_interval,
     confusion_metric_intervals,
     mean_interval,
     patient_weights,
     percentile_interval,
-    weighted_area_under_roc,
 )
 from pneumobench.metrics.table import COUNT_METRICS
 
@@ -83,40 +79,6 @@ def test_memory_of_a_chunk_is_bounded() -> None:
     assert chunk.size <= intervals.CHUNK_VALUES
 
 
-def test_string_and_integer_names_in_the_same_order_give_the_same_interval() -> None:
-    probability, has_pneumonia, _ = _radiographs()
-    numbers = np.arange(probability.size) // 3
-    strings = np.array([f"{number:05d}" for number in numbers], object)
-    by_number = area_under_roc_interval(probability, has_pneumonia, numbers, resamples=200)
-    assert area_under_roc_interval(probability, has_pneumonia, strings, resamples=200) == by_number
-
-
-def test_fast_area_equals_scikit_learn_on_explicitly_resampled_images() -> None:
-    probability, has_pneumonia, groups = _radiographs()
-    weights = _all_weights(groups, 60, 2)
-    found = weighted_area_under_roc(probability, has_pneumonia)(weights)
-    for area, times in zip(found, weights, strict=True):
-        rows = np.repeat(np.arange(groups.size), times)
-        assert area == pytest.approx(roc_auc_score(has_pneumonia[rows], probability[rows]), abs=1e-13)
-    low, high = np.quantile(found, [0.025, 0.975])
-    interval = area_under_roc_interval(probability, has_pneumonia, groups, resamples=60, seed=2)
-    assert (interval.low, interval.high) == (low, high)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.booleans(), st.integers(0, 3)), min_size=1))
-def test_fast_area_is_exact_with_ties_and_nan_with_one_class(rows: list[tuple[float, bool, int]]) -> None:
-    probability, labels, weights = (np.array(column) for column in zip(*rows, strict=True))
-    found = weighted_area_under_roc(probability, labels)(weights[None].astype(np.int64))[0]
-    positive = np.repeat(probability, weights * labels)
-    negative = np.repeat(probability, weights * ~labels)
-    if positive.size == 0 or negative.size == 0:
-        assert math.isnan(found)
-    else:
-        won = (positive[:, None] > negative).sum() + (positive[:, None] == negative).sum() / 2
-        assert found == won / (positive.size * negative.size)
-
-
 def test_confusion_intervals_equal_explicit_resampling() -> None:
     probability, has_pneumonia, groups = _radiographs()
     called = probability >= 0.6
@@ -159,10 +121,6 @@ def test_intervals_by_patient_are_wider_than_by_image_and_cover_the_truth() -> N
 
 
 def test_one_patient_has_no_interval() -> None:
-    found = area_under_roc_interval([0.1, 0.9], [0, 1], ["a", "a"], resamples=10)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert found.undefined_resamples == 10
     assert math.isnan(mean_interval([0.5], ["a"], resamples=10).high)
     assert mean_interval([np.nan, np.nan], [1, 2], resamples=10).undefined_resamples == 10
     assert mean_interval([], [], resamples=10).undefined_resamples == 10
@@ -171,9 +129,9 @@ def test_one_patient_has_no_interval() -> None:
 
 
 def test_resamples_of_one_class_are_left_out_and_counted() -> None:
-    found = area_under_roc_interval([0.1, 0.9], [0, 1], ["a", "b"], resamples=1000)
+    found = confusion_metric_intervals([0, 1], [0, 1], ["a", "b"], resamples=1000)["recall"]
     assert (found.low, found.high) == (1, 1)
-    assert found.undefined_resamples == pytest.approx(500, abs=80)  # both draws the same patient: one half
+    assert found.undefined_resamples == pytest.approx(250, abs=60)  # both draws the normal patient: a quarter
 
 
 def test_hand_worked_percentiles_and_level() -> None:
@@ -189,16 +147,15 @@ def test_hand_worked_percentiles_and_level() -> None:
     ("arguments", "message"),
     [
         ({"resamples": 0}, "resamples is 0; expected at least 1"),
-        ({"groups": [1, 2]}, "lengths differ: probability 3, groups 2"),
+        ({"groups": [1, 2]}, "lengths differ: predicted_positive 3, has_pneumonia 3, groups 2"),
         ({"groups": [1.5, 2.5, 3.5]}, "groups holds float64 values"),
         ({"seed": -1}, "non-negative"),
-        ({"probability": [0.1, 2.0, 0.3]}, "Are these logits"),
     ],
 )
 def test_malformed_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
-    usual: dict[str, Any] = {"probability": [0.1, 0.2, 0.3], "has_pneumonia": [0, 1, 1], "groups": [1, 2, 3]}
+    usual: dict[str, Any] = {"predicted_positive": [0, 0, 1], "has_pneumonia": [0, 1, 1], "groups": [1, 2, 3]}
     with pytest.raises(ValueError, match=message):
-        area_under_roc_interval(**(usual | arguments))
+        confusion_metric_intervals(**(usual | arguments))
 
 
 def test_more_malformed_arguments_are_refused() -> None:

@@ -36,16 +36,6 @@ def test_scores_equal_scikit_learn(seed: int) -> None:
     assert multiclass.multiclass_mcc(confusion) == pytest.approx(metrics.matthews_corrcoef(number, called))
     macro = metrics.roc_auc_score(number, probability, multi_class="ovr", average="macro")
     assert multiclass.area_by_class(probability, number).mean() == pytest.approx(macro, abs=1e-12)
-    once = np.ones((1, len(number)), dtype=np.int64)
-    assert multiclass.weighted_macro_area(probability, number)(once)[0] == pytest.approx(macro, abs=1e-12)
-
-
-def test_a_weight_of_two_is_an_image_twice() -> None:
-    probability, number = random_case(5, 20)
-    weights = np.random.default_rng(1).integers(1, 3, 20)
-    twice = np.repeat(np.arange(20), weights)
-    expected = metrics.roc_auc_score(number[twice], probability[twice], multi_class="ovr", average="macro")
-    assert multiclass.weighted_macro_area(probability, number)(weights[None])[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_hand_worked_matrix() -> None:

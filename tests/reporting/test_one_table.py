@@ -48,9 +48,9 @@ def test_every_metric_is_in_the_files_for_programs(name: str, board: Leaderboard
     columns = [name, f"official_{name}"]
     if name in COUNT_METRICS:
         columns.append(f"{name}_tuned")
-        assert {name} <= set(found["pooled"]["at_half"]) & set(found["points"]["youden"]["pooled"])
+        assert {name} <= set(found["out_of_fold"]["at_half"]) & set(found["points"]["youden"]["out_of_fold"])
     else:
-        assert name in found["pooled"]
+        assert name in found["out_of_fold"]
     if name in CALIBRATION_METRICS:
         columns.append(f"{name}_tempered")
     assert set(columns) <= set(row)
@@ -67,7 +67,7 @@ def test_every_metric_is_on_the_page_and_in_markdown(board: Leaderboard) -> None
         assert f"- **{metric.heading}**: {metric.meaning}." in text
     section = text[text.index("## Every metric") :]
     head = next(line for line in section.splitlines() if line.startswith("| architecture"))
-    assert head == "| architecture | " + " | ".join(metric.heading for metric in METRICS.values()) + " |"
+    assert head == "| architecture | " + " | ".join(metric.heading for metric in METRICS.values()) + " | AUC, pooled |"
 
 
 def test_every_metric_is_in_the_tables_of_external_data(external: ExternalScore, tmp_path: Path) -> None:

@@ -110,10 +110,10 @@ def test_the_failed_job_is_listed_with_its_reason(page: str) -> None:
 
 
 def test_every_column_can_be_sorted_by_its_whole_number(page: str, board: Leaderboard) -> None:
-    scores = board.rows[0].pooled
+    scores = board.rows[0].out_of_fold
     assert scores is not None
     assert f'data-value="{scores.auc:.6g}"' in page
-    table = page[page.index('<table class="sortable pooled">') : page.index("</table>")]
+    table = page[page.index('<table class="sortable out_of_fold">') : page.index("</table>")]
     assert len(re.findall(r"<th scope=\"col\"[^>]*><button type=\"button\"", table)) == 13
     for line in re.findall(r"<tr class.*?</tr>", table, flags=re.DOTALL):
         assert line.count("<td") + line.count("<th ") == 13
@@ -197,7 +197,7 @@ def test_a_run_in_which_everything_failed_still_has_a_page(board: Leaderboard) -
     empty = board.rows[0].predictions.iloc[:0]
     row = dataclasses.replace(
         board.rows[0], rank=None, state="failed", status="0 of 5 folds, failed", in_top_group=False,
-        pooled=None, folds={}, fold_spread={}, official=None, official_fold_spread={}, thresholds={},
+        out_of_fold=None, folds={}, fold_spread={}, official=None, official_fold_spread={}, thresholds={},
         attention=(), cost=None, predictions=empty, official_predictions=empty,
     )  # fmt: skip
     page = leaderboard_page(dataclasses.replace(board, rows=(row,), differences=()), (), command="x")

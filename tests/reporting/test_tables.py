@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.intervals import Interval
-from pneumobench.reporting.columns import interval_text, number
+from pneumobench.reporting.columns import interval_text, number, p_value_text
 from pneumobench.reporting.markdown import leaderboard_markdown
+from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
 from pneumobench.reporting.words import data_words, ensemble_words, leak_notice, weights_notice, weights_words
@@ -28,7 +30,7 @@ def board(fake_run_template: Path) -> Leaderboard:
 def test_csv_holds_the_scores_with_six_decimals(board: Leaderboard) -> None:
     rows = [row for row in csv.DictReader(io.StringIO(leaderboard_csv(board))) if row["kind"] == "network"]
     assert [row["architecture"] for row in rows] == ["resnet18", "vit_base_patch16_224", "densenet121"]
-    first = board.networks[0].pooled
+    first = board.networks[0].out_of_fold
     assert first is not None
     assert rows[0]["auc"] == f"{first.auc:.6f}"
     assert rows[0]["in_top_group"] == "yes"
@@ -44,7 +46,7 @@ def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
         raise AssertionError(name)
 
     data = json.loads(leaderboard_json(board), parse_constant=refuse)
-    assert data["format"] == 2
+    assert data["format"] == 3
     assert data["suite"] == "fake"
     assert {row["architecture"]: row["kind"] for row in data["rows"]} == {
         "resnet18": "network",
@@ -55,18 +57,18 @@ def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
     }
     assert [ensemble["name"] for ensemble in data["ensembles"]] == ["ensemble-mean", "ensemble-weighted"]
     assert sorted(data["rows"][0]["folds"]) == ["0", "1", "2", "3", "4"]
-    assert data["rows"][0]["pooled"]["auc_interval"]["low"] < data["rows"][0]["pooled"]["auc"]
+    assert data["rows"][0]["out_of_fold"]["auc_interval"]["low"] < data["rows"][0]["out_of_fold"]["auc"]
     assert data["failures"][0]["architecture"] == "densenet121"
     assert len(data["differences"]) == 1
     assert "predictions" not in data["rows"][0]
 
 
 def test_numbers_that_do_not_exist_are_null_and_empty(board: Leaderboard) -> None:
-    scores = board.rows[0].pooled
+    scores = board.rows[0].out_of_fold
     assert scores is not None
     nothing = dataclasses.replace(scores, at_half=Confusion(tp=0, fn=78, fp=0, tn=42))  # nobody is called
-    changed = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], pooled=nothing),))
-    assert json.loads(leaderboard_json(changed))["rows"][0]["pooled"]["at_half"]["precision"] is None
+    changed = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], out_of_fold=nothing),))
+    assert json.loads(leaderboard_json(changed))["rows"][0]["out_of_fold"]["at_half"]["precision"] is None
     assert next(csv.DictReader(io.StringIO(leaderboard_csv(changed))))["precision"] == ""
     assert number(float("nan")) == "–"
 
@@ -80,7 +82,7 @@ def test_markdown_says_what_a_reader_needs(board: Leaderboard) -> None:
     head = next(line for line in text.splitlines() if line.startswith("| # |"))
     assert head.index("Recall") < head.index("Specificity") < head.index("F1")
     line = next(line for line in text.splitlines() if line.startswith("| 1 | resnet18 * |"))
-    scores = board.networks[0].pooled
+    scores = board.networks[0].out_of_fold
     assert scores is not None
     assert f"{scores.auc:.3f} [{scores.auc_interval.low:.3f}, " in line  # type: ignore[union-attr]
     assert line.endswith("| random initialisation | 5 of 5 folds |")
@@ -161,3 +163,36 @@ def test_what_counts_as_a_patient_is_said(board: Leaderboard) -> None:
 def test_what_the_weights_of_an_ensemble_were_fitted_on_is_said(board: Leaderboard) -> None:
     assert "the out-of-fold predictions of the other folds" in ensemble_words(board)
     assert "the fold's validation part" in ensemble_words(dataclasses.replace(board, folds=1))
+
+
+def test_a_p_value_below_the_digits_shown_is_never_a_number(board: Leaderboard) -> None:
+    pair = dataclasses.replace(board.differences[0], p_value=3e-9, p_holm=2e-8)
+    ensemble = dataclasses.replace(
+        board.ensembles[0], against_best=dataclasses.replace(board.ensembles[0].against_best, p_value=1e-16)
+    )
+    row = dataclasses.replace(board.rows[-1], architecture=pair.worse, kind="control")
+    changed = dataclasses.replace(
+        board, differences=(pair,), against_control=(pair,), ensembles=(ensemble,), rows=(*board.rows[:2], row)
+    )
+    page, text = leaderboard_page(changed, (), command="x"), leaderboard_markdown(changed, command="x")
+    assert page.count("&lt; 0.0001") == 4  # both p-values of the pair, that against the control, that of the ensemble
+    assert text.count("&lt; 0.0001") == 2
+    for shown in (page, text):
+        assert not re.search(r"[>|] ?0\.000[01]? ?[<|]", shown)
+    data = json.loads(leaderboard_json(changed))
+    assert (data["differences"][0]["p_value"], data["differences"][0]["p_holm"]) == (3e-9, 2e-8)
+    assert data["ensembles"][0]["against_best"]["p_value"] == 1e-16
+    assert p_value_text(0.00012) == "0.0001"
+    assert p_value_text(0.0001) == "0.0001"
+    assert p_value_text(0.00009999) == "< 0.0001"
+
+
+def test_the_page_and_the_markdown_say_how_areas_are_compared(board: Leaderboard) -> None:
+    page, text = leaderboard_page(board, (), command="x"), leaderboard_markdown(board, command="x")
+    for shown in (page, text):
+        assert "computed within each fold and averaged, weighted by images" in shown
+        assert "paired test by patient, Holm over all pairs" in shown
+        assert "nothing is ranked by it" in shown  # the pooled column
+        assert "bootstrap" not in shown
+    one_model = dataclasses.replace(board, folds=1)
+    assert "computed within each fold" not in leaderboard_markdown(one_model, command="x")

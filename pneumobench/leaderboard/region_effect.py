@@ -11,6 +11,7 @@ import pandas as pd
 
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.board import Leaderboard, Row
+from pneumobench.leaderboard.scores import area_of
 from pneumobench.metrics.comparison import holm
 from pneumobench.metrics.intervals import Interval
 

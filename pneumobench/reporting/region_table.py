@@ -15,7 +15,7 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.region_effect import WHOLE, RegionEffect
 from pneumobench.metrics.intervals import Interval
-from pneumobench.reporting.columns import NOTHING, interval_text, number
+from pneumobench.reporting.columns import NOTHING, interval_text, number, p_value_text
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.words import data_words, mask_words, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
@@ -50,7 +50,7 @@ def _cells(effect: RegionEffect) -> list[str]:
         f"{effect.images:,}",
         _with_interval(effect.auc, effect.auc_interval),
         NOTHING if against is None else _with_interval(against.difference, against.interval),
-        NOTHING if against is None else number(against.p_holm, 4),
+        NOTHING if against is None else p_value_text(against.p_holm),
         _with_interval(effect.official_auc, effect.official_interval),
     ]
 

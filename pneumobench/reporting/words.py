@@ -9,7 +9,7 @@ from pneumobench.leaderboard.board import Ensemble, Leaderboard, Row
 from pneumobench.metrics.comparison import AucDifference
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.names import CONTROL_PREFIX
-from pneumobench.suite.regions import Region
+from pneumobench.suite.regions import REGION_WORDS
 from pneumobench.texts import counted
 from pneumobench.training.controls import CONTROLS
 
@@ -23,15 +23,6 @@ ABLATION_WORDS: Final = (
     "Masks: manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and "
     "spine too."
 )
-REGION_WORDS: Final[dict[Region, str]] = {
-    "whole": "whole images",
-    "without_lungs": "images without lungs",
-    "without_lungs_other_outline": "images masked by the lungs of another patient",
-    "only_lungs": "lungs alone",
-    "only_lungs_other_outline": "what another patient's lungs would cover",
-    "fixed_region_removed": "images without the region where lungs are, the same for all",
-    "mask_only": "lung masks alone, without gray values",
-}
 
 
 def weights_words(origin: str) -> str:

@@ -15,6 +15,7 @@ from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.explanation_record import (
     ABLATION,
     CHECK_COLUMNS,
+    CHECK_RULES,
     NOT_MASKED,
     ExplanationRecord,
     MethodMetadata,
@@ -84,7 +85,7 @@ def explain(folder: RunFolder, job: JobRecord) -> None:
     attention = folder.attention(job)
     asked = ExplanationRecord(
         architecture=job.architecture, fold=job.fold, seed=job.seed, weights=job.hashes["weights"], mask_tier="box",
-        methods={"gradcam": MethodMetadata(sample=len(attention), images=len(attention))},
+        methods={"gradcam": MethodMetadata(sample=len(attention), images=len(attention), rules=CHECK_RULES)},
         hashes={}, software=job.software, hardware=job.hardware,
     )  # fmt: skip
     tables = {

@@ -44,7 +44,7 @@ def test_json_is_strict_and_holds_everything(board: Leaderboard) -> None:
         raise AssertionError(name)
 
     data = json.loads(leaderboard_json(board), parse_constant=refuse)
-    assert data["format"] == 2
+    assert data["format"] == 3
     assert data["suite"] == "fake"
     assert {row["architecture"]: row["kind"] for row in data["rows"]} == {
         "resnet18": "network",

@@ -43,12 +43,12 @@ class MethodMetadata:
     """How one method was run on one network: images asked for and explained, seconds an image, or why not.
 
     `definition` is that of the method then, see `AttributionMethod`, and `rules` those of the checks, CHECK_RULES; a
-    record that names none holds the first. `randomised` is None where no image has a map that points somewhere.
+    record on disk that names none holds the first. `randomised` is None where no image has a map that points somewhere.
     """
 
     sample: int = 0
     definition: int = 1
-    rules: int = 1
+    rules: int = CHECK_RULES
     images: int = 0
     seconds_per_image: float | None = None
     not_available: str | None = None
@@ -159,7 +159,8 @@ def read_explanations(folder: RunFolder, job: JobRecord) -> Explanations | None:
 
 def _method_metadata(plain: dict[str, Any]) -> MethodMetadata:
     randomised = plain.get("randomised")
-    return MethodMetadata(**{**plain, "randomised": None if randomised is None else RandomisedMaps.read(randomised)})
+    read = None if randomised is None else RandomisedMaps.read(randomised)
+    return MethodMetadata(**{"rules": 1, **plain, "randomised": read})
 
 
 def _by_region(table: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from pneumobench.attributions.randomisation import STAGES, Likeness, Randomisati
 from pneumobench.errors import NotAvailableError, RecordError
 from pneumobench.metrics.attention_drift import attention_drift
 from pneumobench.metrics.lung_attention import lung_attention_ratio
-from pneumobench.records.explanation_record import CHECK_RULES, MethodMetadata
+from pneumobench.records.explanation_record import MethodMetadata
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.randomised_maps import MeanSimilarity, RandomisedMaps
 from pneumobench.runs.context import Bench
@@ -132,9 +132,7 @@ def checked_maps(
         known = checked["image_id"].isin(main.attention.index).to_numpy()
         checked.loc[known, LUNG_ATTENTION] = main.attention.loc[checked.loc[known, "image_id"]].to_numpy()
     similarity = randomisation(architecture, method, radiographs, heat, seed=bench.suite.seed)
-    return checked, MethodMetadata(
-        images=len(rows), seconds_per_image=seconds, rules=CHECK_RULES, randomised=_plain(similarity)
-    )
+    return checked, MethodMetadata(images=len(rows), seconds_per_image=seconds, randomised=_plain(similarity))
 
 
 def _maps(architecture: Architecture, method: AttributionMethod, radiographs: Tensor) -> CheckedMaps:

@@ -15,7 +15,6 @@ from pneumobench.leaderboard.map_checks import MethodSummary, method_summaries
 from pneumobench.lungs.masked_regions import MASKED_REGIONS
 from pneumobench.records.explanation_record import (
     CHECK_COLUMNS,
-    CHECK_RULES,
     METHOD_COLUMNS_OF_RULES_1,
     ExplanationRecord,
     MethodMetadata,
@@ -85,7 +84,7 @@ LOST = _randomised([0.0, 0.1, -0.1, 0.05, 0.0])
 
 
 def _checked(randomised: RandomisedMaps | None = LOST, **facts: Any) -> MethodMetadata:
-    return MethodMetadata(images=COUNT, seconds_per_image=0.5, rules=CHECK_RULES, randomised=randomised, **facts)
+    return MethodMetadata(images=COUNT, seconds_per_image=0.5, randomised=randomised, **facts)
 
 
 def _record(methods: dict[str, MethodMetadata]) -> ExplanationRecord:

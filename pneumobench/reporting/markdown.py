@@ -22,22 +22,24 @@ from pneumobench.reporting.columns import (
     number,
     p_value_text,
 )
-from pneumobench.reporting.words import (
-    ABLATION_WORDS,
+from pneumobench.reporting.compared import (
     AGAINST_CONTROL_WORDS,
-    KIND_WORDS,
-    METHOD_HEADINGS,
-    METHODS_WORDS,
     TOP_GROUP_WORDS,
-    attention_words,
     control_differences,
     control_name,
     controls_words,
-    data_words,
     ensemble_gain,
     ensemble_weights,
     ensemble_words,
     folds_words,
+)
+from pneumobench.reporting.words import (
+    ABLATION_WORDS,
+    KIND_WORDS,
+    METHOD_HEADINGS,
+    METHODS_WORDS,
+    attention_words,
+    data_words,
     leak_notice,
     marks,
     mask_words,

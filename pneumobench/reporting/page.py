@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.metrics.thresholds import THRESHOLD_RULES
-from pneumobench.reporting import class_columns, columns, figures, words
+from pneumobench.reporting import class_columns, columns, compared, figures, words
 from pneumobench.reporting.overlays import OverlayRow
 from pneumobench.suite.spec import CLASSES
 
@@ -66,6 +66,7 @@ def leaderboard_page(
             command=command,
             pictures=pictures,
             words=words,
+            compared=compared,
             rules=THRESHOLD_RULES,
             three=class_columns,
             classes=CLASSES,

@@ -57,7 +57,11 @@ def area_under_roc(probability: ArrayLike, has_pneumonia: ArrayLike) -> float:
     >>> area_under_roc([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1])
     0.875
     """
-    scores, labels = checked_scores(probability, has_pneumonia)
+    return area_of_checked(*checked_scores(probability, has_pneumonia))
+
+
+def area_of_checked(scores: Floats, labels: Booleans) -> float:
+    """Return `area_under_roc` of arrays that were checked before."""
     if labels.all() or not labels.any():
         return math.nan
     false_positives, true_positives, _ = _counts_by_threshold(scores, labels)

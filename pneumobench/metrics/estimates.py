@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pneumobench.metrics.discrimination import area_under_roc, fold_numbers, within_folds
+from pneumobench.metrics.discrimination import area_of_checked, fold_numbers, within_folds
 from pneumobench.metrics.intervals import Interval
 from pneumobench.metrics.validation import (
     Booleans,
@@ -162,7 +162,7 @@ def area_estimate(
     influence: Floats = np.zeros(scores.size)
     for part in parts:
         influence[part] = part.size / images * _influence_of_images(scores[part], labels[part])
-    value = within_folds(area_under_roc, scores, labels, fold)
+    value = within_folds(area_of_checked, scores, labels, fold)
     perfect = value in (0.0, 1.0)
     return PatientEstimate(
         value=value,

@@ -21,6 +21,17 @@ from pneumobench.reporting.columns import (
     number,
     p_value_text,
 )
+from pneumobench.reporting.compared import (
+    AGAINST_CONTROL_WORDS,
+    TOP_GROUP_WORDS,
+    control_differences,
+    control_name,
+    controls_words,
+    ensemble_gain,
+    ensemble_weights,
+    ensemble_words,
+    folds_words,
+)
 from pneumobench.reporting.map_words import (
     LUNG_ATTENTION_WORDS,
     METHOD_COLUMNS,
@@ -31,17 +42,8 @@ from pneumobench.reporting.map_words import (
 from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
-    AGAINST_CONTROL_WORDS,
     KIND_WORDS,
-    TOP_GROUP_WORDS,
-    control_differences,
-    control_name,
-    controls_words,
     data_words,
-    ensemble_gain,
-    ensemble_weights,
-    ensemble_words,
-    folds_words,
     leak_notice,
     marks,
     mask_words,

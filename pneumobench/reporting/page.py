@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.metrics.thresholds import THRESHOLD_RULES
-from pneumobench.reporting import class_columns, columns, figures, map_words, masked_regions, words
+from pneumobench.reporting import class_columns, columns, compared, figures, map_words, masked_regions, words
 from pneumobench.reporting.overlays import OverlayRow
 from pneumobench.suite.spec import CLASSES
 
@@ -68,6 +68,7 @@ def leaderboard_page(
             words=words,
             masked=masked_regions,
             map_words=map_words,
+            compared=compared,
             rules=THRESHOLD_RULES,
             three=class_columns,
             classes=CLASSES,

@@ -9,9 +9,10 @@ from rich.table import Table
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.reporting.class_columns import THREE_CLASS_WORDS, THREE_CLASSES
 from pneumobench.reporting.columns import LUNG_ATTENTION, NOTHING, OUT_OF_FOLD, interval_text, number
+from pneumobench.reporting.compared import controls_words
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.map_words import attention_words
-from pneumobench.reporting.words import controls_words, data_words, leak_notice, marks, weights_notice
+from pneumobench.reporting.words import data_words, leak_notice, marks, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
 
 # what fits in 80 characters, with headings short enough for it

@@ -11,9 +11,9 @@ from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions, fitted_weights
 from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.reporting.compared import ensemble_gain
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.page import leaderboard_page
-from pneumobench.reporting.words import ensemble_gain
 from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.spec import Suite
 

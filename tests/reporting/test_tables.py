@@ -15,11 +15,17 @@ from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number, p_value_text
+from pneumobench.reporting.compared import ensemble_words
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.reporting.terminal import terminal_table
-from pneumobench.reporting.words import data_words, ensemble_words, leak_notice, weights_notice, weights_words
+from pneumobench.reporting.words import (
+    data_words,
+    leak_notice,
+    weights_notice,
+    weights_words,
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,95 @@
+"""The simulations draw what they say, and the committed tables carry what the documentation says of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from benchmark.statistics import equal_networks, interval_coverage
+from benchmark.statistics.simulated import Population, draw_films, draw_scores, measured
+from pneumobench.metrics.estimates import area_estimate
+
+HOME = Path(interval_coverage.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def population() -> Population:
+    return measured()
+
+
+def test_the_population_is_that_of_the_published_run(population: Population) -> None:
+    assert population.size.size == 2846
+    assert population.size.sum() == 5216
+    assert population.ill.mean() == pytest.approx(0.5745, abs=1e-4)
+    assert 0 < population.likeness[0] < population.likeness[1] < 0.5
+    assert population.scale.size == 5
+
+
+@pytest.mark.parametrize("area", [0.90, 0.994])
+def test_the_true_area_is_that_within_folds_and_pooling_is_not(population: Population, area: float) -> None:
+    rng = np.random.default_rng(0)
+    films = draw_films(population, 30_000, rng)
+    probability = draw_scores(population, films, area, 2, rng)
+    for scores in probability:
+        found = area_estimate(scores, films.label, films.patient, films.fold)
+        assert found.value == pytest.approx(area, abs=4 * found.standard_error)
+        assert roc_auc_score(films.label, scores) < area - 0.002
+    counts = np.bincount(films.fold[np.unique(films.patient, return_index=True)[1]])
+    assert counts.max() - counts.min() <= 1
+
+
+def test_resampled_areas_spread_as_the_influences_say(population: Population) -> None:
+    rng = np.random.default_rng(1)
+    films = draw_films(population, 800, rng)
+    scores = draw_scores(population, films, 0.95, 1, rng)[0]
+    estimate = area_estimate(scores, films.label, films.patient, films.fold)
+    drawn = interval_coverage.resampled_areas(scores, films, 600, rng)
+    assert drawn.mean() == pytest.approx(estimate.value, abs=4 * estimate.standard_error / np.sqrt(600))
+    assert drawn.std() == pytest.approx(estimate.standard_error, rel=0.12)
+
+
+@pytest.mark.parametrize("module", [interval_coverage, equal_networks])
+def test_a_simulation_goes_through(
+    module: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = module.__name__  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys, "argv", [name, "--data-sets", "2", "--patients", "100"])
+    module.main()  # type: ignore[attr-defined]
+    text = capsys.readouterr().out
+    assert f"`python -m {name} --write`" in text
+    assert len(_rows(text)) == len(interval_coverage.AREAS)
+
+
+def test_the_shown_interval_holds_the_truth_in_every_cell_and_others_do_not() -> None:
+    text = (HOME / "interval_coverage.md").read_text()
+    rows = _rows(text)
+    assert len(rows) == len(interval_coverage.AREAS) * len(interval_coverage.PATIENTS)
+    names = [cell.strip() for cell in next(line for line in text.splitlines() if "true area" in line).split("|")[1:-1]]
+    low, high = interval_coverage.WANTED
+    held = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    assert min(held[interval_coverage.CHOSEN]) >= low
+    # more than wanted only where a perfect area is likely, whose interval must hold what a perfect area is likely under
+    over = [row for row, share in zip(rows, held[interval_coverage.CHOSEN], strict=True) if share > high]
+    assert all(row[names.index("area is 1")] > 0.05 for row in over)
+    assert min(held["percentile"]) < low
+    assert "2,000 simulated data sets" in text
+
+
+def test_equal_networks_are_rarely_told_apart() -> None:
+    rows = _rows((HOME / "equal_networks.md").read_text())
+    assert len(rows) == len(interval_coverage.AREAS) * len(interval_coverage.PATIENTS)
+    assert max(row[2] for row in rows) <= equal_networks.WANTED
+    assert max(row[5] for row in rows) <= equal_networks.WANTED
+    assert max(row[6] for row in rows) > 2 * equal_networks.WANTED  # an interval against a point
+
+
+def _rows(text: str) -> list[list[float]]:
+    """Return the numbers of the first table."""
+    table = re.split(r"^## ", text, flags=re.MULTILINE)[0]
+    lines = [line for line in table.splitlines() if re.match(r"\| [\d,]+ \|", line)]
+    return [[float(re.sub(r"\(.*\)|[*,]", "", cell).strip()) for cell in line.strip("|").split("|")] for line in lines]

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score

@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm
 
-from benchmark.statistics.interval_coverage import AREAS, PATIENTS
-from benchmark.statistics.simulated import Population, draw_films, draw_scores, measured
+from benchmark.statistics.simulated import AREAS, Population, asked, draw_films, draw_scores, measured
 from pneumobench.files import write_text
 from pneumobench.metrics.comparison import SIGNIFICANCE, differences_from, paired_auc_differences
 from pneumobench.metrics.estimates import PatientEstimate, area_estimate
@@ -28,7 +27,7 @@ OTHER_MARK: Final = "interval above the control's point"
 
 def main() -> None:
     """Simulate, print, and write the table if asked to."""
-    options = _options()
+    options = asked(__doc__).parse_args()
     population = measured()
     rows = []
     for patients in options.patients:
@@ -39,15 +38,6 @@ def main() -> None:
     print(report)
     if options.write:
         write_text(Path(__file__).resolve().with_suffix(".md"), report)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=2000, help="simulated data sets of each cell")
-    parser.add_argument("--patients", type=int, nargs="+", default=PATIENTS, help="patients of a data set")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    parser.add_argument("--write", action="store_true", help="write the table beside this file")
-    return parser.parse_args()
 
 
 def _alarms(

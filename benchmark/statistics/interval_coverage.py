@@ -17,13 +17,11 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
-from benchmark.statistics.simulated import Films, Floats, Population, draw_films, draw_scores, measured
+from benchmark.statistics.simulated import AREAS, Films, Floats, Population, asked, draw_films, draw_scores, measured
 from pneumobench.files import write_text
 from pneumobench.metrics.estimates import PatientEstimate, area_estimate
 from pneumobench.metrics.intervals import mean_interval
 
-AREAS: Final = (0.90, 0.97, 0.994, 0.999)
-PATIENTS: Final = (100, 200, 400, 1000, 3000)
 SHARES: Final = (0.90, 0.97, 0.99)
 SHARE_RESAMPLES: Final = 500
 WANTED: Final = (0.93, 0.97)
@@ -43,7 +41,9 @@ CHOSEN: Final = "influence, logit"
 
 def main() -> None:
     """Simulate, print, and write the table if asked to."""
-    options = _options()
+    parser = asked(__doc__)
+    parser.add_argument("--resamples", type=int, default=500, help="resamples of each data set")
+    options = parser.parse_args()
     population = measured()
     began = time.monotonic()
     areas = []
@@ -63,16 +63,6 @@ def main() -> None:
     print(report)
     if options.write:
         write_text(Path(__file__).resolve().with_suffix(".md"), report)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=2000, help="simulated data sets of each cell")
-    parser.add_argument("--resamples", type=int, default=500, help="resamples of each data set")
-    parser.add_argument("--patients", type=int, nargs="+", default=PATIENTS, help="patients of a data set")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    parser.add_argument("--write", action="store_true", help="write the table beside this file")
-    return parser.parse_args()
 
 
 def _coverage_of_area(

@@ -6,6 +6,7 @@ measured on the published run `leaderboard/kermany-cpu`; the scores are normal, 
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from scipy.stats import norm
 
 from pneumobench.suite.reader import load_suite
 
+AREAS: Final = (0.90, 0.97, 0.994, 0.999)
+PATIENTS: Final = (100, 200, 400, 1000, 3000)
 RUN: Final = Path(__file__).resolve().parents[2] / "leaderboard/kermany-cpu"
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -133,3 +136,17 @@ def _likeness(scores: pd.Series[float], group: pd.Series[int]) -> float:
     inside = float(((scores - mean.loc[group].to_numpy()) ** 2).sum()) / (images - count)
     typical = (images - float((size**2).sum()) / images) / (count - 1)
     return (between - inside) / (between + (typical - 1) * inside)
+
+
+def asked(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that every simulation has.
+
+    Args:
+        doc: what the script says of itself; its first line is shown.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--data-sets", type=int, default=2000, help="simulated data sets of each cell")
+    parser.add_argument("--patients", type=int, nargs="+", default=PATIENTS, help="patients of a data set")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    parser.add_argument("--write", action="store_true", help="write the table beside the script")
+    return parser

@@ -20,7 +20,8 @@ from pneumobench.cli.shown import (
     tell,
 )
 from pneumobench.errors import SettingsError
-from pneumobench.runs.execution import Execution, ExecutorName, Jobs, settings_of
+from pneumobench.runs.execution import Execution, ExecutorName, Jobs
+from pneumobench.suite.named_values import named_values
 from pneumobench.suite.regions import Region
 from pneumobench.suite.spec import Protocol, WandbMode
 from pneumobench.texts import counted
@@ -94,8 +95,9 @@ def run(
     from pneumobench.runs.nothing_left import finished_run
     from pneumobench.suite.commands import run_command
 
+    given = named_values(slurm, where="--slurm", example="partition=gpu")
     execution = Execution(
-        name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=settings_of(slurm)
+        name=executor, jobs=jobs, jobs_per_device=jobs_per_device, ray_address=ray_address, slurm=given
     )
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb

@@ -19,6 +19,7 @@ from pneumobench.reporting.words import data_words, weights_notice
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.texts import markdown_text
 
+TABLE = "leak_effect.csv"
 HEADINGS = ("architecture", "protocol", "images tested", "AUC [95 %]", f"minus {REFERENCE} [95 %]")
 MEANING = (
     "The same networks, settings and images; only the split differs. `patient`: folds by patient. `image_random`: "
@@ -86,7 +87,7 @@ def write_protocol_table(folder: Path, effects: Sequence[ProtocolEffect], refere
                 *bounds[2:],
             ]
         )
-    write_text(folder / "leak_effect.csv", buffer.getvalue())
+    write_text(folder / TABLE, buffer.getvalue())
     lines = ["# Effect of the split", "", f"> **{weights_notice(reference)}**", "", MEANING, ""]
     lines += [f"Protocol `{reference.protocol}`: {markdown_text(data_words(reference))}", "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- | --- | ---: | ---: | ---: |"]

@@ -7,7 +7,7 @@ What contradicts itself is refused before PyTorch is loaded; what depends on the
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -76,23 +76,3 @@ class Execution:
     def wanted(self) -> Jobs:
         """How many jobs at the same time."""
         return self.jobs or (1 if self.executor == "serial" else AUTO)
-
-
-def settings_of(words: Sequence[str]) -> dict[str, str]:
-    """Return the settings that `--slurm KEY=VALUE` gives.
-
-    >>> settings_of(["partition=gpu", "time=120"])
-    {'partition': 'gpu', 'time': '120'}
-
-    Raises:
-        SettingsError: a word is not KEY=VALUE, or gives a key again.
-    """
-    found: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not (key and equals and value):
-            raise SettingsError(f"--slurm {word}: expected KEY=VALUE, e.g. --slurm partition=gpu.")
-        if key in found:
-            raise SettingsError(f"--slurm {word}: {key} was given before, as {found[key]}.")
-        found[key] = value
-    return found

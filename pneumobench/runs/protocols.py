@@ -7,48 +7,23 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.folds import make_folds
 from pneumobench.datasets.index import problem_error
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.board import Leaderboard as Ranking
-from pneumobench.leaderboard.protocol_effect import REFERENCE, ProtocolEffect, protocol_effects
+from pneumobench.leaderboard.protocol_effect import REFERENCE, protocol_effects
 from pneumobench.lungs.prepared import wanted_squares
 from pneumobench.lungs.required import only_with_lungs
-from pneumobench.reporting.protocol_table import protocol_table, write_protocol_table
+from pneumobench.reporting.protocol_table import TABLE, protocol_table, write_protocol_table
+from pneumobench.runs.comparison import Comparison
 from pneumobench.runs.execution import Execution
-from pneumobench.runs.finished import Run
-from pneumobench.runs.results import Shown
 from pneumobench.runs.run import run
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.rules import SINGLE_TEST
 from pneumobench.suite.spec import Protocol, Suite
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class ProtocolComparison(Shown):
-    """Scores of the same networks under several protocols.
-
-    Args:
-        runs: one for each protocol.
-        effects: scores, and their differences from the folds by patient.
-        page: the table as a file.
-    """
-
-    runs: tuple[Run, ...]
-    effects: tuple[ProtocolEffect, ...]
-    page: Path
-
-    def tables(self) -> Sequence[RenderableType]:
-        """Return a row for each architecture and protocol."""
-        return [protocol_table(self.effects)]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the table leak_effect.csv: areas under the curve in [0, 1] and their differences."""
-        return pd.read_csv(self.page.parent / "leak_effect.csv")
 
 
 def run_protocols(
@@ -62,7 +37,7 @@ def run_protocols(
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,
-) -> ProtocolComparison:
+) -> Comparison:
     """Run a suite under each protocol, and write what each does to the scores into output/NAME-protocols.
 
     Args:
@@ -94,7 +69,10 @@ def run_protocols(
     index, _ = list(runs.values())[-1].folder.index_and_folds()
     effects = protocol_effects(boards, index.table.set_index("image_id")["group"])
     page = write_protocol_table(output / f"{suite.name}-protocols", effects, boards[REFERENCE], command)
-    return ProtocolComparison(runs=tuple(runs.values()), effects=tuple(effects), page=page)
+    return Comparison(
+        runs=tuple(runs.values()), effects=tuple(effects), page=page, csv=page.parent / TABLE,
+        shown=protocol_table(effects),
+    )  # fmt: skip
 
 
 def _require_splits(suites: Sequence[Suite], output: Path, *, rehash: bool) -> None:

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.board import Leaderboard as Ranking
-from pneumobench.leaderboard.region_effect import WHOLE, RegionEffect, region_effects
+from pneumobench.leaderboard.region_effect import WHOLE, region_effects
 from pneumobench.lungs.tiers import mask_tier
 from pneumobench.reporting.region_table import TABLE, region_table, write_region_table
+from pneumobench.runs.comparison import Comparison
 from pneumobench.runs.execution import Execution
-from pneumobench.runs.finished import Run
-from pneumobench.runs.results import Shown
 from pneumobench.runs.run import run
 from pneumobench.suite.names import DEFAULT_CONTROLS
 from pneumobench.suite.regions import Region
@@ -27,29 +25,6 @@ from pneumobench.suite.spec import DataSpec, Suite
 
 # of the shipped controls the one that reads what a region shows; the others see the same whatever it is
 CONTROLS_OF_REGIONS: Final = ("thumbnail",)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class RegionComparison(Shown):
-    """Scores of the same networks, trained and tested on several regions.
-
-    Args:
-        runs: one for each region.
-        effects: scores, and their differences from whole images.
-        page: the table as a file.
-    """
-
-    runs: tuple[Run, ...]
-    effects: tuple[RegionEffect, ...]
-    page: Path
-
-    def tables(self) -> Sequence[RenderableType]:
-        """Return a row for each architecture and region."""
-        return [region_table(self.effects)]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the table regions.csv: areas under the curve in [0, 1] and their differences."""
-        return pd.read_csv(self.page.parent / TABLE)
 
 
 def run_regions(
@@ -63,7 +38,7 @@ def run_regions(
     rehash: bool = False,
     command: str = "",
     console: Console | None = None,
-) -> RegionComparison:
+) -> Comparison:
     """Run a suite on each region, and write what each is worth into output/NAME-regions.
 
     All runs have the same images, those with a lung mask, and the same folds.
@@ -97,7 +72,9 @@ def run_regions(
     page = write_region_table(
         output / f"{suite.name}-regions", effects, boards[WHOLE], _mask_tier(suite.data, index), command
     )
-    return RegionComparison(runs=tuple(runs.values()), effects=effects, page=page)
+    return Comparison(
+        runs=tuple(runs.values()), effects=effects, page=page, csv=page.parent / TABLE, shown=region_table(effects)
+    )
 
 
 def _mask_tier(data: DataSpec, index: Index) -> str:

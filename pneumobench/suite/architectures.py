@@ -32,13 +32,14 @@ class ArchitectureSpec(Checked, group="architectures"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        key = "architectures.weights_of"
         try:
             named = sources_by_name(self.weights_of)
         except SettingsError as error:
-            raise UnfitError("architectures.weights_of", f"has {error}") from None
+            raise UnfitError(key, str(error).removeprefix(f"{key} ")) from None
         for name in named:
             if name not in self.names:
-                raise UnfitError("architectures.weights_of", f"names {name!r}; expected some of architectures.names.")
+                raise UnfitError(key, f"names {name!r}; expected some of architectures.names.")
 
     def weights_source(self, name: str) -> str:
         """Return where the initial weights of an architecture come from, as `weights` has it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pneumobench.errors import SettingsError
+from pneumobench.suite.named_values import named_values
 
 NONE: Final = "none"
 IMAGENET: Final = "imagenet"
@@ -41,15 +42,7 @@ def sources_by_name(entries: Sequence[str]) -> dict[str, str]:
     Raises:
         SettingsError: an entry is not NAME=SOURCE, or names an architecture again.
     """
-    found: dict[str, str] = {}
-    for entry in entries:
-        name, equals, source = (part.strip() for part in entry.partition("="))
-        if not (name and equals and source):
-            raise SettingsError(f"{entry!r}: expected NAME=SOURCE, e.g. resnet18=imagenet.")
-        if name in found:
-            raise SettingsError(f"{entry!r}: {name} stands there already, with {found[name]}.")
-        found[name] = source
-    return found
+    return named_values(entries, where="architectures.weights_of", example="resnet18=imagenet")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,10 +143,10 @@ def test_each_architecture_may_have_weights_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        (("resnet18",), "expected NAME=SOURCE"),
-        (("resnet18=",), "expected NAME=SOURCE"),
-        (("=none",), "expected NAME=SOURCE"),
-        (("resnet18=none", "resnet18=imagenet"), "stands there already, with none"),
+        (("resnet18",), "expected NAME=VALUE"),
+        (("resnet18=",), "expected NAME=VALUE"),
+        (("=none",), "expected NAME=VALUE"),
+        (("resnet18=none", "resnet18=imagenet"), "was given before, as none"),
         (("resnet50=none",), "names 'resnet50'; expected some of architectures.names"),
     ],
 )

@@ -48,7 +48,7 @@ def chosen(tmp_path: Path, devices: int = 1, **asked: Any) -> Executor:
         (["--executor", "serial", "--jobs-per-device", "2"], "take --executor processes or ray"),
         (["--jobs", "2", "--ray-address", "auto"], "--ray-address has no effect with --executor processes"),
         (["--executor", "ray", "--slurm", "partition=gpu"], "--slurm has no effect with --executor ray"),
-        (["--executor", "slurm", "--slurm", "partition"], "--slurm partition: expected KEY=VALUE"),
+        (["--executor", "slurm", "--slurm", "partition"], "--slurm partition: expected NAME=VALUE"),
         (["--executor", "slurm", "--slurm", "time=9", "--slurm", "time=8"], "time was given before, as 9"),
         (["--executor", "dask"], "invalid choice: 'dask'"),
     ],

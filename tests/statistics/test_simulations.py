@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics import equal_networks, interval_coverage
+from benchmark.statistics import equal_networks, interval_coverage, simulated
 from benchmark.statistics.simulated import Population, draw_films, draw_scores, measured
 from pneumobench.metrics.estimates import area_estimate
 
@@ -62,13 +62,13 @@ def test_a_simulation_goes_through(
     module.main()  # type: ignore[attr-defined]
     text = capsys.readouterr().out
     assert f"`python -m {name} --write`" in text
-    assert len(_rows(text)) == len(interval_coverage.AREAS)
+    assert len(_rows(text)) == len(simulated.AREAS)
 
 
 def test_the_shown_interval_holds_the_truth_in_every_cell_and_others_do_not() -> None:
     text = (HOME / "interval_coverage.md").read_text()
     rows = _rows(text)
-    assert len(rows) == len(interval_coverage.AREAS) * len(interval_coverage.PATIENTS)
+    assert len(rows) == len(simulated.AREAS) * len(simulated.PATIENTS)
     names = [
         cell.strip()
         for cell in next(line for line in text.splitlines() if line.startswith("| patients")).split("|")[1:-1]
@@ -85,7 +85,7 @@ def test_the_shown_interval_holds_the_truth_in_every_cell_and_others_do_not() ->
 
 def test_equal_networks_are_rarely_told_apart() -> None:
     rows = _rows((HOME / "equal_networks.md").read_text())
-    assert len(rows) == len(interval_coverage.AREAS) * len(interval_coverage.PATIENTS)
+    assert len(rows) == len(simulated.AREAS) * len(simulated.PATIENTS)
     assert max(row[2] for row in rows) <= equal_networks.WANTED
     assert max(row[5] for row in rows) <= equal_networks.WANTED
     assert max(row[6] for row in rows) > 2 * equal_networks.WANTED  # an interval against a point

@@ -28,7 +28,9 @@ def test_a_command_names_its_script_and_options_that_it_has(
     name, home = Path(script).stem, BENCHMARK / folder
     assert command.startswith((f"python -m benchmark.{folder}.{name} ", f"python benchmark/{folder}/{script} "))
     text = (home / script).read_text()
-    for module in re.findall(rf"^from benchmark\.{folder}\.(\w+) import", text, re.MULTILINE):  # some options are shared
+    for module in re.findall(
+        rf"^from benchmark\.{folder}\.(\w+) import", text, re.MULTILINE
+    ):  # some options are shared
         text += (home / f"{module}.py").read_text()
     for option in re.findall(r"--[a-z-]+", command):
         assert f'"{option}"' in text, option

@@ -12,7 +12,7 @@ from pneumobench.training.controls.thumbnail import masked_thumbnails
 
 @register_control(
     "thumbnail_without_lungs",
-    words="12 x 12 pixels with the lungs masked, of which mostly the outline of the mask is left",
+    words="12 x 12 pixels with the lungs masked, where the outline of the mask stays visible",
     masks_lungs=True,
 )
 def thumbnail_without_lungs(seen: Seen) -> NDArray[np.float64]:

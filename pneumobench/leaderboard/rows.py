@@ -185,12 +185,14 @@ def job_state(records: list[JobRecord], folds: int) -> tuple[State, str]:
 
 def summed_cost(done: list[JobRecord]) -> CostSummary | None:
     """Return the cost of an architecture over its completed jobs."""
-    costs = [record.cost for record in done if record.cost is not None]
+    # records without this hash are of a version that wrote the memory of the process and of all that it ran before
+    measured = [(record.cost, "initial_weights" in record.hashes) for record in done if record.cost is not None]
+    costs = [cost for cost, _ in measured]
     if not costs:
         return None
     seconds = [cost.training_seconds for cost in costs if cost.training_seconds is not None]
     speeds = [c.inference_images_per_second for c in costs if c.inference_images_per_second is not None]
-    peaks = [cost.peak_memory_mib for cost in costs if cost.peak_memory_mib is not None]
+    peaks = [cost.peak_memory_mib for cost, knows in measured if knows and cost.peak_memory_mib is not None]
     return CostSummary(
         parameters=costs[0].parameters,
         trainable_parameters=costs[0].trainable_parameters,

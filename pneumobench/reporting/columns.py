@@ -229,10 +229,10 @@ COST: Final = (
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number as people read it, or a dash where there is none.
 
-    >>> number(0.98765), number(1234.5, 0), number(float("nan"))
-    ('0.988', '1,234', '–')
+    >>> number(0.98765), number(1234.5, 0), number(float("nan")), number(-0.0001)
+    ('0.988', '1,234', '–', '0.000')
     """
-    return NOTHING if value is None or math.isnan(value) else f"{value:,.{digits}f}".replace("-", "−")
+    return NOTHING if value is None or math.isnan(value) else f"{value:z,.{digits}f}".replace("-", "−")
 
 
 def p_value_text(p_value: float) -> str:

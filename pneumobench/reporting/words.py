@@ -16,7 +16,8 @@ ABLATION_WORDS: Final = (
     "images that they call pneumonia (threshold 0.5) shows how far. The outline is the image's own, which stays "
     "visible and says much about the label; that of another patient, drawn without regard to class among the images "
     "tested in the same fold; or none, where one region is masked in all images. So this shows how a network answers "
-    "to masking, not what a region is worth: that takes networks trained and tested on the region (`run --regions`). "
+    "to masking, not what a region is worth: that takes networks trained and tested on the region (option "
+    "--regions of pneumobench run). "
     "Masks: manually annotated, segmented by a network, or a fixed box in place of the lungs, which holds heart and "
     "spine too."
 )

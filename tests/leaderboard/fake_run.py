@@ -125,7 +125,7 @@ def write_job(folder: RunFolder, index: Index, folds: Folds, architecture: str, 
         fold=fold,
         seed=SEED,
         weights_origin="random",
-        hashes=hashes,
+        hashes={**hashes, "initial_weights": "0" * 64},
         software=software,
         hardware=hardware,
         training={

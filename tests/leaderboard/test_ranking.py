@@ -192,6 +192,18 @@ def test_cost_sums_time_and_takes_the_largest_memory(board: Leaderboard) -> None
     assert cost.inference_images_per_second == pytest.approx(210)
 
 
+def test_the_memory_of_a_process_and_all_that_it_ran_is_not_shown(run: RunFolder) -> None:
+    """Records of earlier versions have the peak of their process, whatever ran in it before."""
+    for fold in range(5):
+        path = run.record_path("resnet18", fold)
+        record = read_record(path)
+        kept = {key: value for key, value in record.hashes.items() if key != "initial_weights"}
+        write_record(path, dataclasses.replace(record, hashes=kept))
+    cost = _row(rank_run(run.path), "resnet18").cost
+    assert cost is not None
+    assert (cost.peak_memory_mib, cost.parameters) == (None, 11_170_753)
+
+
 def test_degenerate_maps_are_counted_and_scored_as_chance(board: Leaderboard) -> None:
     (found,) = _row(board, "resnet18").attention
     assert found.degenerate == 1

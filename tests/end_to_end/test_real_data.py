@@ -82,6 +82,7 @@ def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()
 
 
+@pytest.mark.long
 def test_controls_score_what_is_known_of_the_data(output: Path) -> None:
     """Over all images with a manual mask, those of the official test folder included, in five folds by patient."""
     data = DataSpec(source="kermany", root=DATA, lung_masks="lung_masks")

@@ -66,7 +66,8 @@ def check(folder: Path, network: str, how: str, *options: str) -> None:
 
 # a network that waits hears signals; one that is deaf is in a step of compiled code
 @pytest.mark.parametrize(
-    ("network", "how", "options"), [("waits", "sigterm", WORKERS), ("deaf", "ctrl-c", SIDE_BY_SIDE)]
+    ("network", "how", "options"),
+    [("waits", "sigterm", WORKERS), pytest.param("deaf", "ctrl-c", SIDE_BY_SIDE, marks=pytest.mark.long)],
 )
 def test_a_run_that_is_asked_to_end_does_so_in_time_and_goes_on_later(
     network: str, how: str, options: tuple[str, ...], folder: Path

@@ -173,6 +173,7 @@ def test_a_limit_of_the_system_on_the_size_of_files_is_a_full_disk(folder: Path)
     assert finished(folder / "runs/smoke") == before
 
 
+@pytest.mark.long
 def test_jobs_side_by_side_stop_with_the_run_that_finds_no_room(folder: Path) -> None:
     before = finished(folder / "runs/smoke")
     command = ("run", "smoke", *SETTINGS, "--architectures", "waits,quick", "--jobs", "2")

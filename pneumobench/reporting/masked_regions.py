@@ -79,7 +79,7 @@ NORMALS_CALLED: Final = tuple(
     for name, way in MASKINGS.items()
 )
 HEADINGS: Final = (
-    "architecture", "masked", "outline", "fill", "masks", "images", "AUC [95 %]", "normal images called pneumonia"
+    "architecture", "masked", "outline", "fill", "masks", "images", "AUC [95 %]", "normals positive"
 )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadableImageError,
     )
+    from pneumobench.runs.comparison import Comparison, compare
     from pneumobench.runs.execution import Execution
     from pneumobench.runs.finished import Run
     from pneumobench.runs.lightning_parts import FoldDataModule, PneumoniaClassifier
@@ -65,6 +66,7 @@ _NAMES_OF = {
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
     ),
+    "pneumobench.runs.comparison": ("Comparison", "compare"),
     "pneumobench.runs.execution": ("Execution",),
     "pneumobench.runs.finished": ("Run",),
     "pneumobench.runs.lightning_parts": ("FoldDataModule", "PneumoniaClassifier"),
@@ -88,6 +90,7 @@ __all__ = [
     "Architecture",
     "ArchitectureSpec",
     "AugmentationSpec",
+    "Comparison",
     "ControlSpec",
     "DataError",
     "DataSpec",
@@ -116,6 +119,7 @@ __all__ = [
     "UnreadableImageError",
     "__version__",
     "build_architecture",
+    "compare",
     "load_suite",
     "open_run",
     "register_architecture",

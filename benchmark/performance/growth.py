@@ -31,10 +31,11 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.datasets.audit import audit, read_radiographs
-from pneumobench.datasets.folds import Folds, check_folds, make_folds, read_folds
+from pneumobench.datasets.folds import Folds, check_folds, read_folds
 from pneumobench.datasets.identifiers import named_patients
 from pneumobench.datasets.index import INDEX_COLUMNS, PICTURE, Index, read_index_table
 from pneumobench.datasets.patients import group_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.files import sha256_of_text, write_text
 from pneumobench.records.job_record import JobRecord, Scalar, write_record
 from pneumobench.records.provenance import machine, software_versions

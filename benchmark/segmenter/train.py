@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from pneumobench.attributions.overlays import encode_png
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.folds import make_folds
 from pneumobench.datasets.index import Index, problem_error
 from pneumobench.datasets.pixel_cache import cached_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import PneumobenchError, SettingsError
 from pneumobench.files import write_text, written_whole
 from pneumobench.lungs.masks import LungMasks, lung_masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
-from pneumobench.cli.shown import console_for, data_words, frame_of, next_step, path_word, print_json, tell
+from pneumobench.cli.shown import console_for, data_words, next_step, path_word, print_json, rows_of, tell
 from pneumobench.errors import SettingsError
 
 
@@ -49,13 +49,13 @@ def explain(
         console.print(answers)
         tell(console, "picture", answers.picture)
         if json:
-            print_json({"picture": str(answers.picture), "rows": frame_of(answers)})
+            print_json({"picture": str(answers.picture), "rows": rows_of(answers.to_frame())})
         return CHECK_FAILED if methods and answers.found.without_maps else DONE
     board = opened.explain(methods=methods, architectures=architectures, folds=folds, images=images)
     console.print(board)
     tell(console, "page", board.page)
     if json:
-        print_json({"page": str(board.page), "rows": frame_of(board)})
+        print_json({"page": str(board.page), "rows": rows_of(board.to_frame())})
     next_step(console, "gallery", path_word(run), *data_words(data))
     return CHECK_FAILED if methods and board.without_maps else DONE
 
@@ -129,7 +129,7 @@ def evaluate(
     console.print(found)
     tell(console, "table", found.page)
     if json:
-        print_json({"page": str(found.page), "rows": frame_of(found)})
+        print_json({"page": str(found.page), "rows": rows_of(found.to_frame())})
     next_step(console, "leaderboard", path_word(run))
     return DONE
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pneumobench.cli import data, explain, help_pages, networks, papers, publish, run, search, suites
+from pneumobench.cli import data, explain, help_pages, networks, papers, run, search, suites, tables
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, TERMINATED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.shown import ANSWERS, TYPED
@@ -24,13 +24,13 @@ from pneumobench.texts import safe_text
 # a command is a function; its parser is made from its parameters and its docstring
 COMMANDS = (
     *run.COMMANDS,
+    *tables.COMMANDS,
     *search.COMMANDS,
     *suites.COMMANDS,
     *data.COMMANDS,
     *networks.COMMANDS,
     *explain.COMMANDS,
     *papers.COMMANDS,
-    *publish.COMMANDS,
     *help_pages.COMMANDS,
 )
 

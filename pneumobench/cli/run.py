@@ -1,4 +1,4 @@
-"""Commands that make a leaderboard: run a suite, and compute the tables of a run again."""
+"""The command that makes a leaderboard: run a suite, or several variants of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.shown import (
-    answer,
     console_for,
     data_words,
     fields_of,
-    frame_of,
     next_step,
     path_word,
     print_json,
+    rows_of,
     same_again,
     tell,
 )
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pneumobench.runs.finished import Run
     from pneumobench.runs.nothing_left import FinishedRun
     from pneumobench.suite.spec import Suite
+    from pneumobench.suite.variants import Variants
 
 
 def run(
@@ -50,6 +50,9 @@ def run(
     folds: tuple[int, ...] | None = None,
     protocols: tuple[Protocol, ...] | None = None,
     regions: tuple[Region, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
+    subsets: tuple[str, ...] | None = None,
+    vary: str | None = None,
     executor: ExecutorName | None = None,
     jobs: Jobs | None = None,
     jobs_per_device: int | None = None,
@@ -79,6 +82,9 @@ def run(
         folds: only these folds.
         protocols: run the suite under each of these splits and compare.
         regions: train and test the networks on each of these regions of the images and compare.
+        seeds: train with each of these seeds, on the same folds, and compare.
+        subsets: train on so many images, e.g. 250,500,1000,all, test on the same, and compare.
+        vary: KEY=A,B: run the suite under each value of any other setting and compare.
         executor: who runs the jobs: this process, processes of their own, Ray, or Slurm (default: serial for one job at
             a time, processes for several).
         jobs: how many jobs at the same time; they divide threads and devices; auto: as there is room for.
@@ -94,6 +100,7 @@ def run(
     """
     from pneumobench.runs.nothing_left import finished_run
     from pneumobench.suite.commands import run_command
+    from pneumobench.suite.variants import variants_of
 
     given = named_values(slurm, where="--slurm", example="partition=gpu")
     execution = Execution(
@@ -102,22 +109,25 @@ def run(
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
     )
-    compared = _compared_by(protocols, regions, folds)
+    variants = variants_of(loaded, protocols=protocols, regions=regions, seeds=seeds, subsets=subsets, vary=vary)
+    if variants is not None and folds is not None:
+        option, values = variants.words
+        raise SettingsError(
+            f"--folds leaves {option} {values} incomplete, and only complete runs are compared: leave one out."
+        )
     if plan:
-        if protocols is not None:
-            raise SettingsError("--plan is about one run: leave --protocols out, or plan each with --folds.protocol.")
         return _planned(
-            loaded, regions, json=json, output=output, folds=folds, retry_failed=retry_failed, execution=execution,
-            rehash=rehash,
+            loaded if variants is None else variants, json=json, output=output, folds=folds, retry_failed=retry_failed,
+            execution=execution, rehash=rehash,
         )  # fmt: skip
-    command = run_command(suite, loaded, folds=folds, protocols=protocols, regions=regions)
+    command = run_command(suite, loaded, folds=folds, compared=() if variants is None else variants.words)
     console = console_for(json=json)
-    if not compared and not json:
+    if variants is None and not json:
         done = finished_run(loaded, output, folds=folds, retry_failed=retry_failed, rehash=rehash)
         if done is not None:
             return _nothing_left(done, console, _own_data(loaded))
     console.print(f"loading PyTorch; suite {loaded.name!r}", highlight=False)
-    if not compared:
+    if variants is None:
         from pneumobench.runs.run import run as run_suite
 
         made = run_suite(
@@ -127,12 +137,10 @@ def run(
         if json:
             print_json(outcome(made))
         return shown(made, console)
-    from pneumobench.runs.protocols import run_protocols
-    from pneumobench.runs.regions import run_regions
+    from pneumobench.runs.comparison import compare_variants
 
-    run_each, variants = (run_protocols, protocols) if protocols is not None else (run_regions, regions)
-    comparison = run_each(
-        loaded, variants or (), output=output, retry_failed=retry_failed, accept_changes=accept_changes,
+    comparison = compare_variants(
+        variants, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
         execution=execution, rehash=rehash, command=command, console=console,
     )  # fmt: skip
     codes = [shown(one, console) for one in comparison.runs]
@@ -140,34 +148,18 @@ def run(
     tell(console, "table", comparison.page)
     if json:
         runs = list(map(outcome, comparison.runs))
-        print_json({"page": str(comparison.page), "rows": frame_of(comparison), "runs": runs})
+        print_json({"page": str(comparison.page), "rows": rows_of(comparison.to_frame()), "runs": runs})
     return max(codes)
 
 
-def _compared_by(protocols: Sequence[str] | None, regions: Sequence[str] | None, folds: Sequence[int] | None) -> bool:
-    """Tell whether several runs are to be compared.
-
-    Raises:
-        SettingsError: options do not go together.
-    """
-    if protocols is not None and regions is not None:
-        raise SettingsError("--protocols and --regions are two comparisons: leave one out.")
-    for what, variants in (("protocols", protocols), ("regions", regions)):
-        if variants is not None and folds is not None:
-            raise SettingsError(
-                f"--folds leaves {what} incomplete, and only complete ones are compared: leave one out."
-            )
-    return protocols is not None or regions is not None
-
-
-def _planned(suite: Suite, regions: Sequence[str] | None, *, json: bool, **arguments: Any) -> int:
-    """Say what a run would do, or that of each region, and return the exit code."""
+def _planned(asked: Suite | Variants, *, json: bool, **arguments: Any) -> int:
+    """Say what a run would do, or that of each variant, and return the exit code."""
     from pneumobench.runs.plan import plan
-    from pneumobench.runs.regions import suites_by_region
+    from pneumobench.suite.variants import Variants
 
     console = console_for(json=json)
     plans = []
-    for one in [suite] if regions is None else suites_by_region(suite, regions):
+    for one in asked.suites.values() if isinstance(asked, Variants) else [asked]:
         made = plan(one, console=console, **arguments)
         plans.append(
             {**fields_of(made), "run": str(made.run), "architectures": list(map(fields_of, made.architectures))}
@@ -175,7 +167,7 @@ def _planned(suite: Suite, regions: Sequence[str] | None, *, json: bool, **argum
         if not json:
             console.print(made)
     if json:
-        print_json(plans[0] if regions is None else {"runs": plans})
+        print_json({"runs": plans} if isinstance(asked, Variants) else plans[0])
     else:
         same_again(console, without="--plan")
     return DONE
@@ -206,42 +198,6 @@ def asked_suite(
     if limit is not None and name is None:  # a narrowed data set is another run
         loaded = dataclasses.replace(loaded, name=f"{loaded.name}-limit{limit}")
     return loaded
-
-
-def leaderboard(run: Path, *, json: bool = False) -> int:
-    """Compute the leaderboard of a run again from its records.
-
-    Every file is compared with manifest.json first, weights included.
-
-    Args:
-        run: folder of a run, e.g. runs/quickstart.
-        json: print every number as JSON, for a program.
-    """
-    from pneumobench.reporting.leaderboard import write_leaderboard
-    from pneumobench.reporting.terminal import print_leaderboard
-    from pneumobench.suite.commands import DATA_WORD
-
-    console = console_for(json=json)
-    paths = write_leaderboard(run, check_weights=True)
-    print_leaderboard(paths.board, console)
-    for note in (*paths.board.notes, *(f"missing: {part}" for part in paths.board.missing)):
-        tell(console, "note", note)
-    tell(console, "page", paths.page)
-    if json:
-        answer(paths.json.read_text(encoding="utf-8"))
-    if any(run.glob("*/fold-*/weights.safetensors")):
-        next_step(console, "gallery", path_word(run), *data_words(DATA_WORD * _is_own_data(run)))
-    else:
-        next_step(console, "help", "explain")
-    return DONE
-
-
-def _is_own_data(run: Path) -> bool:
-    from pneumobench.records.run_folder import RunFolder
-    from pneumobench.suite.commands import MADE_ON_THE_SPOT
-    from pneumobench.suite.reader import load_suite
-
-    return load_suite(RunFolder(run).suite_yaml, of_run=True).data.source != MADE_ON_THE_SPOT
 
 
 def _nothing_left(done: FinishedRun, console: Console, data: str) -> int:
@@ -292,8 +248,8 @@ def outcome(run: Run) -> dict[str, Any]:
         "run": str(run.path),
         "page": str(run.leaderboard.page),
         "failed": failed,
-        "leaderboard": frame_of(run.leaderboard),
+        "leaderboard": rows_of(run.leaderboard.to_frame()),
     }
 
 
-COMMANDS = (run, leaderboard)
+COMMANDS = (run,)

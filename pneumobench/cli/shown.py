@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from pneumobench.files import canonical_json
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
-
-    from pneumobench.runs.results import Shown
 
 TYPED: Final[ContextVar[tuple[str, ...]]] = ContextVar("TYPED", default=())  # the words of this command line
 
@@ -73,9 +72,9 @@ def fields_of(value: Any) -> dict[str, Any]:
     return {name: None if isinstance(field, float) and math.isnan(field) else field for name, field in plain.items()}
 
 
-def frame_of(shown: Shown) -> list[dict[str, Any]]:
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as JSON has them: what does not exist is null."""
     import json
 
-    rows: list[dict[str, Any]] = json.loads(shown.to_frame().to_json(orient="records", double_precision=10))
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=10))
     return rows

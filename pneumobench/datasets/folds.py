@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.datasets.fold_advice import CLASS_NAMES, require_enough, working_settings
+from pneumobench.datasets.fold_advice import CLASS_NAMES
 from pneumobench.datasets.index import Index, content_of
 from pneumobench.errors import DataError, LeakError
 from pneumobench.files import canonical_json, sha256_of_text, write_json
-from pneumobench.suite.spec import FoldSpec
 
 NEVER = -1  # the fold of an image that is never tested
 Part = Literal["train", "tune", "test", "official_test"]
@@ -43,6 +40,7 @@ class Folds:
         tune: image_ids of the validation part, one sorted tuple a fold; the rest of the other folds is trained on.
         official_test: image_ids of the separate test set, trained on in no fold.
         protocol: how the images were split, see FoldSpec.
+        left_out: image_ids that a fold neither trains on nor tests, one sorted tuple a fold; empty = none anywhere.
     """
 
     count: int
@@ -53,10 +51,20 @@ class Folds:
     tune: tuple[tuple[str, ...], ...]
     official_test: tuple[str, ...]
     protocol: str = "patient"
+    left_out: tuple[tuple[str, ...], ...] = ()
 
     def tested(self) -> list[str]:
         """Return the image_ids that are tested in some fold."""
         return [image for image, fold in self.test_fold.items() if fold != NEVER]
+
+    def trained_on(self) -> list[str]:
+        """Return the image_ids that some fold has in its training or validation part."""
+        without = [set(images) for images in self.left_out or ((),) * self.count]
+        return [
+            image
+            for image, test in self.test_fold.items()
+            if any(fold != test and image not in images for fold, images in enumerate(without))
+        ]
 
     def positions(self, index: Index, fold: int) -> dict[Part, NDArray[np.int64]]:
         """Return the rows of the index in each part of a fold."""
@@ -65,7 +73,10 @@ class Folds:
         tune = image_id.isin(set(self.tune[fold])).to_numpy()
         official = image_id.isin(set(self.official_test)).to_numpy()
         test = (tested == fold).to_numpy()
-        chosen = {"train": tested.notna().to_numpy() & ~test & ~tune, "tune": tune, "test": test}
+        inside = tested.notna().to_numpy()
+        if self.left_out:
+            inside = inside & ~image_id.isin(set(self.left_out[fold])).to_numpy()
+        chosen = {"train": inside & ~test & ~tune, "tune": tune, "test": test}
         return {
             "train": np.flatnonzero(chosen["train"]),
             "tune": np.flatnonzero(chosen["tune"]),
@@ -85,6 +96,7 @@ class Folds:
             "official_test": list(self.official_test),
             # left out where it is what it always was, so that older splits keep their hash
             **({} if self.protocol == "patient" else {"protocol": self.protocol}),
+            **({"left_out": [list(part) for part in self.left_out]} if self.left_out else {}),
         }
 
     def hash(self) -> str:
@@ -113,6 +125,7 @@ def read_folds(path: Path) -> Folds:
             tune=tuple(tuple(part) for part in plain["tune"]),
             official_test=tuple(plain["official_test"]),
             protocol=plain.get("protocol", "patient"),
+            left_out=tuple(tuple(part) for part in plain.get("left_out", ())),
         )
         stated = plain["hash"]
     except (ValueError, KeyError, TypeError) as error:
@@ -120,105 +133,6 @@ def read_folds(path: Path) -> Folds:
     if folds.hash() != stated:
         raise DataError(f"{path}: the split was changed after it was frozen (hash differs); delete it to split anew.")
     return folds
-
-
-def make_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
-    """Split images as the protocol says; by patient group, but for `image_random`, and stratified by label and subtype.
-
-    Raises:
-        DataError: one class only, fewer groups than folds, no official test folder where the protocol needs one, or a
-            part without both classes.
-        LeakError: never for these folds unless this function is broken; checked all the same.
-    """
-    folds = _split_folds(index, spec, seed)
-    if (found := _one_class_part(index, folds)) is not None:
-        other = working_settings(spec, seed, index.table, lambda spec, seed: _works(index, spec, seed))
-        advice = f"{other} works; or add" if other else "add"
-        fold, part, images, missing = found
-        raise DataError(
-            f"{index.root}: the {PART_WORDS[part]} part of fold {fold} would have {images} images and none labelled "
-            f"{missing}; {advice} patients with {missing} images."
-        )
-    check_folds(index, folds)
-    return folds
-
-
-def _works(index: Index, spec: FoldSpec, seed: int) -> bool:
-    try:
-        return _one_class_part(index, _split_folds(index, spec, seed)) is None
-    except DataError:
-        return False
-
-
-def _split_folds(index: Index, spec: FoldSpec, seed: int) -> Folds:
-    own_test = index.table["split"] == "test"
-    inside = ~own_test | spec.merge_official_test
-    held_out = index.table.loc[own_test & ~inside, "image_id"]
-    table = index.table[inside].reset_index(drop=True)
-    if spec.held_out_fraction > 0:
-        parts = round(1 / spec.held_out_fraction)
-        require_enough(index.root, table, parts, "equal parts, one of them held out,", spec=spec, part="held_out")
-        kept, aside = next(_split(table, parts, seed, by_image=False))
-        held_out, table = table["image_id"].iloc[aside], table.iloc[kept].reset_index(drop=True)
-    test_fold: dict[str, int] = {}
-    tune = []
-    by_image = spec.protocol == "image_random"
-    for fold, (train, test) in enumerate(_rounds(index, table, spec, seed)):
-        tested = test if isinstance(test, list) else table["image_id"].iloc[test].tolist()
-        test_fold |= dict.fromkeys(tested, fold)
-        trained = table.iloc[train]
-        owner = "image_id" if by_image else "group"
-        few = min(int(trained.loc[trained["label"] == label, owner].nunique()) for label in (0, 1))
-        parts = max(2, min(round(1 / spec.tune_fraction), few))  # every part needs both classes
-        if trained[owner].nunique() < parts:
-            raise DataError(
-                f"{index.root}: one patient group has all training images of fold {fold}, so that none is left for a "
-                "validation part; add patients."
-            )
-        _, chosen = next(_split(trained, parts, seed + fold + 1, by_image=by_image))
-        tune.append(tuple(sorted(trained["image_id"].iloc[chosen].tolist())))
-    never = dict.fromkeys(table["image_id"], NEVER)
-    return Folds(
-        count=spec.count,
-        seed=seed,
-        index_hash=index.hash(),
-        tune_fraction=spec.tune_fraction,
-        test_fold=dict(sorted((never | test_fold).items())),
-        tune=tuple(tune),
-        official_test=() if spec.protocol == "official" else tuple(sorted(held_out)),
-        protocol=spec.protocol,
-    )
-
-
-Rounds = Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | list[str]]]
-
-
-def _rounds(index: Index, table: pd.DataFrame, spec: FoldSpec, seed: int) -> Rounds:
-    """Yield, fold by fold, rows of the table that are not tested, and rows that are (or the names of such images)."""
-    if spec.protocol == "official":
-        require_enough(index.root, table, 1, "training part", spec=spec, part="validation")
-        tested = index.table.loc[index.table["split"] == "test", "image_id"].tolist()
-        if not tested:
-            raise DataError(f"{index.root}: no image is of the official test folder, which protocol official needs.")
-        yield np.arange(len(table)), tested
-    elif spec.protocol == "holdout":
-        parts = round(1 / spec.test_fraction)
-        require_enough(index.root, table, parts, "equal parts, one of them tested,", spec=spec, part="test")
-        yield next(_split(table, parts, seed, by_image=False))
-    else:
-        require_enough(index.root, table, spec.count, "folds", spec=spec, part="folds")
-        yield from _split(table, spec.count, seed, by_image=spec.protocol == "image_random")
-
-
-def _split(table: pd.DataFrame, parts: int, seed: int, *, by_image: bool) -> Any:
-    """Yield (other rows, rows of one part) for each of so many equal parts of a table."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    stratum = (table["label"].astype(str) + table["subtype"]).to_numpy()
-    group = np.arange(len(table)) if by_image else table["group"].to_numpy()
-    with warnings.catch_warnings():  # a rare subtype with fewer images than parts is no reason to stop
-        warnings.filterwarnings("ignore", message="The least populated class")
-        yield from StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(group, stratum, group)
 
 
 def check_folds(index: Index, folds: Folds) -> None:
@@ -260,7 +174,7 @@ def check_folds(index: Index, folds: Folds) -> None:
                     f"{what} {value} (e.g. {image_id.iloc[rows[0]]}) is in {' and '.join(np.unique(part[rows]))} of "
                     f"fold {fold} (folds.json): delete folds.json and start again to split by patient."
                 )
-    if (found := _one_class_part(index, folds)) is not None:
+    if (found := one_class_part(index, folds)) is not None:
         fold, one_class, images, missing = found
         raise DataError(
             f"fold {fold}: the {PART_WORDS[one_class]} part has {images} images and none labelled {missing} "
@@ -268,7 +182,7 @@ def check_folds(index: Index, folds: Folds) -> None:
         )
 
 
-def _one_class_part(index: Index, folds: Folds) -> tuple[int, Part, int, str] | None:
+def one_class_part(index: Index, folds: Folds) -> tuple[int, Part, int, str] | None:
     """Return fold, part, number of images and missing class of the first part that has not both classes."""
     parts: tuple[Part, ...] = ("train", "tune", "test")
     for fold in range(folds.count):

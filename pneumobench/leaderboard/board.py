@@ -158,6 +158,8 @@ class Leaderboard:
         image_side_px: side of the square the networks saw.
         channels: 1 (gray) or 3.
         region: what of the images the networks were trained and tested on, see DataSpec.
+        training_images: about how many images each fold was trained on; None = all.
+        training_seed: seed of the trainings; None = that of the suite.
         images, pneumonia_images, patients, groups: of the cross-validated set.
         official_images, official_pneumonia_images, official_patients: of the official test folder, else 0.
         official_patients_trained_on: patient names of the official test folder that networks were trained on too.
@@ -201,6 +203,8 @@ class Leaderboard:
     failures: tuple[FailedJob, ...]
     provenance: Provenance
     patients_unknown: int = 0
+    training_images: int | None = None
+    training_seed: int | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 

@@ -68,7 +68,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
     official = run.index.loc[list(run.folds.official_test)]
     # of protocol `official` the folder itself is what is tested; else all images of the folds were trained on
     apart = tested if run.folds.protocol == "official" else official
-    trained = run.index.loc[[image for image in run.folds.test_fold if image not in apart.index]]
+    trained = run.index.loc[[image for image in run.folds.trained_on() if image not in apart.index]]
     return Leaderboard(
         suite=run.records[0].suite,
         task=run.suite.task,
@@ -101,6 +101,8 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         ),
         provenance=_provenance(run.records),
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
+        training_images=run.suite.folds.training_images,
+        training_seed=run.suite.training.seed,
         notes=run.notes,
         missing=run.missing,
     )

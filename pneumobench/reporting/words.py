@@ -151,6 +151,8 @@ def data_words(board: Leaderboard) -> str:
         f"{counted(len(board.networks), 'architecture')}, {split}; {_counted_images(board.images, kind)} of {patients} "
         f"({board.pneumonia_images:,} with pneumonia), "
         f"{side}, {colour}, at most {counted(board.epochs, 'epoch')}, seed {board.seed}"
+        + ("" if board.training_seed is None else f", seed of the trainings {board.training_seed}")
+        + ("" if board.training_images is None else f"; each fold trained on about {board.training_images:,} images")
         + ("" if board.region == "whole" else f"; trained and tested on {REGION_WORDS[board.region]}")
         + ("; trained on three classes: normal, bacterial, viral" if board.task == "three_class" else "")
     )

@@ -19,8 +19,9 @@ from pneumobench.datasets.admission import refuse_unfit
 from pneumobench.datasets.audit import near_duplicates, read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
-from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
+from pneumobench.datasets.folds import Folds, Part, check_folds, read_folds
 from pneumobench.datasets.index import Index, problem_error, unknown_patients
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import SettingsError
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.outlines import Outlines, fold_outlines

@@ -46,7 +46,7 @@ def run_controls(bench: Bench, folds: Sequence[int]) -> list[JobRecord]:
                     original_sizes=sizes,
                 )  # fmt: skip
                 features = control_features(control, seen)
-            outputs = fit_control(features, target, positions["train"], bench.suite.seed)
+            outputs = fit_control(features, target, positions["train"], bench.suite.training_seed)
             rows = {part: (positions[part], outputs[positions[part]]) for part in SCORED_PARTS}
             path = bench.folder.predictions_path(name, fold)
             record = bench.record(name, fold, weights_origin=CONTROL_ORIGIN)

@@ -115,5 +115,5 @@ class PneumoniaClassifier(classifier.PneumoniaClassifier):
         network = build_network(suite, architecture)
         classes = max(2, network.outputs)
         weight = (1.0,) * classes if data is None else data.images.class_weight()
-        model = cls(network, suite.training, class_weight=weight, seed=suite.seed)
+        model = cls(network, suite.training, class_weight=weight, seed=suite.training_seed)
         return model.train()  # Lightning keeps the mode it is given

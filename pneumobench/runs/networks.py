@@ -29,10 +29,10 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         in_channels=suite.data.channels,
         image_side_px=suite.data.image_side_px,
         weights=suite.architectures.weights_source(name) if weights is None else weights,
-        seed=suite.seed,
+        seed=suite.training_seed,
         outputs=len(CLASSES) if suite.task == "three_class" else 1,
     )
-    torch.manual_seed(suite.seed)
+    torch.manual_seed(suite.training_seed)
     attach_head(architecture, suite.training.head)
     if suite.data.pixel_statistics == "auto":
         return architecture

@@ -1,4 +1,4 @@
-"""A run -> the copy of it that is published: what a leaderboard rests on, tables of images compressed, no picture."""
+"""A run, or several that are compared -> the copy that is published: tables of images compressed, no picture."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Final
 
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, temporary_folder, write_json
+from pneumobench.records.comparison import is_comparison, read_comparison
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import EXPLANATION_FILE, MANIFEST_FORMAT, read_manifest
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.table_files import COMPRESSED, table_bytes, write_table_text
+from pneumobench.reporting.comparison import ComparisonPaths, write_comparison
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
 from pneumobench.runs.external_predictions import FACTS, external_facts, external_table
 
@@ -52,10 +54,41 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
     return dataclasses.replace(made, **moved)
 
 
+def publish_comparison(comparison: Path, to: Path, *, replace: bool = False) -> ComparisonPaths:
+    """Copy what of a comparison and its runs is published to a folder, and compute it there; whole or not at all.
+
+    The copies of the runs lie inside, so that the folder is complete by itself.
+
+    Args:
+        comparison: folder of a comparison, or of a published one.
+        to: folder of the copy.
+        replace: a published comparison may lie there, also the one that is copied; it is replaced.
+
+    Raises:
+        RecordError: comparison.json or a run is not whole, or a file was changed.
+        LeakError: a patient is on two sides of a fold.
+        SettingsError: the folder is taken, or cannot be written.
+    """
+    record = read_comparison(comparison)
+    _refuse_taken(to, replace=replace)
+    with temporary_folder(to.parent, to.name) as place:
+        copy = place / to.name
+        runs = {value: (comparison / name).resolve() for value, name in record.runs.items()}
+        for run in runs.values():
+            publish_run(run, copy / run.name)
+        dataclasses.replace(record, runs={value: run.name for value, run in runs.items()}).write(copy)
+        made = write_comparison(copy)
+        if to.exists():
+            to.rename(place / "earlier")  # goes with the temporary folder
+        copy.rename(to)
+    return dataclasses.replace(made, page=to / made.page.name, csv=to / made.csv.name)
+
+
 def _refuse_taken(to: Path, *, replace: bool) -> None:
     if not to.exists() or (to.is_dir() and not any(to.iterdir())):
         return
-    published = RunFolder(to).suite_yaml.is_file() and not any(to.glob("*/fold-*/weights.safetensors"))
+    known = is_comparison(to) or RunFolder(to).suite_yaml.is_file()
+    published = known and not any(to.rglob("fold-*/weights.safetensors"))
     if not (replace and published):
         why = "--replace replaces a published run" if published else "it is no published run (one without weights)"
         raise SettingsError(f"{to} is there, and {why}: choose another --to, or delete the folder.")

@@ -111,9 +111,9 @@ def fold_data(suite: Suite, images: FoldImages) -> FoldDataModule:
     spec = suite.training
     return FoldDataModule(
         images,
-        augmentation=augmentation(suite.augmentation, suite.seed, count=len(images.label)),
+        augmentation=augmentation(suite.augmentation, suite.training_seed, count=len(images.label)),
         batch_size=spec.batch_size,
-        seed=suite.seed,
+        seed=suite.training_seed,
         workers=spec.loader_workers,
         balanced=spec.balanced_sampler,
     )
@@ -135,7 +135,7 @@ def _completed(
     initial = sha256_of_weights(architecture.module)
     data = fold_data(suite, images)
     fitted = fit(
-        architecture, data, spec, folder=job_folder, seed=suite.seed,
+        architecture, data, spec, folder=job_folder, seed=suite.training_seed,
         epoch_report=report, loggers=loggers, callbacks=callbacks,
     )  # fmt: skip
     trainable = architecture.parameter_count(trainable_only=True)

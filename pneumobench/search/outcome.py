@@ -11,8 +11,9 @@ import optuna
 import sqlalchemy
 
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.folds import Folds, make_folds
+from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import PneumobenchError
 from pneumobench.files import canonical_json, sha256_of_text
 from pneumobench.lungs.required import only_with_lungs

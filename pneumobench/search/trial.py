@@ -104,7 +104,7 @@ def train_trial(
                 fold_data(suite, search_images(bench, fold)),
                 spec,
                 folder=folder / f"{FOLD_PREFIX}{fold}",
-                seed=suite.seed,
+                seed=suite.training_seed,
                 epoch_report=report,
                 callbacks=callbacks,
             )

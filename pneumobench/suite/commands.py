@@ -27,8 +27,7 @@ def run_command(
     suite: Suite,
     *,
     folds: Sequence[int] | None = None,
-    protocols: Sequence[str] | None = None,
-    regions: Sequence[str] | None = None,
+    compared: Sequence[str] = (),
 ) -> str:
     """Return the command line that makes the run of a suite.
 
@@ -38,8 +37,7 @@ def run_command(
         base: name or file of the suite that `suite` came from.
         suite: with all that options changed.
         folds: only these.
-        protocols: only these splits.
-        regions: only these regions.
+        compared: the option that asks for variants, and its values.
     """
     words = ["pneumobench", "run", base if base in suite_names() else Path(base).name]
     if suite.data.source != MADE_ON_THE_SPOT:
@@ -60,9 +58,8 @@ def run_command(
             words += [f"--{key}", _written(key, sources)]
         else:
             words += [f"--{key}", _written(key, value)]
-    for option, chosen in (("--folds", folds), ("--protocols", protocols), ("--regions", regions)):
-        words += [option, ",".join(map(str, chosen))] if chosen is not None else []
-    return shlex.join(words)
+    words += ["--folds", ",".join(map(str, folds))] if folds is not None else []
+    return shlex.join([*words, *compared])
 
 
 def data_options(found: DataSpec, asked: DataSpec) -> list[str]:

@@ -88,6 +88,23 @@ def with_data_overrides(data: DataSpec, overrides: Sequence[str]) -> DataSpec:
     return typed_suite(values, lines, "options").data
 
 
+def with_overrides(suite: Suite, overrides: Sequence[str]) -> Suite:
+    """Return a suite with some settings changed by options of the command line; those of the search stay.
+
+    Args:
+        suite: the settings.
+        overrides: options and their values, such as `["--training.epochs", "3"]`.
+
+    Raises:
+        SettingsError: an option is unknown, or its value does not fit.
+    """
+    values = suite.plain()
+    values.pop("search", None)
+    lines: dict[str, str] = {}
+    _put_overrides(values, lines, overrides)
+    return dataclasses.replace(typed_suite(values, lines, "options"), search=suite.search)
+
+
 def _put_overrides(values: dict[str, Any], lines: dict[str, str], overrides: Sequence[str]) -> None:
     """Put the values of options among those of a file, and note where they come from."""
     for key, text in _pairs(overrides):

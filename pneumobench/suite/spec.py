@@ -116,6 +116,9 @@ class FoldSpec(Checked, group="folds"):
         test_fraction: share that is tested (protocol: holdout).
         held_out_fraction: share, by patient, that is put aside before folds are made, as a test set of all folds in
             place of the official one; 0 = none.
+        training_images: train each fold on about so many images (its validation part among them): whole patients,
+            drawn by the seed with the shares of labels and subtypes that all have, those of a smaller number among
+            those of a larger; the test parts stay whole; null = all.
         merge_official_test: treat images of the official test folder as all others.
     """
 
@@ -124,6 +127,7 @@ class FoldSpec(Checked, group="folds"):
     tune_fraction: Annotated[float, INSIDE_HALF] = 0.1
     test_fraction: Annotated[float, UP_TO_HALF] = 0.15
     held_out_fraction: Annotated[float, NONE_TO_HALF] = 0.0
+    training_images: Annotated[int | None, IMAGES] = None
     merge_official_test: bool = False
 
     def __post_init__(self) -> None:
@@ -211,7 +215,7 @@ class Suite(Checked):
         name: name of the suite and of its folder under runs/; letters, digits and `_.-`.
         task: `binary` (pneumonia or normal: one logit) or `three_class` (normal, bacterial, viral: a softmax; pneumonia
             is then the sum of the last two, so that the binary scores are there as well).
-        seed: seed of folds, initial weights, order, augmentation and dropout.
+        seed: seed of folds and of whatever else is drawn; of what training draws unless `training.seed` says another.
         data: the radiographs.
         folds: the split.
         augmentation: random changes of training images.
@@ -246,6 +250,11 @@ class Suite(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_together(self)
+
+    @property
+    def training_seed(self) -> int:
+        """Seed of initial weights, order, augmentation and dropout, and of the controls."""
+        return self.seed if self.training.seed is None else self.training.seed
 
     def plain(self) -> dict[str, Any]:
         """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.

@@ -21,6 +21,7 @@ from pneumobench.suite.rules import (
     PROBABILITY,
     RATE,
     ROTATION,
+    SEED,
     SHEAR,
     UP_TO_1,
     WORKERS,
@@ -147,6 +148,8 @@ class TrainingSpec(Checked, group="training"):
         compile: `inductor` compiles each network with torch.compile, a graph for whole batches; a shorter last batch,
             validation and scoring go without. For one device a job.
         deterministic: algorithms with one possible outcome, wherever there is one.
+        seed: seed of initial weights, order, augmentation, dropout and the controls; null = the seed of the suite, by
+            which folds are drawn in either case.
 
     Raises:
         SettingsError: a setting is of a wrong type or out of its range.
@@ -189,6 +192,7 @@ class TrainingSpec(Checked, group="training"):
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: Literal["auto", "none", "inductor"] = "none"
     deterministic: bool = True
+    seed: Annotated[int | None, SEED] = None
 
     def corrects_twice(self) -> bool:
         """Tell whether the imbalance of the classes is corrected more than once: by weights, alpha and sampler."""

@@ -14,6 +14,7 @@ from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.run import asked_suite
 from pneumobench.suite.commands import joined_command, run_command
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.variants import AXES, variants_of
 
 PLUGIN = """
 from pneumobench import Architecture, register_architecture
@@ -37,6 +38,9 @@ def told_again(*, in_channels: int) -> Architecture:
         "run smoke --training.learning_rate 1e-5 --training.head [] --controls.names [] --logging.wandb offline",
         "run smoke --folds 0 --explanation.methods [] --training.loader_workers 1",
         "run smoke --protocols patient,image_random --training.fine_tuning.trained head",
+        "run smoke --seeds 3,1 --seed 4",
+        "run smoke --subsets 8,all",
+        "run smoke --vary 'training.head=[],[dense 8, relu]'",
         "run smoke --plugin folder/told.py --architectures told_again,test_vit",
         "run smoke --architectures.weights some/folder",
         "run smoke --architectures.weights imagenet --wandb off",
@@ -58,8 +62,10 @@ def test_the_command_on_the_page_makes_the_same_suite(
         values = arguments_of(*parsed(command_parser(cli.COMMANDS), words))
         named = {key: values[key] for key in ("data", "limit", "name", "architectures", "plugin", "wandb")}
         suite = asked_suite(values["suite"], values["overrides"], **named)
-        narrowed = {key: values[key] for key in ("folds", "protocols")}
-        return suite, run_command(values["suite"], suite, **narrowed), narrowed
+        narrowed = {key: values[key] for key in ("folds", *AXES)}
+        found = variants_of(suite, **{axis: values[axis] for axis in AXES})
+        compared = () if found is None else found.words
+        return suite, run_command(values["suite"], suite, folds=values["folds"], compared=compared), narrowed
 
     suite, command, narrowed = asked(shlex.split(line))
     assert str(tmp_path) not in command

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from pneumobench.datasets.classes import check_class_folds, three_classes
-from pneumobench.datasets.folds import make_folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import DataError
 from pneumobench.suite.spec import FoldSpec
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumobench.datasets.folds import Folds, check_folds, fold_summary, make_folds, read_folds
+from pneumobench.datasets.folds import Folds, check_folds, fold_summary, read_folds
 from pneumobench.datasets.index import Index
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import DataError, LeakError
 from pneumobench.suite.spec import FoldSpec
 from tests.datasets.tiny_sets import index_of, synthetic_index
@@ -230,3 +231,30 @@ def test_the_summary_counts_images_groups_and_pneumonia(index: Index, folds: Fol
     table = index.table.iloc[folds.positions(index, 1)["test"]]
     assert one["groups"] == table["group"].nunique()
     assert one["pneumonia_fraction"] == round(float(table["label"].mean()), 4)
+
+
+def test_fewer_training_images_are_whole_patients_and_nested_with_the_shares_of_all(
+    index: Index, tmp_path: Path
+) -> None:
+    table = index.table.set_index("image_id")
+    whole = make_folds(index, FoldSpec(count=3), 4)
+    every = [{*whole.tune[fold], *(k for k, test in whole.test_fold.items() if test != fold)} for fold in range(3)]
+    before: list[set[str]] = [set()] * 3
+    for count in (30, 60, 90):
+        folds = make_folds(index, FoldSpec(count=3, training_images=count), 4)
+        assert folds.test_fold == whole.test_fold
+        for fold in range(3):
+            kept = every[fold] - set(folds.left_out[fold])
+            assert before[fold] <= kept, "those of a smaller number are among those of a larger"
+            before[fold] = kept
+            assert set(folds.tune[fold]) <= kept
+            assert not set(table.loc[list(kept), "group"]) & set(table.loc[list(every[fold] - kept), "group"])
+            assert count <= len(kept) < count + table["group"].value_counts().max()
+            share, of_all = (table.loc[list(part), "label"].mean() for part in (kept, every[fold]))
+            assert abs(share - of_all) < 0.2
+            positions = folds.positions(index, fold)
+            assert set(index.table["image_id"].iloc[[*positions["train"], *positions["tune"]]]) == kept
+        assert set(folds.trained_on()) == set().union(*before)
+    folds.write(path := tmp_path / "folds.json")
+    assert read_folds(path) == folds
+    assert folds.hash() != whole.hash()

@@ -9,10 +9,11 @@ import pytest
 from pneumobench.cli.main import main
 from pneumobench.datasets.admission import refuse_unfit
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.folds import check_folds, make_folds
+from pneumobench.datasets.folds import check_folds
 from pneumobench.datasets.layouts.rsna import list_rsna
 from pneumobench.datasets.layouts.vindr_pcxr import list_vindr_pcxr
 from pneumobench.datasets.opening import open_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import DataError, LeakError
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.suite.spec import DataSpec, FoldSpec, Suite

@@ -15,8 +15,9 @@ from pneumobench.cli.main import main
 from pneumobench.datasets.admission import refusals, refuse_unfit
 from pneumobench.datasets.audit import audit, audit_text, read_radiographs
 from pneumobench.datasets.fold_advice import most_folds
-from pneumobench.datasets.folds import check_folds, make_folds
+from pneumobench.datasets.folds import check_folds
 from pneumobench.datasets.index import Index
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import DataError, LeakError
 from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
 from tests.datasets.tiny_sets import index_of, write_image, write_kermany

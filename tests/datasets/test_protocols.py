@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumobench.datasets.folds import NEVER, Folds, check_folds, make_folds, read_folds
+from pneumobench.datasets.folds import NEVER, Folds, check_folds, read_folds
 from pneumobench.datasets.index import Index, subset_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import DataError, LeakError, SettingsError
 from pneumobench.suite.spec import FoldSpec
 from tests.datasets.tiny_sets import index_of

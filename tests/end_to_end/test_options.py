@@ -14,6 +14,7 @@ from pneumobench.records.run_folder import RunFolder
 SMALL = ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.checked_images_per_fold", "0"]
 
 
+@pytest.mark.long  # the command of docs/how-to/compare-splits.md runs in test_readme.py
 def test_one_suite_under_three_protocols(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -22,8 +23,8 @@ def test_one_suite_under_three_protocols(
     shown = capsys.readouterr().out
     assert "Effect of the split" in shown
     assert "images of one patient were trained on and tested" in " ".join(shown.split())
-    table = pd.read_csv("runs/smoke-protocols/leak_effect.csv")
-    assert set(table["architecture"]) == {"test_resnet", "control-majority", "control-thumbnail-without-lungs"}
+    table = pd.read_csv("runs/smoke-protocols/comparison.csv")
+    assert set(table["architecture"]) == {"test_resnet", "control-thumbnail-without-lungs"}
     rows = {row["protocol"]: row for row in table.to_dict("records") if row["architecture"] == "test_resnet"}
     assert list(rows) == ["image_random", "patient", "official"]
     reference = rows.pop("patient")
@@ -38,7 +39,7 @@ def test_one_suite_under_three_protocols(
     )
     assert " image_random,patient,official`" in readme
     assert "Random initialisation" in readme
-    assert "Protocol `patient`: 1 architecture, 2 folds by patient" in readme
+    assert "With protocol `patient`: 1 architecture, 2 folds by patient" in readme
     page = Path("runs/smoke-image_random/leaderboard/index.html").read_text()
     assert "2 folds by image, with images of one patient on both sides" in page
     # a run of another protocol does not go on in the same folder
@@ -56,7 +57,7 @@ def test_one_suite_under_two_regions(
     assert planned.count("2 jobs to run") == 2
     assert main([*asked, "--regions", "mask_only,whole"]) == 0
     assert "Networks trained and tested on a region" in capsys.readouterr().out
-    table = pd.read_csv("runs/smoke-regions/regions.csv")
+    table = pd.read_csv("runs/smoke-regions/comparison.csv")
     pairs = [("test_resnet", "whole"), ("test_resnet", "mask_only"), ("control-thumbnail", "whole"),
              ("control-thumbnail", "mask_only")]  # fmt: skip
     assert list(zip(table["architecture"], table["region"], strict=True)) == pairs
@@ -81,9 +82,80 @@ def test_one_suite_under_two_regions(
     assert main(["evaluate", "runs/smoke-mask_only", "--data", "runs/.cache/phantoms-24-6-64px-1/index.csv"]) != 0
     assert "were trained with data.region mask_only" in " ".join(capsys.readouterr().err.split())
     assert main([*asked, "--regions", "whole,mask_only", "--folds", "0"]) == 2
-    assert "--folds leaves regions incomplete" in capsys.readouterr().err
+    assert "--folds leaves --regions whole,mask_only incomplete" in capsys.readouterr().err
     assert main([*asked, "--regions", "whole,mask_only", "--protocols", "patient,official"]) == 2
     assert "leave one out" in capsys.readouterr().err
+
+
+def test_one_suite_under_two_seeds_is_published_and_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["run", "smoke", "--name", "noise", *SMALL, "--explanation.images_per_fold", "0"]
+    assert main([*asked, "--seeds", "2,1", "--controls.names", "[majority, thumbnail]"]) == 0
+    assert "Noise of the seed" in capsys.readouterr().out
+    home = Path("runs/noise-seeds")
+    table = pd.read_csv(home / "comparison.csv")
+    rows = [("test_resnet", 2), ("test_resnet", 1)]
+    assert list(zip(table["architecture"], table["seed"], strict=True))[:2] == rows
+    assert table["difference"].iloc[1] != 0
+    assert "control-majority" not in set(table["architecture"]), "no seed changes it"
+    readme = (home / "README.md").read_text()
+    assert "## Seeds and patients" in readme
+    assert " --seeds 2,1`" in readme
+    runs = [RunFolder(Path(f"runs/noise-seed-{seed}")) for seed in (2, 1)]
+    first, second = (run.index_and_folds() for run in runs)
+    assert [one.hash() for one in first] == [one.hash() for one in second], "images and folds are the same"
+    assert "seed 3, seed of the trainings 2;" in (runs[0].leaderboard / "README.md").read_text()
+
+    assert main(["publish", str(home)]) == 0
+    copy = Path("leaderboard/noise-seeds")
+    assert {path.name for path in copy.iterdir()} == {
+        "README.md", "comparison.csv", "comparison.json", "noise-seed-1", "noise-seed-2"
+    }  # fmt: skip
+    for name in ("README.md", "comparison.csv"):
+        assert (copy / name).read_bytes() == (home / name).read_bytes()
+    (copy / "README.md").write_text("changed")
+    assert main(["leaderboard", str(copy)]) == 0
+    assert (copy / "README.md").read_text() == readme
+    assert main(["publish", str(copy), "--to", str(copy)]) == 2
+    assert "--replace replaces a published run" in capsys.readouterr().err
+    assert main(["publish", str(copy), "--to", str(copy), "--replace"]) == 0
+    assert (copy / "README.md").read_text() == readme
+    scores = next(copy.glob("noise-seed-1/test_resnet/fold-0/predictions.csv.gz"))
+    scores.unlink()
+    assert main(["leaderboard", str(copy)]) == 3
+    assert "predictions.csv" in capsys.readouterr().err
+    (copy / "comparison.json").write_text("{}")
+    assert main(["leaderboard", str(copy)]) == 3
+    assert "comparison.json: found no comparison of format 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_suite_on_fewer_training_images_and_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["run", "smoke", "--name", "curve", *SMALL, "--explanation.images_per_fold", "0"]
+    assert main([*asked, "--subsets", "9000,all"]) == 3
+    assert "--subsets 9000: " in (message := " ".join(capsys.readouterr().err.split()))
+    assert "folds.training_images is 9,000, and fold 0 has" in message
+    assert main([*asked, "--vary", "data.limit_images=24,30"]) == 2
+    assert "data.limit_images 30 is of other images than 24" in " ".join(capsys.readouterr().err.split())
+    assert not Path("runs/curve-8").exists(), "nothing was trained"
+    assert main([*asked, "--subsets", "24,all", "--json"]) == 0
+    capsys.readouterr()
+    readme = Path("runs/curve-subsets/README.md").read_text()
+    assert "it is fitted to four numbers of images or more" in readme
+    small, whole = (RunFolder(Path(f"runs/curve-subset-{value}")) for value in ("24", "all"))
+    index, folds = small.index_and_folds()
+    _, every = whole.index_and_folds()
+    for fold in range(folds.count):
+        parts, all_parts = folds.positions(index, fold), every.positions(index, fold)
+        assert list(parts["test"]) == list(all_parts["test"])
+        trained = {*parts["train"], *parts["tune"]}
+        assert trained < {*all_parts["train"], *all_parts["tune"]}
+        assert 24 <= len(trained) <= 28, "whole patients"
+    assert "each fold trained on about 24 images" in (small.leaderboard / "README.md").read_text()
 
 
 def test_a_recipe_of_many_options_runs_to_its_leaderboard(

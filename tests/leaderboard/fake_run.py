@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.datasets.folds import Folds, make_folds
+from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.datasets.patients import group_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_text
 from pneumobench.leaderboard.lung_attention import outcome_of
 from pneumobench.records.job_record import JobCost, JobExplanation, JobRecord, write_record

@@ -7,10 +7,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from pneumobench.datasets.folds import make_folds
 from pneumobench.datasets.layouts.csv import list_csv
 from pneumobench.datasets.opening import open_images
 from pneumobench.datasets.pixel_cache import cached_images
+from pneumobench.datasets.splits import make_folds
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.outlines import fold_outlines
 from pneumobench.lungs.regions import RegionImages

@@ -1,0 +1,105 @@
+"""Commands about the tables of what was run: compute them again, and make the copy that is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pneumobench.cli.exit_codes import DONE
+from pneumobench.cli.shown import answer, console_for, data_words, next_step, path_word, print_json, rows_of, tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PUBLISHED = Path("leaderboard")
+
+
+def leaderboard(run: Path, *, json: bool = False) -> int:
+    """Compute the leaderboard of a run, or the table of a comparison, again from records.
+
+    Every file is compared with manifest.json first, weights included.
+
+    Args:
+        run: folder of a run, e.g. runs/quickstart, or of a comparison.
+        json: print every number as JSON, for a program.
+    """
+    from pneumobench.records.comparison import is_comparison
+    from pneumobench.reporting.leaderboard import write_leaderboard
+    from pneumobench.reporting.terminal import print_leaderboard
+    from pneumobench.suite.commands import DATA_WORD
+
+    console = console_for(json=json)
+    if is_comparison(run):
+        return _comparison_again(run, console, json=json)
+    paths = write_leaderboard(run, check_weights=True)
+    print_leaderboard(paths.board, console)
+    for note in (*paths.board.notes, *(f"missing: {part}" for part in paths.board.missing)):
+        tell(console, "note", note)
+    tell(console, "page", paths.page)
+    if json:
+        answer(paths.json.read_text(encoding="utf-8"))
+    if any(run.glob("*/fold-*/weights.safetensors")):
+        next_step(console, "gallery", path_word(run), *data_words(DATA_WORD * _is_own_data(run)))
+    else:
+        next_step(console, "help", "explain")
+    return DONE
+
+
+def _comparison_again(folder: Path, console: Console, *, json: bool) -> int:
+    """Compute the table of a comparison, print it, and return the exit code."""
+    import pandas as pd
+
+    from pneumobench.reporting.comparison import write_comparison
+
+    made = write_comparison(folder, check_weights=True)
+    console.print(made.shown)
+    tell(console, "table", made.page)
+    if json:
+        print_json({"page": str(made.page), "rows": rows_of(pd.read_csv(made.csv))})
+    return DONE
+
+
+def _is_own_data(run: Path) -> bool:
+    from pneumobench.records.run_folder import RunFolder
+    from pneumobench.suite.commands import MADE_ON_THE_SPOT
+    from pneumobench.suite.reader import load_suite
+
+    return load_suite(RunFolder(run).suite_yaml, of_run=True).data.source != MADE_ON_THE_SPOT
+
+
+def publish(run: Path, *, to: Path | None = None, replace: bool = False, json: bool = False) -> int:
+    """Copy what of a run or a comparison is published: records, predictions and tables, no image and no weights.
+
+    Every file is compared with manifest.json first. Tables of images are compressed, the leaderboard is written anew. A
+    comparison takes its runs with it.
+
+    Args:
+        run: folder of a run, e.g. runs/quickstart, or of a comparison.
+        to: folder of the copy (default: leaderboard/ and the name of the run's folder).
+        replace: replace a published run that lies there.
+        json: print what was written as JSON, for a program.
+    """
+    from pneumobench.records.comparison import is_comparison
+    from pneumobench.runs.publishing import publish_comparison, publish_run
+
+    console = console_for(json=json)
+    target = PUBLISHED / run.resolve().name if to is None else to
+    notes: tuple[str, ...] = ()
+    if is_comparison(run):
+        page = publish_comparison(run, target, replace=replace).page
+    else:
+        made = publish_run(run, target, replace=replace)
+        page, notes = made.page, (*made.board.notes, *(f"missing: {part}" for part in made.board.missing))
+    files = [path for path in sorted(target.rglob("*")) if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    console.print(f"{len(files)} files, {size / 2**20:.1f} MiB", highlight=False)
+    tell(console, "published", target)
+    for note in notes:
+        tell(console, "note", note)
+    if json:
+        print_json({"run": str(target), "page": str(page), "files": len(files), "bytes": size})
+    next_step(console, "leaderboard", path_word(target))
+    return DONE
+
+
+COMMANDS = (leaderboard, publish)

@@ -1,0 +1,134 @@
+"""Folder of a comparison -> its table, computed from the runs that it names: README.md and comparison.csv."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.table import Table
+
+from pneumobench.datasets.folds import Folds
+from pneumobench.errors import RecordError
+from pneumobench.files import write_text
+from pneumobench.leaderboard.board import Leaderboard
+from pneumobench.leaderboard.learning_curve import learning_curves
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.leaderboard.seed_noise import seed_noise
+from pneumobench.leaderboard.variant_effect import VariantEffect, variant_effects
+from pneumobench.lungs.tiers import mask_tier
+from pneumobench.records.comparison import ComparisonRecord, read_comparison
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.variant_table import (
+    curve_lines,
+    seed_lines,
+    variant_csv,
+    variant_lines,
+    variant_table,
+    words_of,
+)
+from pneumobench.reporting.variant_words import INTERVAL_WORDS, TOO_FEW_SIZES_WORDS
+from pneumobench.reporting.words import data_words, mask_words, weights_notice
+from pneumobench.suite.reader import load_suite
+from pneumobench.texts import markdown_text
+
+TABLE: Final = "comparison.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonPaths:
+    """What was written, and what it shows.
+
+    Args:
+        page: the table with its meaning.
+        csv: the numbers.
+        effects: a row for each architecture and value.
+        shown: the table as a terminal prints it.
+    """
+
+    page: Path
+    csv: Path
+    effects: tuple[VariantEffect, ...]
+    shown: Table
+
+
+def write_comparison(folder: Path, *, check_weights: bool = False) -> ComparisonPaths:
+    """Compute a comparison from its runs, and write README.md and comparison.csv beside comparison.json.
+
+    The same runs give the same bytes.
+
+    Args:
+        folder: of the comparison, with comparison.json.
+        check_weights: compare the SHA-256 of weights too.
+
+    Raises:
+        RecordError: comparison.json or a run is missing or damaged, or the runs are of different images.
+        LeakError: a patient is on two sides of a fold of a run.
+        SettingsError: the folder cannot be written.
+    """
+    record = read_comparison(folder)
+    runs = {value: folder / name for value, name in record.runs.items()}
+    boards = {value: rank_run(run, check_weights=check_weights) for value, run in runs.items()}
+    opened = {value: RunFolder(run).index_and_folds() for value, run in runs.items()}
+    index = opened[record.reference][0]
+    for value, (other, _) in opened.items():
+        if other.hash() != index.hash():
+            raise RecordError(
+                f"{runs[value]}: found other images than those of {runs[record.reference]} (index.csv), expected the "
+                "same for all values that are compared: run the comparison again."
+            )
+    effects = variant_effects(boards, record.reference, index.table.set_index("image_id")["group"])
+    words = words_of(record.axis, record.setting)
+    lines = [f"# {words.title}", "", *_notices(boards), "", f"{words.meaning} {INTERVAL_WORDS}", ""]
+    if record.axis == "regions":
+        tier = mask_words(_mask_tier(runs[record.reference], index.table["lung_mask"]), boards[record.reference].source)
+        lines += [f"Lung masks: {tier}. Images without one are left out.", ""]
+    shown = markdown_text(data_words(boards[record.reference]))
+    lines += [f"With {words.heading} `{record.reference}`: {shown}", ""]
+    lines += [f"`{record.command}`", ""] if record.command else []
+    lines += variant_lines(effects, words, record.reference)
+    folds = {value: found for value, (_, found) in opened.items()}
+    lines += _further(record, effects, folds)
+    page = folder / "README.md"
+    write_text(folder / TABLE, variant_csv(effects, words.heading))
+    write_text(page, "\n".join(lines) + "\n")
+    return ComparisonPaths(
+        page=page, csv=folder / TABLE, effects=effects, shown=variant_table(effects, words, record.reference)
+    )
+
+
+def _notices(boards: Mapping[str, Leaderboard]) -> list[str]:
+    """Say which weights the networks began with, of each value where that differs."""
+    notices = {value: weights_notice(board) for value, board in boards.items()}
+    if len(set(notices.values())) == 1:
+        return [f"> **{next(iter(notices.values()))}**"]
+    lines = [f"> {markdown_text(value)}: **{notice}**" for value, notice in notices.items()]
+    return [line for pair in zip(lines, [">"] * len(lines), strict=True) for line in pair][:-1]
+
+
+def _mask_tier(run: Path, drawn: object) -> str:
+    """Return where the masks of all regions come from."""
+    data = load_suite(RunFolder(run).suite_yaml, of_run=True).data
+    masked = dataclasses.replace(data, require_lung_mask=True)
+    return mask_tier(masked, drawn_masks=bool(np.any(np.asarray(drawn) != "")))
+
+
+def _further(record: ComparisonRecord, effects: tuple[VariantEffect, ...], folds: Mapping[str, Folds]) -> list[str]:
+    """Return what seeds and numbers of training images add to the table."""
+    if record.axis == "seeds":
+        return ["", *seed_lines(*seed_noise(effects))]
+    if record.axis == "subsets":
+        curves = learning_curves(effects, {value: _training_images(found) for value, found in folds.items()})
+        return ["", *(curve_lines(curves) if curves else [TOO_FEW_SIZES_WORDS])]
+    return []
+
+
+def _training_images(folds: Folds) -> float:
+    """Return the images of training and validation part, mean over folds."""
+    left_out = folds.left_out or ((),) * folds.count
+    inside = len(folds.test_fold)
+    tested = [sum(fold == number for fold in folds.test_fold.values()) for number in range(folds.count)]
+    return float(np.mean([inside - tested[fold] - len(left_out[fold]) for fold in range(folds.count)]))

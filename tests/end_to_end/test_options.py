@@ -14,7 +14,6 @@ from pneumobench.records.run_folder import RunFolder
 SMALL = ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.checked_images_per_fold", "0"]
 
 
-@pytest.mark.long  # the command of docs/how-to/compare-splits.md runs in test_readme.py
 def test_one_suite_under_three_protocols(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 
 from pneumobench.cli.main import COMMANDS, main
-from pneumobench.cli.options import command_parser
+from pneumobench.cli.options import arguments_of, command_parser, parsed
+from pneumobench.cli.run import asked_suite
 from pneumobench.datasets.cards import card_names, card_path, read_card
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.shipped import suite_names, suite_path
+from pneumobench.suite.variants import AXES, variants_of
 from tests.datasets.published_sets import write_nih
 from tests.documentation.pages import PAGES, README, bash_blocks, titled_files
 from tests.end_to_end.commands import REPOSITORY
@@ -107,7 +109,7 @@ def test_a_documented_command_runs(
     monkeypatch.chdir(checkout)
     names = {"TABLE": str(own_data), "FOLDER": str(own_data.parent), "NIH": str(published)}
     words = [names.get(word, word) for word in shlex.split(command)[1:]]
-    if words[0] in PARSED_ONLY:
+    if words[0] in PARSED_ONLY or "PLACE" in words:
         options = command_parser(COMMANDS).parse_args(words)
         if words[0] == "download":
             assert read_card(card_path(options.name)).kaggle, "a data set that can be downloaded"
@@ -129,6 +131,11 @@ def test_a_documented_command_runs(
         suite = load_suite(suite_path(words[1] if words[1:] and not words[1].startswith("-") else "quickstart"))
         if "--training.devices" in words:  # tests/training/test_devices.py trains on two devices
             assert load_suite(suite_path(words[1]), words[4:]).training.devices == 2
+            return
+        if {"--regions", "--seeds", "--subsets", "--vary"} & set(words):  # test_options.py runs each of them
+            values = arguments_of(*parsed(command_parser(COMMANDS), words))
+            asked = asked_suite(values["suite"], values["overrides"], name=values["name"], plugin=[])
+            assert variants_of(asked, **{axis: values[axis] for axis in AXES}) is not None
             return
         if "--protocols" in words:
             words += ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.images_per_fold", "0"]

@@ -39,10 +39,17 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
-def sha256_of_weights(module: nn.Module) -> str:
-    """Return the SHA-256 of a network's weights: names, types, shapes and bytes, in the order of their names."""
+def sha256_of_weights(module: nn.Module, *, without: str | None = None) -> str:
+    """Return the SHA-256 of a network's weights: names, types, shapes and bytes, in the order of their names.
+
+    Args:
+        module: the network.
+        without: name of a part that is left out.
+    """
     digest = hashlib.sha256()
     for name, one in sorted(module.state_dict().items()):
+        if without is not None and name.startswith(f"{without}."):
+            continue
         plain = one.detach().to("cpu").contiguous()
         digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())

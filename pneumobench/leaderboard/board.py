@@ -44,7 +44,8 @@ class Row:
         rank: place among the complete networks, from 1; None for the others.
         architecture: its name.
         plugin: where a plugin architecture comes from; None for timm.
-        weights_origin: `random`, `timm:...` or `file:...`; empty when no job left a record.
+        weights_origin: `random`, `timm:...` or `file:...`, behind `frozen_logistic:` or `frozen_neighbours:` where only
+            a last layer was fitted; empty when no job left a record.
         kind: a network, a shortcut baseline (control) or an ensemble of networks; only networks are ranked.
         clears_controls: whether its AUC is larger than that of the best control by a paired test (p < 0.05, Holm over
             all networks and ensembles); None for controls, for incomplete architectures, where no control was run, and
@@ -154,7 +155,7 @@ class Leaderboard:
         seed: seed of the suite.
         protocol: how images were split, see FoldSpec.
         folds: number of folds.
-        epochs: epochs of training each job was given.
+        epochs: epochs of training each job was given; 0 where networks are frozen.
         image_side_px: side of the square the networks saw.
         channels: 1 (gray) or 3.
         region: what of the images the networks were trained and tested on, see DataSpec.

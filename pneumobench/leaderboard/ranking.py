@@ -77,7 +77,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         seed=run.records[0].seed,
         protocol=run.folds.protocol,
         folds=run.folds.count,
-        epochs=run.suite.training.epochs,
+        epochs=0 if run.suite.training.is_frozen else run.suite.training.epochs,
         image_side_px=run.suite.data.image_side_px,
         channels=run.suite.data.channels,
         region=run.suite.data.region,
@@ -120,10 +120,16 @@ def _job_entry(run: GatheredRun, architecture: str) -> Entry:
         kind="control" if done and done[0].is_control else "network",
         state=state,
         status=status,
-        weights_origin=(done or records)[0].weights_origin if records else "",
+        weights_origin=_origin((done or records)[0]) if records else "",
         plugin=records[0].plugin if records else None,
         cost=summed_cost(done),
     )
+
+
+def _origin(record: JobRecord) -> str:
+    """Return where the weights of a network come from, behind what was fitted on its features where it was frozen."""
+    fit = record.training.get("fit")
+    return f"{fit}:{record.weights_origin}" if fit else record.weights_origin
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:

@@ -53,6 +53,10 @@ def refuse_false_claims(
         if cost is not None and cost.trainable_parameters > cost.parameters:
             refuse(path, f"{cost.trainable_parameters} trainable parameters", f"at most all, {cost.parameters}")
         _require_origin(folder, suite, record)
+        if (fitted := record.training.get("fit", "network")) != suite.training.fit:
+            refuse(path, f"fit {fitted}", f"{suite.training.fit} (training.fit in suite.yaml)")
+        if suite.training.is_frozen:
+            continue
         _require_epochs(folder, suite.training, record)
         _require_history(folder, suite.training, record)
 

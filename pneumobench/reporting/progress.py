@@ -140,8 +140,7 @@ class RunProgress(LiveBar):
         head = f"[{self.jobs_done:>{len(str(self.jobs))}}/{self.jobs}] {record.architecture} fold {record.fold}"
         if record.completed and record.cost is not None:
             seconds = duration(record.cost.training_seconds or 0)
-            best, run = int(record.training["best_epoch"] or 0) + 1, record.training["epochs_run"]
-            text = f"{head}: {seconds}, best epoch {best}/{run}{self.time_left()}"
+            text = f"{head}: {seconds}, {_outcome(record)}{self.time_left()}"
         else:
             text = f"{head}: {record.status}: {record.reason}"
         self.log.said = time.monotonic()
@@ -151,3 +150,13 @@ class RunProgress(LiveBar):
         self.bar.update(
             self.task, completed=self.epochs_done, description=text, left=self.time_left().removeprefix("; ")
         )
+
+
+def _outcome(record: JobRecord) -> str:
+    """Say how a training ended: its best epoch, or what was chosen for a head on frozen features."""
+    training = record.training
+    if "inverse_strength" in training:
+        return f"frozen features, C {training['inverse_strength']}"
+    if "neighbours" in training:
+        return f"frozen features, {training['neighbours']} neighbours"
+    return f"best epoch {int(training['best_epoch'] or 0) + 1}/{training['epochs_run']}"

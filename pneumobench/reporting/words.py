@@ -23,12 +23,24 @@ ABLATION_WORDS: Final = (
 )
 
 
+# what was fitted on frozen features, by the value of training.fit
+FROZEN_WORDS: Final = {
+    "frozen_logistic": "logistic regression",
+    "frozen_neighbours": "votes of the nearest training images",
+}
+
+
 def weights_words(origin: str) -> str:
-    """Say where the weights of an architecture started.
+    """Say where the weights of an architecture started, and whether they stayed there.
 
     >>> weights_words("random"), weights_words("file:resnet18.safetensors")
     ('random initialisation', 'weights file resnet18.safetensors')
+    >>> weights_words("frozen_logistic:timm:resnet18.a1_in1k")
+    'frozen features (pretrained, timm resnet18.a1_in1k), logistic regression'
     """
+    fit, start = _fit_and_start(origin)
+    if fit:
+        return f"frozen features ({weights_words(start)}), {FROZEN_WORDS[fit]}"
     if origin == "random":
         return "random initialisation"
     if origin == CONTROL_ORIGIN:
@@ -37,6 +49,12 @@ def weights_words(origin: str) -> str:
     if kind == "timm":
         return f"pretrained, timm {name}"
     return f"weights file {name}" if kind == "file" else origin
+
+
+def _fit_and_start(origin: str) -> tuple[str, str]:
+    """Return what was fitted on frozen features, empty where a network was trained, and where its weights started."""
+    fit, _, start = origin.partition(":")
+    return (fit, start) if fit in FROZEN_WORDS else ("", origin)
 
 
 def mask_words(tiers: str, source: str) -> str:
@@ -59,15 +77,19 @@ KIND_WORDS: Final = {"control": "control", "ensemble": "ensemble"}  # in place o
 
 def weights_notice(board: Leaderboard) -> str:
     """Say once, above every table, what the networks started from."""
-    origins = {row.weights_origin for row in board.networks if row.weights_origin not in ("", "none")}
+    seen = {row.architecture: row.weights_origin for row in board.networks if row.weights_origin not in ("", "none")}
+    origins = {name: _fit_and_start(origin)[1] for name, origin in seen.items()}
+    fits = sorted({fit for origin in seen.values() if (fit := _fit_and_start(origin)[0])})
+    frozen = "".join(f" Networks are frozen: only a last layer is fitted ({FROZEN_WORDS[fit]})." for fit in fits)
+    random = [name for name, origin in origins.items() if origin == "random"]
     if not origins:
         return "No network has finished yet."
-    if origins == {"random"}:
-        return "Random initialisation: no network here was pretrained on any image."
-    if "random" in origins:
-        names = ", ".join(row.architecture for row in board.networks if row.weights_origin == "random")
-        return f"Random initialisation for {names}; the others were pretrained. Compare them with care."
-    return "All networks here started from pretrained weights."
+    if len(random) == len(origins):
+        return f"Random initialisation: no network here was pretrained on any image.{frozen}"
+    if random:
+        names = ", ".join(random)
+        return f"Random initialisation for {names}; the others were pretrained. Compare them with care.{frozen}"
+    return f"All networks here started from pretrained weights.{frozen}"
 
 
 def protocol_words(protocol: str, folds: int) -> str:
@@ -142,6 +164,7 @@ def data_words(board: Leaderboard) -> str:
     side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = layout.images if (layout := LAYOUTS.find(board.source)) is not None else "images"
     split = protocol_words(board.protocol, board.folds)
+    epochs = f"at most {counted(board.epochs, 'epoch')}" if board.epochs else "frozen features"
     if board.patients_unknown:
         split = split.replace("by patient", "by image" if board.patient_rule == "image" else "by patient where known")
     patients, official = (
@@ -150,7 +173,7 @@ def data_words(board: Leaderboard) -> str:
     text = (
         f"{counted(len(board.networks), 'architecture')}, {split}; {_counted_images(board.images, kind)} of {patients} "
         f"({board.pneumonia_images:,} with pneumonia), "
-        f"{side}, {colour}, at most {counted(board.epochs, 'epoch')}, seed {board.seed}"
+        f"{side}, {colour}, {epochs}, seed {board.seed}"
         + ("" if board.training_seed is None else f", seed of the trainings {board.training_seed}")
         + ("" if board.training_images is None else f"; each fold trained on about {board.training_images:,} images")
         + ("" if board.region == "whole" else f"; trained and tested on {REGION_WORDS[board.region]}")

@@ -95,7 +95,8 @@ class PneumoniaClassifier(classifier.PneumoniaClassifier):
             data: the fold, needed where classes are weighed (training.class_weights: balanced).
 
         Raises:
-            SettingsError: the architecture is not known, or classes are to be weighed and no data are given.
+            SettingsError: the architecture is not known, classes are to be weighed and no data are given, or the
+                suite freezes networks.
             NotAvailableError: fine-tuning asks for a part that the network does not have.
 
         Example:
@@ -107,6 +108,11 @@ class PneumoniaClassifier(classifier.PneumoniaClassifier):
         """
         for plugin in suite.architectures.plugins:
             load_plugin_file(Path(plugin))
+        if suite.training.is_frozen:
+            raise SettingsError(
+                f"training.fit is {suite.training.fit}, which no Trainer does: pneumobench.run does it, or set it to "
+                "network."
+            )
         if suite.training.class_weights == "balanced" and data is None:
             raise SettingsError(
                 "training.class_weights is balanced, and the share of each class is that of a fold; give it as "

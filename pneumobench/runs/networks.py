@@ -17,6 +17,7 @@ from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CLASSES, Suite
 from pneumobench.training.devices import device_of
+from pneumobench.training.frozen import prepare_head
 
 # mean and standard deviation of gray levels; of ImageNet the means over its three channels
 PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}
@@ -64,6 +65,7 @@ def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architec
             "record beside it names. Bring them back, or delete the job's folder and run the suite again."
         )
     architecture = build_network(suite, job.architecture, weights="none")
+    prepare_head(architecture, suite.training)
     load_weights(architecture.module, path)
     architecture.module.eval().to(device_of(suite.training))
     # images are normalised as in training; pretrained weights bring statistics of their own

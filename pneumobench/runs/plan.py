@@ -219,7 +219,7 @@ def _by_steps(planned: PlannedArchitecture, bench: Bench) -> PlannedArchitecture
         return dataclasses.replace(planned, judged_by=f"fails: {error}")
     except Exception as error:  # noqa: BLE001 - foreign code
         return dataclasses.replace(planned, judged_by=f"fails: {type(error).__name__}: {error}"[:120])
-    image = step.median / spec.batch_size
+    image, every = step.median / spec.batch_size, len(images.label)
     masked = 0
     if bench.regions is None:
         forms = bench.outlines(0).forms()
@@ -227,11 +227,16 @@ def _by_steps(planned: PlannedArchitecture, bench: Bench) -> PlannedArchitecture
         masked = shown * len(rows_with_lungs(images, bench.masks, None, suite.seed))
     maps = len(rows_with_lungs(images, bench.masks, suite.explanation.images_per_fold, suite.seed))
     tune = len(images.positions["tune"])
-    scored = spec.epochs * tune + tune + len(images.positions["test"]) + len(images.positions["official_test"])
+    # of frozen networks all images are embedded, for all folds together where these see the same
+    embedded = every if bench.regions is not None else every / planned.to_run
+    fitting, scored = image * FORWARD * embedded, 0
+    if not spec.is_frozen:
+        fitting = step.training(bench.steps())
+        scored = (spec.epochs + 1) * tune + len(images.positions["test"]) + len(images.positions["official_test"])
     after = FORWARD * (scored + masked) + (MAP * maps if network.heatmap_layers else 0)
     return dataclasses.replace(
         planned,
-        seconds_per_job=step.training(bench.steps()) + image * after,
+        seconds_per_job=fitting + image * after,
         memory_mib=peak_memory_mib(device_of(spec).type),
         weights_mib=sum(one.numel() * one.element_size() for one in network.module.state_dict().values()) / MIB,
         judged_by="steps",

@@ -114,7 +114,7 @@ def run(
                 fitted = sorted({record.architecture.removeprefix(CONTROL_PREFIX) for record in controls})
                 console.print(f"controls fitted: {', '.join(fitted)}", highlight=False)
         console.print(f"{counted(len(jobs), 'job')}, {len(jobs) - len(todo)} of them finished before", highlight=False)
-        with RunProgress(console, jobs=len(todo), epochs=suite.training.epochs) as progress:
+        with RunProgress(console, jobs=len(todo), epochs=suite.training.passes) as progress:
             run_jobs(worker, bench, todo, progress)
         with waited_for(folder.path):
             for job in jobs:  # a process may have been killed between the record and this

@@ -1,4 +1,4 @@
-"""One job: train an architecture on a fold, score it from its saved weights, explain it, and write its record."""
+"""One job: fit an architecture on a fold, score it from its saved weights, explain it, and write its record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
-from pneumobench.architectures.weights_file import load_weights, sha256_of_weights
+from pneumobench.architectures.weights_file import sha256_of_weights
 from pneumobench.attributions.job_overlays import write_overlays
 from pneumobench.attributions.lung_attention_maps import (
     MAIN_METHOD,
@@ -35,15 +35,14 @@ from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
+from pneumobench.runs.fitting import fitted_network
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.preflight import try_network
 from pneumobench.suite.process_state import no_sudden_end
 from pneumobench.suite.spec import Suite
-from pneumobench.training.devices import device_of
-from pneumobench.training.fit import fit, remove_training_files
+from pneumobench.training.fit import remove_training_files
 from pneumobench.training.keeping import EpochReport
-from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
-from pneumobench.training.predictions import score
+from pneumobench.training.memory import reset_peak_memory
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
 
@@ -128,21 +127,15 @@ def _completed(
     report: EpochReport | None,
 ) -> JobRecord:
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
-    job_folder = bench.folder.job_folder(name, fold)
     try_network(suite, name)
     reset_peak_memory()
     architecture = build_network(suite, name)
     initial = sha256_of_weights(architecture.module)
-    data = fold_data(suite, images)
-    fitted = fit(
-        architecture, data, spec, folder=job_folder, seed=suite.training_seed,
-        epoch_report=report, loggers=loggers, callbacks=callbacks,
+    fitted = fitted_network(
+        bench, name, fold, architecture, fold_data(suite, images),
+        report=report, loggers=loggers, callbacks=callbacks,
     )  # fmt: skip
-    trainable = architecture.parameter_count(trainable_only=True)
-    training_peak = max(fitted.peak_memory_mib, peak_memory_mib(device_of(spec).type))
-    weights = bench.folder.weights_path(name, fold)
-    load_weights(architecture.module, weights)  # the saved file is what is scored, never the module in memory
-    scored = {part: score(architecture, data.scoring_dataloader(part), spec) for part in SCORED_PARTS}
+    scored = {part: fitted.score(part) for part in SCORED_PARTS}
     for part, part_scored in scored.items():
         if not np.isfinite(part_scored.class_logits).all():
             raise DivergedError(
@@ -152,7 +145,7 @@ def _completed(
     predictions = bench.prediction_rows(fold, outputs)
     hashes = {
         "initial_weights": initial,
-        "weights": sha256_of_file(weights),
+        "weights": sha256_of_file(bench.folder.weights_path(name, fold)),
         "predictions": write_predictions(bench.folder.predictions_path(name, fold), predictions),
     }
     main_maps = _main_maps(bench, architecture, images, name, fold, predictions)
@@ -166,9 +159,7 @@ def _completed(
         reason=None,
         hashes={**shared.hashes, **hashes},
         training={
-            "epochs_run": fitted.epochs_run,
-            "best_epoch": fitted.best_epoch,
-            "stopped_early": fitted.stopped_early,
+            **fitted.facts,
             "train_images": len(images.positions["train"]),
             "tune_images": len(images.positions["tune"]),
             "images_of_unknown_patients": int(unknown_patients(bench.index.table).sum()),
@@ -179,11 +170,11 @@ def _completed(
         },
         cost=JobCost(
             parameters=architecture.parameter_count(),
-            trainable_parameters=trainable,
+            trainable_parameters=fitted.trained,
             flops_per_image=flops_per_image(architecture, suite.data.image_side_px),
             training_seconds=round(fitted.seconds, 3),
             inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
-            peak_memory_mib=round(training_peak, 1),
+            peak_memory_mib=round(fitted.peak_memory_mib, 1),
         ),
         explanation=_explanation_facts(main_maps, bench.masks),
     )

@@ -103,6 +103,11 @@ def check_search(suite: Suite, space: Space) -> None:
             f"suite {suite.name!r} has no search.space; add settings to it with their choices, e.g. "
             "--search.space.training.learning_rate '{low: 1.0e-5, high: 1.0e-2, log: true}'."
         )
+    if suite.training.is_frozen:
+        raise SettingsError(
+            f"suite {suite.name!r} has training.fit {suite.training.fit}, which chooses its settings itself; a search "
+            "is about training.fit network."
+        )
     names = suite.architectures.names
     if len(names) != 1:
         raise SettingsError(

@@ -23,6 +23,7 @@ from pneumobench.suite.registry import known_without_import, unknown_name
 
 if TYPE_CHECKING:
     from pneumobench.suite.spec import FoldSpec, Suite
+    from pneumobench.suite.training import TrainingSpec
 
 LEAST_OF_DEVICE: Final = 2  # images of a device in a step: batch normalisation cannot use one
 SINGLE_TEST: Final = ("holdout", "official")  # protocols with one test part
@@ -120,6 +121,7 @@ def check_together(suite: Suite) -> None:
         raise UnfitError(
             "training.fine_tuning.unfreeze_every_epochs", "works on one device only; set training.devices to 1."
         )
+    _check_frozen(suite.training)
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise UnfitError("architectures.names", f"lists {', '.join(sorted(repeated))} twice.")
@@ -135,6 +137,28 @@ def check_together(suite: Suite) -> None:
             f"has {reserved[0]!r}: names with {CONTROL_PREFIX!r} are kept for controls; "
             "list those under controls.names.",
         )
+
+
+def _check_frozen(training: TrainingSpec) -> None:
+    """Check that nothing is asked of a head on frozen features that only steps of an optimiser can do."""
+    tuning = training.fine_tuning
+    contrary = (
+        (
+            "training.head",
+            bool(training.head),
+            "frozen features have one layer above them; leave it empty",
+        ),
+        (
+            "training.fine_tuning.trained",
+            tuning.trained != "all" or tuning.layer_decay != 1,
+            "no layer of a frozen network is trained; leave training.fine_tuning as it is",
+        ),
+        ("training.balanced_sampler", training.balanced_sampler, "set training.class_weights to balanced instead"),
+        ("training.devices", training.devices > 1, "features are computed on one device; set it to 1"),
+    )
+    for key, asked, why in contrary if training.is_frozen else ():
+        if asked:
+            raise UnfitError(key, f"does not go with training.fit {training.fit}: {why}.")
 
 
 def check_known_names(suite: Suite, lines: Mapping[str, str], origin: str) -> None:

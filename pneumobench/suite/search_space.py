@@ -19,8 +19,9 @@ GROUPS: Final = ("training.", "augmentation.")
 RANGE_KEYS: Final = ("low", "high", "log", "step")
 # settings that say on what and how exactly is computed, or what trials are compared by
 SAME_IN_ALL_TRIALS: Final = (
-    "training.monitor", "training.precision", "training.accelerator", "training.devices", "training.strategy",
-    "training.loader_workers", "training.memory_format", "training.compile", "training.deterministic",
+    "training.fit", "training.monitor", "training.precision", "training.accelerator", "training.devices",
+    "training.strategy", "training.loader_workers", "training.memory_format", "training.compile",
+    "training.deterministic",
 )  # fmt: skip
 # settings that change what the number tune_loss means
 LOSS_KEYS: Final = (

@@ -28,6 +28,7 @@ from pneumobench.suite.rules import (
 )
 
 Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
+Fit = Literal["network", "frozen_logistic", "frozen_neighbours"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,11 @@ class TrainingSpec(Checked, group="training"):
     """The identical settings of every job.
 
     Args:
+        fit: what is fitted: the `network`, by steps of an optimiser; or only its last layer, on features that the rest
+            of the network, as it starts, gives of each image once, without augmentation: `frozen_logistic` (logistic
+            regression) or `frozen_neighbours` (votes of the nearest training images). What is chosen for them is
+            chosen by patient inside the training part. Augmentation, loss, optimiser and epochs then have no effect;
+            `class_weights` has.
         epochs: passes over the training part.
         batch_size: images a step, over all devices, which take as many each.
         head: layers before the last, linear one: `dropout P`, `dense N`, `batch_norm`, `relu`, in this order of a list;
@@ -161,6 +167,7 @@ class TrainingSpec(Checked, group="training"):
         pneumobench.suite.checked.UnfitError: training.epochs is 0; expected 1 to 100,000.
     """
 
+    fit: Fit = "network"
     epochs: Annotated[int, COUNT] = 20
     batch_size: Annotated[int, BATCH] = 32
     head: tuple[str, ...] = ()
@@ -193,6 +200,16 @@ class TrainingSpec(Checked, group="training"):
     compile: Literal["auto", "none", "inductor"] = "none"
     deterministic: bool = True
     seed: Annotated[int | None, SEED] = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether networks stay as they start, and only their last layers are fitted."""
+        return self.fit != "network"
+
+    @property
+    def passes(self) -> int:
+        """How often a job goes over its training part: once where networks are frozen."""
+        return 1 if self.is_frozen else self.epochs
 
     def corrects_twice(self) -> bool:
         """Tell whether the imbalance of the classes is corrected more than once: by weights, alpha and sampler."""

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from pneumobench.architectures import Architecture
 from pneumobench.suite.training import TrainingSpec
-from pneumobench.training.classifier import optimizer_of
 from pneumobench.training.devices import memory_format
+from pneumobench.training.optimiser import optimizer_of
 
 WARM_UP: Final = 2  # steps that are not counted, after the first
 

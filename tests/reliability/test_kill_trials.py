@@ -22,10 +22,8 @@ def trials(folder: Path, count: int, capsys: pytest.CaptureFixture[str]) -> None
         assert f"| {variant} | " in report
 
 
-def test_twelve_kills_over_all_variants_end_as_runs_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    trials(tmp_path, 12, capsys)
+def test_kills_over_all_variants_end_as_runs_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trials(tmp_path, len(kills.VARIANTS), capsys)
 
 
 @pytest.mark.long

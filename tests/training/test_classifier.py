@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pneumobench.training.classifier import LearningRate
 from pneumobench.training.losses import PneumoniaLoss
+from pneumobench.training.optimiser import LearningRate
 from tests.training.tiny_fold import tiny_spec
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from pneumobench.files import sha256_of_file
 from pneumobench.suite.training import FineTuningSpec
 from pneumobench.training import keeping
 from pneumobench.training.averaging import warming_average
-from pneumobench.training.classifier import parameter_groups
 from pneumobench.training.fine_tuning import FineTuning, parameter_ranks
 from pneumobench.training.fit import FitResult, fit
+from pneumobench.training.optimiser import parameter_groups
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 
@@ -132,6 +133,44 @@ def test_rates_decay_layer_by_layer() -> None:
     name_of = {parameter: name for name, parameter in architecture.module.named_parameters()}
     rates = {name_of[p].split(".")[0]: group["lr"] for group in groups for p in group["params"]}
     assert rates == {"9": 1.0, "4": 0.5, "1": 0.25, "0": 0.125}
+
+
+class _Inside(nn.Module):
+    """A plugin that wraps a network of timm."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("test_vit", {"pos_embed", "cls_token"}),
+        ("deit_tiny_distilled_patch16_224", {"pos_embed", "cls_token", "dist_token"}),
+        ("eva02_tiny_patch14_224", {"pos_embed", "cls_token"}),
+        ("swin_tiny_patch4_window7_224", {"layers.0.blocks.0.attn.relative_position_bias_table"}),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_positions_and_tokens_are_not_decayed(name: str, named: set[str], inside: bool) -> None:
+    architecture = build_architecture(name, in_channels=1, image_side_px=112)
+    if inside:
+        architecture = dataclasses.replace(architecture, module=_Inside(architecture.module))
+    spec = tiny_spec(weight_decay=0.1)
+    groups = parameter_groups(architecture, spec, FineTuning(architecture, spec.fine_tuning))
+    name_of = {parameter: key for key, parameter in architecture.module.named_parameters()}
+    decay = {
+        name_of[one].removeprefix("network."): group["weight_decay"] for group in groups for one in group["params"]
+    }
+    assert {decay[key] for key in named} == {0.0}
+    weights = {key: one for key, one in decay.items() if key.endswith(("attn.proj.weight", "patch_embed.proj.weight"))}
+    assert len(weights) > 1
+    assert set(weights.values()) == {0.1}
+    assert len(decay) == len(name_of), "each parameter once"
 
 
 def test_a_network_without_an_output_layer_cannot_be_frozen() -> None:

@@ -16,7 +16,7 @@ from pneumobench.records.job_record import WEIGHTS, JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import Suite
 from pneumobench.suite.training import TrainingSpec
-from pneumobench.suite.weights import HUB, IMAGENET, NONE
+from pneumobench.suite.weights import HUB, IMAGENET, NONE, SELF_SUPERVISED
 
 CLOCKS_APART: Final = timedelta(days=1)  # machines of one run may tell another time
 HISTORY_ERROR: Final = 1e-5  # history.csv is written with six digits
@@ -70,6 +70,8 @@ def _require_origin(folder: RunFolder, suite: Suite, record: JobRecord) -> None:
         expected = "random"
     elif weights == IMAGENET:
         right, expected = origin.startswith(f"timm:{name}"), f"timm:{name}"
+    elif weights == SELF_SUPERVISED:
+        right, expected = origin.startswith(f"{SELF_SUPERVISED}:"), SELF_SUPERVISED
     elif weights.startswith(HUB):
         right, expected = origin == weights, weights
     else:

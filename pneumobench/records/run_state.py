@@ -19,6 +19,7 @@ from pneumobench.suite.commands import joined_command
 from pneumobench.suite.forms import unsettled, with_forms
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import public_source, sources_by_name
 
 
 def jobs_to_run(folder: RunFolder, jobs: list[tuple[str, int]], *, retry_failed: bool) -> list[tuple[str, int]]:
@@ -84,8 +85,14 @@ def without_places(suite: Suite) -> Suite:
         return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
 
     parts = suite.architectures
-    weights = parts.weights if parts.weights in ("none", "imagenet") else Path(parts.weights).name
-    architectures = dataclasses.replace(parts, plugins=tuple(map(public, parts.plugins)), weights=weights)
+    architectures = dataclasses.replace(
+        parts,
+        plugins=tuple(map(public, parts.plugins)),
+        weights=public_source(parts.weights),
+        weights_of=tuple(
+            f"{name}={public_source(source)}" for name, source in sources_by_name(parts.weights_of).items()
+        ),
+    )
     return dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=""), architectures=architectures)
 
 

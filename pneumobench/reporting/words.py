@@ -8,6 +8,7 @@ from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.records.job_record import CONTROL_ORIGIN
 from pneumobench.suite.regions import REGION_WORDS
+from pneumobench.suite.weights import SELF_SUPERVISED
 from pneumobench.texts import counted
 
 ABLATION_WORDS: Final = (
@@ -48,6 +49,8 @@ def weights_words(origin: str) -> str:
     kind, _, name = origin.partition(":")
     if kind == "timm":
         return f"pretrained, timm {name}"
+    if kind == SELF_SUPERVISED:
+        return f"self-supervised on the training part of each fold, {name}"
     return f"weights file {name}" if kind == "file" else origin
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +20,16 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.job_record import Scalar
 from pneumobench.runs.context import Bench
 from pneumobench.runs.embeddings import embedding
+from pneumobench.runs.networks import build_network
+from pneumobench.suite.weights import SELF_SUPERVISED
+from pneumobench.texts import counted
 from pneumobench.training.devices import device_of
 from pneumobench.training.fit import fit
 from pneumobench.training.frozen import fit_head, head_layer, head_outputs
 from pneumobench.training.keeping import EpochReport
 from pneumobench.training.memory import peak_memory_mib
 from pneumobench.training.predictions import Scored, logit_of, probability_of, score
+from pneumobench.training.pretraining import pretrain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,29 @@ class Fitted:
     trained: int
     peak_memory_mib: float
     score: Callable[[Part], Scored]
+
+
+def initial_network(bench: Bench, name: str, fold: int) -> tuple[Architecture, dict[str, Scalar]]:
+    """Return an architecture with the weights that a job starts from, and what is recorded of a pretraining.
+
+    Raises:
+        DivergedError, NotAvailableError: see `pretrain`.
+    """
+    suite = bench.suite
+    architecture = build_network(suite, name)
+    if suite.architectures.weights_source(name) != SELF_SUPERVISED:
+        return architecture, {}
+    found = pretrain(
+        architecture, bench.fold_images(fold), suite.pretraining, suite.training,
+        folder=bench.folder.job_folder(name, fold), seed=suite.training_seed,
+    )  # fmt: skip
+    origin = f"{SELF_SUPERVISED}:{counted(suite.pretraining.epochs, 'epoch')} of SimCLR"
+    facts: dict[str, Scalar] = {
+        "pretraining_images": found.images,
+        "pretraining_loss": found.loss,
+        "pretraining_seconds": found.seconds,
+    }
+    return dataclasses.replace(architecture, weights_origin=origin), facts
 
 
 def fitted_network(

@@ -16,6 +16,7 @@ from pneumobench.runs.networks import build_network
 from pneumobench.runs.train_job import fold_data
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import SELF_SUPERVISED
 from pneumobench.training import classifier
 
 
@@ -112,6 +113,11 @@ class PneumoniaClassifier(classifier.PneumoniaClassifier):
             raise SettingsError(
                 f"training.fit is {suite.training.fit}, which no Trainer does: pneumobench.run does it, or set it to "
                 "network."
+            )
+        if suite.architectures.weights_source(architecture) == SELF_SUPERVISED:
+            raise SettingsError(
+                "architectures.weights is self_supervised, and those weights are made by pneumobench.run; set it to "
+                "none, imagenet or a folder."
             )
         if suite.training.class_weights == "balanced" and data is None:
             raise SettingsError(

@@ -16,6 +16,7 @@ from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CLASSES, Suite
+from pneumobench.suite.weights import NONE, SELF_SUPERVISED
 from pneumobench.training.devices import device_of
 from pneumobench.training.frozen import prepare_head
 
@@ -29,7 +30,7 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         name,
         in_channels=suite.data.channels,
         image_side_px=suite.data.image_side_px,
-        weights=suite.architectures.weights_source(name) if weights is None else weights,
+        weights=drawn_or_read(suite.architectures.weights_source(name)) if weights is None else weights,
         seed=suite.training_seed,
         outputs=len(CLASSES) if suite.task == "three_class" else 1,
     )
@@ -39,6 +40,11 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
         return architecture
     mean, std = PIXEL_STATISTICS[suite.data.pixel_statistics]
     return dataclasses.replace(architecture, pixel_mean=mean, pixel_std=std)
+
+
+def drawn_or_read(source: str) -> str:
+    """Return where weights come from before any pretraining in this run: those that it starts from are random."""
+    return NONE if source == SELF_SUPERVISED else source
 
 
 def check_plugins(suite: Suite) -> None:

@@ -32,6 +32,7 @@ from pneumobench.runs.suite_checks import check_suite
 from pneumobench.suite.forms import plain
 from pneumobench.suite.process_state import unchanged_process
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import SELF_SUPERVISED
 from pneumobench.texts import counted
 from pneumobench.training.devices import device_of
 from pneumobench.training.keeping import quiet_lightning
@@ -42,6 +43,7 @@ STEPS: Final = 20  # measured of an architecture that has no finished job
 LIMIT_S: Final = 10.0
 FORWARD: Final = 1 / 3  # of a training step: forward and backward, which is about twice the forward
 MAP: Final = 1.5  # heat map of an image against a training step of it: forward, backward, and little besides
+VIEWS_PER_IMAGE: Final = 2  # in pretraining
 WEIGHTS_HELD: Final = 4  # resume.ckpt: weights, the best so far, and two moments of Adam
 MIB: Final = 2**20
 
@@ -233,6 +235,8 @@ def _by_steps(planned: PlannedArchitecture, bench: Bench) -> PlannedArchitecture
     if not spec.is_frozen:
         fitting = step.training(bench.steps())
         scored = (spec.epochs + 1) * tune + len(images.positions["test"]) + len(images.positions["official_test"])
+    if suite.architectures.weights_source(planned.name) == SELF_SUPERVISED:
+        fitting += image * VIEWS_PER_IMAGE * suite.pretraining.epochs * len(images.positions["train"])
     after = FORWARD * (scored + masked) + (MAP * maps if network.heatmap_layers else 0)
     return dataclasses.replace(
         planned,

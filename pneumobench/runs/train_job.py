@@ -35,14 +35,14 @@ from pneumobench.records.manifest import finish_job
 from pneumobench.records.run_folder import RunFolder, write_attention, write_predictions
 from pneumobench.reporting.tracking import Tracker
 from pneumobench.runs.context import Bench
-from pneumobench.runs.fitting import fitted_network
-from pneumobench.runs.networks import build_network
+from pneumobench.runs.fitting import fitted_network, initial_network
 from pneumobench.runs.preflight import try_network
 from pneumobench.suite.process_state import no_sudden_end
 from pneumobench.suite.spec import Suite
 from pneumobench.training.fit import remove_training_files
 from pneumobench.training.keeping import EpochReport
 from pneumobench.training.memory import reset_peak_memory
+from pneumobench.training.pretraining import remove_pretraining_files
 
 SCORED_PARTS: tuple[Part, ...] = ("tune", "test", "official_test")
 
@@ -89,6 +89,7 @@ def tidy(folder: RunFolder, record: JobRecord) -> None:
     """Delete the checkpoints of a job that has ended; a failed one may be tried again and then goes on from them."""
     if record.status != "failed":
         remove_training_files(folder.job_folder(record.architecture, record.fold))
+        remove_pretraining_files(folder.job_folder(record.architecture, record.fold))
 
 
 # the folders of absolute paths: a record names none of this machine
@@ -129,7 +130,7 @@ def _completed(
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
     try_network(suite, name)
     reset_peak_memory()
-    architecture = build_network(suite, name)
+    architecture, pretraining = initial_network(bench, name, fold)
     initial = sha256_of_weights(architecture.module)
     fitted = fitted_network(
         bench, name, fold, architecture, fold_data(suite, images),
@@ -160,6 +161,7 @@ def _completed(
         hashes={**shared.hashes, **hashes},
         training={
             **fitted.facts,
+            **pretraining,
             "train_images": len(images.positions["train"]),
             "tune_images": len(images.positions["tune"]),
             "images_of_unknown_patients": int(unknown_patients(bench.index.table).sum()),

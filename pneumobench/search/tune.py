@@ -108,6 +108,11 @@ def check_search(suite: Suite, space: Space) -> None:
             f"suite {suite.name!r} has training.fit {suite.training.fit}, which chooses its settings itself; a search "
             "is about training.fit network."
         )
+    if suite.architectures.is_pretrained_here:
+        raise SettingsError(
+            f"suite {suite.name!r} has architectures.weights self_supervised, which a search does not make; name a "
+            "folder of weights, imagenet or none."
+        )
     names = suite.architectures.names
     if len(names) != 1:
         raise SettingsError(

@@ -122,6 +122,8 @@ def check_together(suite: Suite) -> None:
             "training.fine_tuning.unfreeze_every_epochs", "works on one device only; set training.devices to 1."
         )
     _check_frozen(suite.training)
+    if devices > 1 and suite.architectures.is_pretrained_here:
+        raise UnfitError("training.devices", "is above 1, and self-supervised weights are made on one; set it to 1.")
     repeated = {name for name in suite.architectures.names if suite.architectures.names.count(name) > 1}
     if repeated:
         raise UnfitError("architectures.names", f"lists {', '.join(sorted(repeated))} twice.")

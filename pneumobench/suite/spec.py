@@ -14,6 +14,7 @@ from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
 from pneumobench.suite.names import DEFAULT_CONTROLS
 from pneumobench.suite.phantoms import PhantomSpec
+from pneumobench.suite.pretraining import PretrainingSpec
 from pneumobench.suite.regions import Region
 from pneumobench.suite.rules import (
     COUNT,
@@ -220,6 +221,7 @@ class Suite(Checked):
         folds: the split.
         augmentation: random changes of training images.
         architectures: the networks.
+        pretraining: of networks with `architectures.weights: self_supervised`.
         controls: models that do not read lungs.
         training: the settings of every job.
         explanation: the heat maps.
@@ -241,6 +243,7 @@ class Suite(Checked):
     folds: FoldSpec = field(default_factory=FoldSpec)
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
     architectures: ArchitectureSpec = field(default_factory=ArchitectureSpec)
+    pretraining: PretrainingSpec = field(default_factory=PretrainingSpec)
     controls: ControlSpec = field(default_factory=ControlSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
@@ -259,7 +262,7 @@ class Suite(Checked):
     def plain(self) -> dict[str, Any]:
         """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
 
-        The group `search` stands there only in a suite that has one.
+        The groups `search` and `pretraining` stand there only in a suite that has them.
         """
         plain = dataclasses.asdict(self)
         for group in plain.values():
@@ -267,6 +270,8 @@ class Suite(Checked):
                 group[key] = list(value) if isinstance(value, tuple) else value
         if self.search == SearchSpec():
             del plain["search"]
+        if self.pretraining == PretrainingSpec() and not self.architectures.is_pretrained_here:
+            del plain["pretraining"]
         return plain
 
     def to_yaml(self) -> str:

@@ -14,6 +14,7 @@ from pneumobench.suite.named_values import named_values
 
 NONE: Final = "none"
 IMAGENET: Final = "imagenet"
+SELF_SUPERVISED: Final = "self_supervised"  # pretrained on the training part of each fold, see PretrainingSpec
 HUB: Final = "hf-hub:"
 PACKAGE: Final = "package:"
 CARD_KEYS: Final = ("source", "licence", "pixel_mean", "pixel_std")
@@ -21,7 +22,7 @@ CARD_KEYS: Final = ("source", "licence", "pixel_mean", "pixel_std")
 
 def is_folder(source: str) -> bool:
     """Tell whether a source is a folder of this machine, which nobody else has under this name."""
-    return source not in (NONE, IMAGENET) and not source.startswith((HUB, PACKAGE))
+    return source not in (NONE, IMAGENET, SELF_SUPERVISED) and not source.startswith((HUB, PACKAGE))
 
 
 def public_source(source: str) -> str:
@@ -64,7 +65,7 @@ class WeightsCard:
 
 def comes_as_file(source: str) -> bool:
     """Tell whether weights of this source are files NAME.safetensors, in a folder or a package."""
-    return source not in (NONE, IMAGENET) and not source.startswith(HUB)
+    return source not in (NONE, IMAGENET, SELF_SUPERVISED) and not source.startswith(HUB)
 
 
 def weights_file(name: str, source: str) -> Path:

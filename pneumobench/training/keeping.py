@@ -47,6 +47,7 @@ def quiet_lightning() -> None:
         ".*LeafSpec.*",
         ".*isinstance.*",
         ".*exists and is not empty.*",
+        ".*val_dataloader.*",  # of the pretraining, which validates nothing
         ".*sync_dist=True.*",  # what is logged is of all devices already
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -194,3 +194,22 @@ explanation: {methods: [gradcam], checked_images_per_fold: 2}
     assert record.cost is not None
     assert 0 < record.cost.trainable_parameters < record.cost.parameters
     assert set(run.predictions(record)["split"]) == {"tune", "test"}
+
+
+def test_networks_pretrained_on_their_own_training_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["run", "smoke", *SMALL, "--explanation.images_per_fold", "0", "--pretraining.epochs", "1"]
+    assert main([*asked, "--architectures.weights", "self_supervised", "--pretraining.batch_size", "8"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "All networks here started from pretrained weights." in shown
+    folder = RunFolder(Path("runs/smoke"))
+    records = [record for record in folder.records() if not record.is_control]
+    assert {record.weights_origin for record in records} == {"self_supervised:1 epoch of SimCLR"}
+    assert len({record.hashes["initial_weights"] for record in records}) == 2, "each fold has weights of its own"
+    assert all(record.training["pretraining_images"] == record.training["train_images"] for record in records)
+    assert not list(folder.path.rglob("pretrain*")), "what only an unfinished job needs is gone"
+    page = (folder.leaderboard / "README.md").read_text()
+    assert "self-supervised on the training part of each fold, 1 epoch of SimCLR" in page
+    assert main(["leaderboard", "runs/smoke"]) == 0

@@ -17,7 +17,7 @@ from pneumobench.datasets.index import INDEX_COLUMNS, Index
 from pneumobench.errors import SettingsError
 from pneumobench.records.locks import claim_folder, is_claimed, waited_for
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.run_state import as_kept, refuse_other_run, write_run_metadata
+from pneumobench.records.run_state import as_kept, refuse_other_run, without_places, write_run_metadata
 from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import (
@@ -212,3 +212,20 @@ def test_where_plugins_and_weights_lie_is_not_written(tmp_path: Path, monkeypatc
     assert kept.training_hash() == suite.training_hash()
     assert str(tmp_path) not in run.suite_yaml.read_text()
     refuse_other_run(run, suite, index)
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("none", "none"),
+        ("imagenet", "imagenet"),
+        ("self_supervised", "self_supervised"),
+        ("hf-hub:timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"),
+        ("package:my_weights", "package:my_weights"),
+        ("/home/me/lite", "lite"),
+    ],
+)
+def test_a_run_keeps_where_weights_come_from_and_no_folder_of_this_machine(source: str, kept: str) -> None:
+    suite = Suite(architectures=ArchitectureSpec(names=("a", "b"), weights=source, weights_of=(f"b={source}",)))
+    public = without_places(suite).architectures
+    assert (public.weights, public.weights_of) == (kept, (f"b={kept}",))

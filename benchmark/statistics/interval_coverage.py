@@ -20,10 +20,7 @@ from scipy.stats import norm, t
 from benchmark.statistics.simulated import AREAS, Films, Floats, Population, asked, draw_films, draw_scores, measured
 from pneumobench.files import write_text
 from pneumobench.metrics.estimates import PatientEstimate, area_estimate
-from pneumobench.metrics.intervals import mean_interval
 
-SHARES: Final = (0.90, 0.97, 0.99)
-SHARE_RESAMPLES: Final = 500
 WANTED: Final = (0.93, 0.97)
 Z: Final = float(norm.ppf(0.975))
 Ends = tuple[float, float]
@@ -53,13 +50,7 @@ def main() -> None:
                 _coverage_of_area(population, patients, area, options.data_sets, options.resamples, options.seed)
             )
             print(*areas[-1], f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    shares = [
-        _coverage_of_share(population, patients, share, options.data_sets, options.seed)
-        for patients in options.patients
-        if patients <= 1000
-        for share in SHARES
-    ]
-    report = _report(areas, shares, population, options)
+    report = _report(areas, population, options)
     print(report)
     if options.write:
         write_text(Path(__file__).resolve().with_suffix(".md"), report)
@@ -132,25 +123,6 @@ def resampled_areas(probability: Floats, films: Films, resamples: int, rng: np.r
     return total
 
 
-def _coverage_of_share(
-    population: Population, patients: int, share: float, data_sets: int, seed: int
-) -> tuple[int, float, float]:
-    """Return patients, share, and how often the percentile interval of a recall holds it."""
-    held = 0
-    for number in range(data_sets):
-        rng = np.random.default_rng([seed, patients, round(1000 * share), number, 1])
-        films = draw_films(population, patients, rng)
-        # an image is found when its score lies above a fixed threshold: that of the share of a normal law
-        noise = draw_scores(population, films, 0.5, 1, rng)[0]
-        of_fold = (norm.ppf(noise) * 10 - population.offset[films.fold]) / population.scale[films.fold]
-        found = (of_fold < population.spread * norm.ppf(share))[films.label]
-        interval = mean_interval(
-            found.astype(float), films.patient[films.label], resamples=SHARE_RESAMPLES, seed=number
-        )
-        held += interval.low <= share <= interval.high
-    return patients, share, held / data_sets
-
-
 def _quantiles(drawn: Floats, levels: Floats) -> Ends:
     low, high = np.quantile(drawn, levels).tolist()
     return low, high
@@ -162,7 +134,6 @@ def _on_logit_scale(value: float, half: float) -> Ends:
 
 def _report(
     areas: list[tuple[int, float, float, dict[str, Ends]]],
-    shares: list[tuple[int, float, float]],
     population: Population,
     options: argparse.Namespace,
 ) -> str:
@@ -190,15 +161,7 @@ def _report(
     for patients, area, perfect, hits in areas:
         cells = [f"{_marked(held)} ({_short(above)})" for held, above in hits.values()]
         lines.append(f"| {patients:,} | {area} | {_short(perfect)} | " + " | ".join(cells) + " |")
-    lines += ["", _missed_words(areas), "", "## Shares", ""]
-    lines += [
-        "Percentile intervals of a share of the images with pneumonia (a recall) over patients, "
-        f"{SHARE_RESAMPLES} resamples, as the table of papers shows them:",
-        "",
-        "| patients | true share | coverage |",
-        "| ---: | ---: | ---: |",
-        *(f"| {patients:,} | {share} | {_marked(held)} |" for patients, share, held in shares),
-    ]
+    lines += ["", _missed_words(areas)]
     return "\n".join(lines) + "\n"
 
 

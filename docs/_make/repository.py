@@ -20,6 +20,7 @@ PAGES: Mapping[str, str] = {
     "results/lung-outline.md": "leaderboard/lung-outline/README.md",
     "results/region-fills.md": "leaderboard/region-fills/README.md",
     "results/interval-coverage.md": "benchmark/statistics/interval_coverage.md",
+    "results/share-coverage.md": "benchmark/statistics/share_coverage.md",
     "results/equal-networks.md": "benchmark/statistics/equal_networks.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",

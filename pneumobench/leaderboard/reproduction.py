@@ -12,7 +12,8 @@ from pneumobench.claims.checker import Claim, Verdict, check_claim
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
 from pneumobench.metrics.confusion import confusion_of
-from pneumobench.metrics.intervals import Interval, confusion_metric_intervals
+from pneumobench.metrics.decision_intervals import confusion_metric_intervals
+from pneumobench.metrics.intervals import Interval
 from pneumobench.metrics.table import COUNT_METRICS
 
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
         confusion_at,
         confusion_of,
     )
+    from pneumobench.metrics.decision_intervals import confusion_metric_intervals, share_interval
     from pneumobench.metrics.discrimination import area_under_roc, average_precision, roc_curve, within_folds
     from pneumobench.metrics.estimates import PatientEstimate, area_estimate
     from pneumobench.metrics.intervals import (
         Interval,
         bootstrap_interval,
-        confusion_metric_intervals,
         mean_interval,
         patient_weights,
     )
@@ -67,7 +67,8 @@ _MODULE_OF = {
     "brier_score": "calibration",
     "calibration_slope_intercept": "calibration",
     "confusion_at": "confusion",
-    "confusion_metric_intervals": "intervals",
+    "confusion_metric_intervals": "decision_intervals",
+    "share_interval": "decision_intervals",
     "confusion_of": "confusion",
     "expected_calibration_error": "calibration",
     "fit_temperature": "calibration",
@@ -115,6 +116,7 @@ __all__ = [
     "paired_auc_differences",
     "patient_weights",
     "roc_curve",
+    "share_interval",
     "threshold_best",
     "threshold_for_cost",
     "threshold_for_sensitivity",

@@ -10,14 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumobench.metrics.table import COUNT_METRICS
 from pneumobench.metrics.validation import (
-    Booleans,
     Floats,
     Integers,
-    checked_flags,
     group_indices,
-    require_same_length,
 )
 
 RESAMPLES = 2000
@@ -96,7 +92,16 @@ def bootstrap_interval(
     >>> bootstrap_interval(mean, ["a", "a", "b", "c"], resamples=500, seed=1).low
     1.5
     """
-    return percentile_interval(_resampled(statistic, groups, resamples=resamples, seed=seed), level=level)
+    return percentile_interval(resampled_values(statistic, groups, resamples=resamples, seed=seed), level=level)
+
+
+def resampled_values(statistic: WeightedStatistic, groups: ArrayLike, *, resamples: int, seed: int) -> Floats:
+    """Return the statistic of every resample; all NaN with one patient, whose resamples are all the same."""
+    chunks = patient_weights(groups, resamples=resamples, seed=seed)
+    values = np.concatenate([statistic(weights) for weights in chunks])
+    if group_indices(groups).max() == 0:
+        values = np.full(values.shape, np.nan)
+    return values
 
 
 def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
@@ -113,34 +118,6 @@ def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
         return Interval(low=np.nan, high=np.nan, undefined_resamples=undefined)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return Interval(low=low, high=high, undefined_resamples=undefined)
-
-
-def confusion_metric_intervals(
-    predicted_positive: ArrayLike,
-    has_pneumonia: ArrayLike,
-    groups: ArrayLike,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Return the 95 % patient-bootstrap interval of every metric of the confusion matrix, by name.
-
-    Args:
-        predicted_positive: (N,) of 0 and 1: the decision, made with each image's own fold's threshold.
-        has_pneumonia: (N,) of 0 and 1.
-        groups: (N,) integers or strings; equal = same patient.
-        resamples: how many.
-        seed: not negative.
-
-    Raises:
-        ValueError: malformed arrays.
-    """
-    called, labels = checked_flags(predicted_positive, "predicted_positive"), checked_flags(has_pneumonia)
-    require_same_length(predicted_positive=called, has_pneumonia=labels, groups=group_indices(groups))
-    cells = np.stack([called & labels, ~called & labels, called & ~labels, ~called & ~labels])  # tp fn fp tn
-    counts = _resampled(_weighted_counts(cells), groups, resamples=resamples, seed=seed)  # (resamples, 4)
-    tp, fn, fp, tn = counts.T
-    return {name: percentile_interval(metric.function(tp, fn, fp, tn)) for name, metric in COUNT_METRICS.items()}
 
 
 def mean_interval(values: ArrayLike, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -198,22 +175,3 @@ def _weights(image_group: bytes, start: int, rows: int, seed: int) -> Integers:
     weights: Integers = times.astype(np.min_scalar_type(patients))[:, group]
     weights.flags.writeable = False
     return weights
-
-
-def _resampled(statistic: WeightedStatistic, groups: ArrayLike, *, resamples: int, seed: int) -> Floats:
-    """Return the statistic of every resample; all NaN with one patient, whose resamples are all the same."""
-    chunks = patient_weights(groups, resamples=resamples, seed=seed)
-    values = np.concatenate([statistic(weights) for weights in chunks])
-    if group_indices(groups).max() == 0:
-        values = np.full(values.shape, np.nan)
-    return values
-
-
-def _weighted_counts(cells: Booleans) -> WeightedStatistic:
-    indicator = cells.T.astype(np.float64)  # (N, 4); floats go through BLAS and are exact for these counts
-
-    def counts(weights: Integers) -> Floats:
-        result: Floats = weights.astype(np.float64) @ indicator
-        return result
-
-    return counts

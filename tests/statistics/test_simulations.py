@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics import equal_networks, interval_coverage, simulated
+from benchmark.statistics import equal_networks, interval_coverage, share_coverage, simulated
 from benchmark.statistics.simulated import Population, draw_films, draw_scores, measured
 from pneumobench.metrics.estimates import area_estimate
 
@@ -53,16 +53,23 @@ def test_resampled_areas_spread_as_the_influences_say(population: Population) ->
     assert drawn.std() == pytest.approx(estimate.standard_error, rel=0.12)
 
 
-@pytest.mark.parametrize("module", [interval_coverage, equal_networks])
+@pytest.mark.parametrize(
+    ("module", "rows"),
+    [
+        (interval_coverage, len(simulated.AREAS)),
+        (equal_networks, len(simulated.AREAS)),
+        (share_coverage, len(share_coverage.SHARES)),
+    ],
+)
 def test_a_simulation_goes_through(
-    module: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: object, rows: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = module.__name__  # type: ignore[attr-defined]
     monkeypatch.setattr(sys, "argv", [name, "--data-sets", "2", "--patients", "100"])
     module.main()  # type: ignore[attr-defined]
     text = capsys.readouterr().out
     assert f"`python -m {name} --write`" in text
-    assert len(_rows(text)) == len(simulated.AREAS)
+    assert len(_rows(text)) == rows
 
 
 def test_the_shown_interval_holds_the_truth_in_every_cell_and_others_do_not() -> None:
@@ -96,3 +103,14 @@ def _rows(text: str) -> list[list[float]]:
     table = re.split(r"^## ", text, flags=re.MULTILINE)[0]
     lines = [line for line in table.splitlines() if re.match(r"\| [\d,]+ \|", line)]
     return [[float(re.sub(r"\(.*\)|[*,]", "", cell).strip()) for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_shown_interval_of_a_share_holds_it_more_often_than_the_others() -> None:
+    text = (HOME / "share_coverage.md").read_text()
+    rows, methods = _rows(text), list(share_coverage.METHODS)
+    assert len(rows) == len(share_coverage.SHARES) * 4
+    held = {name: [row[2 + place] for row in rows] for place, name in enumerate(methods)}
+    low, _ = share_coverage.WANTED
+    assert min(held[share_coverage.CHOSEN]) >= low - 0.005
+    assert min(held["percentile"]) < 0.5
+    assert "2,000 simulated data sets" in text

@@ -22,6 +22,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "architectures": ("pneumobench architectures 'convnext*'",),
     "check": ("pneumobench check resnet18", "pneumobench check film_net --plugin benchmark/plugins/film_net.py"),
     "conformance": ("pneumobench conformance --architectures resnet --methods gradcam,occlusion",),
+    "cost": ("pneumobench cost quickstart", "pneumobench cost runs/quickstart --rounds 10"),
     "explain": (
         "pneumobench explain runs/quickstart --methods gradcam,occlusion",
         "pneumobench explain runs/quickstart --image IMAGE",

@@ -100,6 +100,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
             if not r.completed
         ),
         provenance=_provenance(run.records),
+        cost=run.cost,
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
         notes=run.notes,
         missing=run.missing,

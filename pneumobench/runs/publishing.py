@@ -10,6 +10,7 @@ from typing import Final
 
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, temporary_folder, write_json
+from pneumobench.records.cost_table import COST_FILES
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import EXPLANATION_FILE, MANIFEST_FORMAT, read_manifest
@@ -63,7 +64,8 @@ def _refuse_taken(to: Path, *, replace: bool) -> None:
 
 def _copied(source: RunFolder, copy: RunFolder) -> Iterator[tuple[str, str]]:
     """Copy the files of a run and its jobs, and give the name of each in the run and in the copy."""
-    for path in (source.suite_yaml, source.index_csv, source.folds_json, source.audit_json, source.environment_json):
+    shared = (source.suite_yaml, source.index_csv, source.folds_json, source.audit_json, source.environment_json)
+    for path in (*shared, *(source.cost / name for name in COST_FILES)):
         if path.is_file():
             yield _as_it_is(source, copy, path)
     for record in source.records():

@@ -182,6 +182,7 @@ def _completed(
             trainable_parameters=trainable,
             flops_per_image=flops_per_image(architecture, suite.data.image_side_px),
             training_seconds=round(fitted.seconds, 3),
+            step_seconds=None if fitted.step_seconds is None else round(fitted.step_seconds, 6),
             inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
             peak_memory_mib=round(training_peak, 1),
         ),

@@ -28,7 +28,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench explain runs/quickstart --image IMAGE",
     ),
     "gallery": ("pneumobench gallery runs/quickstart --methods gradcam,integrated_gradients",),
-    "evaluate": ("pneumobench evaluate runs/quickstart --data TABLE --name other",),
+    "evaluate": (
+        "pneumobench evaluate runs/quickstart --data TABLE --name other",
+        "pneumobench evaluate runs/quickstart --data TABLE --variants histogram_matched,lung_crop",
+    ),
     "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
     "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
     "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),

@@ -96,7 +96,7 @@ def tidy(folder: RunFolder, record: JobRecord) -> None:
 _FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s'\":,;()]+/)+")
 
 
-def reason_of(error: Exception, batch_size: int) -> str:
+def reason_of(error: BaseException, batch_size: int) -> str:
     """Say in a line why a training failed."""
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:

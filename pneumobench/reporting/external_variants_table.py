@@ -127,13 +127,22 @@ def _page(found: ExternalVariants, what: str, command: str) -> list[str]:
             ],
         ),
         "",
+        *facts_lines(found.facts),
+        "",
+        *strata_lines(found.strata),
+    ]  # fmt: skip
+
+
+def facts_lines(facts: Sequence[FactScore]) -> list[str]:
+    """Return the lines of what facts say of the label in both sets, as Markdown."""
+    return [
         "## What facts without content say of the label",
         "",
         "Facts of the images as the networks see them, resized. An AUC above 0.5: the value is higher with pneumonia; "
         "below: lower. Own: the images that were tested within folds of the run. A fact with opposite directions, "
         "which a network relies on, would turn its scores round; the table does not say that one does.",
         "",
-        *[f"- `{name}`: {FACT_WORDS[name]}" for name in (one.name for one in found.facts)],
+        *[f"- `{name}`: {FACT_WORDS[name]}" for name in (one.name for one in facts)],
         "",
         *_markdown(
             ("fact", "own: normal / pneumonia", "own AUC [95 %]", "external: normal / pneumonia", "external AUC [95 %]",
@@ -144,10 +153,15 @@ def _page(found: ExternalVariants, what: str, command: str) -> list[str]:
                  external_auc(one.external.auc, one.external.auc_interval) if one.name == ALL_FACTS
                  else _area(one.external),
                  DIRECTION_WORDS[one.direction]]
-                for one in found.facts
+                for one in facts
             ],
         ),
-        "",
+    ]  # fmt: skip
+
+
+def strata_lines(strata: Sequence[StrataScore]) -> list[str]:
+    """Return the lines of the AUC among external images that are alike in a fact, as Markdown."""
+    return [
         "## Among images that are alike in a fact",
         "",
         f"External images as they are, in {STRATA} parts of equal size by the fact; AUC within parts, averaged by "
@@ -155,14 +169,14 @@ def _page(found: ExternalVariants, what: str, command: str) -> list[str]:
         "say of the label.",
         "",
         *_markdown(
-            ("architecture", *dict.fromkeys(one.fact for one in found.strata)),
+            ("architecture", *dict.fromkeys(one.fact for one in strata)),
             1,
             [
-                [name, *[external_auc(one.auc, one.auc_interval) for one in found.strata if one.architecture == name]]
-                for name in dict.fromkeys(one.architecture for one in found.strata)
+                [name, *[external_auc(one.auc, one.auc_interval) for one in strata if one.architecture == name]]
+                for name in dict.fromkeys(one.architecture for one in strata)
             ],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _difference(score: VariantScore) -> str:

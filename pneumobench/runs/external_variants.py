@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS
@@ -85,12 +86,15 @@ def score_variants(
             parts[variant].append(part.assign(architecture=job.architecture))
     predictions = {variant: pd.concat(found, ignore_index=True) for variant, found in parts.items()}
     group = index.table.set_index("image_id")["group"]
-    facts, values = _facts(bench, sorted({job.fold for job in jobs}), index, radiographs)
+    asked = {job.fold for job in jobs}
+    facts, values = facts_of_both(
+        bench.index, bench.folds, bench.radiographs, index, radiographs, asked=sorted(asked), seed=bench.suite.seed
+    )
     _write(folder / PREDICTIONS, predictions)
     return ExternalVariants(
         scores=variant_scores(predictions, group),
         facts=facts,
-        strata=_strata(predictions[AS_IS], values, group),
+        strata=strata_scores(predictions[AS_IS], values, group),
         lungs_refused=refused,
     )
 
@@ -120,15 +124,32 @@ def _training_counts(bench: Bench, fold: int) -> NDArray[np.int64]:
     return code_counts(np.asarray(bench.radiographs[train]))
 
 
-def _facts(
-    bench: Bench, folds: Sequence[int], index: Index, radiographs: NDArray[np.uint8]
+def facts_of_both(
+    own_index: Index,
+    folds: Folds,
+    own_radiographs: NDArray[np.uint8],
+    index: Index,
+    radiographs: NDArray[np.uint8],
+    *,
+    asked: Sequence[int],
+    seed: int,
 ) -> tuple[tuple[FactScore, ...], dict[str, pd.Series[float]]]:
-    """Return what facts say of the label in both sets, and each fact of the external images by image_id."""
-    own_table, table = bench.index.table, index.table
-    own, found = gray_facts(bench.radiographs), gray_facts(radiographs)
+    """Return what facts say of the label in both sets, and each fact of the external images by image_id.
+
+    Args:
+        own_index: images of the run.
+        folds: how they were split.
+        own_radiographs: (N, side, side) uint8, as the networks see them.
+        index: the external images.
+        radiographs: (M, side, side) uint8, prepared alike.
+        asked: folds whose test images count, and on whose training images the model of facts is fitted.
+        seed: of the model of facts.
+    """
+    own_table, table = own_index.table, index.table
+    own, found = gray_facts(own_radiographs), gray_facts(radiographs)
     own_label, label = (one["label"].to_numpy() == 1 for one in (own_table, table))
     own_groups, groups = (one["group"].to_numpy(np.int64) for one in (own_table, table))
-    parts = [bench.folds.positions(bench.index, fold) for fold in folds]
+    parts = [folds.positions(own_index, fold) for fold in asked]
     tested = np.concatenate([part["test"] for part in parts])
     scores = [
         FactScore(
@@ -140,8 +161,8 @@ def _facts(
     ]
     both = np.concatenate([np.column_stack([one[name] for name in GRAY_FACTS]) for one in (own, found)])
     target = np.concatenate([own_label, label]).astype(np.int64)  # of external images none is fitted on
-    models = [probability_of(fit_control(both, target, part["train"], bench.suite.seed)[:, 0]) for part in parts]
-    numbers = np.concatenate([np.full(len(part["test"]), fold) for fold, part in zip(folds, parts, strict=True)])
+    models = [probability_of(fit_control(both, target, part["train"], seed)[:, 0]) for part in parts]
+    numbers = np.concatenate([np.full(len(part["test"]), fold) for fold, part in zip(asked, parts, strict=True)])
     out_of_fold = np.concatenate([model[part["test"]] for model, part in zip(models, parts, strict=True)])
     outside = [model[len(own_table) :] for model in models]
     scores.append(
@@ -157,9 +178,10 @@ def _facts(
     return tuple(scores), {name: pd.Series(value, index=table["image_id"]) for name, value in values.items()}
 
 
-def _strata(
+def strata_scores(
     predictions: pd.DataFrame, values: Mapping[str, pd.Series[float]], group: pd.Series[int]
 ) -> tuple[StrataScore, ...]:
+    """Return the AUC of every architecture within tenths of each fact; see `strata_score`."""
     return tuple(
         strata_score(str(name), fact, table, value, group)
         for name, table in predictions.groupby("architecture")

@@ -136,7 +136,8 @@ def evaluate(
     if variants:
         tell(console, "variants", found.page.parent / "variants" / found.page.name)
     if json:
-        print_json({"page": str(found.page), "rows": frame_of(found)})
+        other_ways = {"variants": str(found.page.parent / "variants" / found.page.name)} if variants else {}
+        print_json({"page": str(found.page), "rows": frame_of(found), **other_ways})
     next_step(console, "leaderboard", path_word(run))
     return DONE
 

@@ -37,7 +37,7 @@ class ArchitectureCost:
         single_seconds: scoring one image, from main memory to its logit.
         batch_seconds: the same of `CostTable.scored_batch` images together.
         peak_memory_mib: what building the network and training it adds to a process of its own, on CUDA that of the
-            device: weights, gradients, the optimiser's state and one batch.
+            device: weights, gradients, the optimiser's state and one batch; not what PyTorch loads at first use.
         reason: why it was not measured; empty where it was.
     """
 

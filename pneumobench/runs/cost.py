@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
 import torch
 from rich.console import Console
+from torch import Tensor, nn
 
+from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
 from pneumobench.architectures.contract import random_radiographs
 from pneumobench.errors import SettingsError, suggestion
@@ -33,6 +35,7 @@ from pneumobench.suite.forms import plain
 from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.cost import check_device, hardware
 from pneumobench.training.devices import device_of
 from pneumobench.training.keeping import quiet_lightning
@@ -187,15 +190,29 @@ def measure_costs(
 
 def _in_its_process(suite: Suite, name: str, plugins: Sequence[str | Path]) -> _Round | str:
     """Measure an architecture in a process that ran nothing before; or say why that failed."""
-    with ProcessPoolExecutor(1, mp_context=JOB_PROCESSES) as pool:
-        try:
-            return pool.submit(_measured, suite, name, tuple(plugins), torch.get_num_threads()).result()
-        except BrokenProcessPool:
-            return "its process ended; the system does this when memory runs out"
+    here, there = JOB_PROCESSES.Pipe(duplex=False)
+    process = JOB_PROCESSES.Process(target=_work, args=(there, suite, name, tuple(plugins), torch.get_num_threads()))
+    process.start()
+    there.close()
+    try:
+        found: _Round | str = here.recv()
+        return found
+    except EOFError:
+        return "its process ended; the system does this when memory runs out"
+    finally:
+        process.terminate()  # also where this one was interrupted
+        process.join()
+        here.close()
+
+
+def _work(there: Connection, suite: Suite, name: str, plugins: tuple[str | Path, ...], threads: int) -> None:
+    """Send what was measured; the only work of its process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends this process
+    there.send(_measured(suite, name, plugins, threads))
 
 
 def _measured(suite: Suite, name: str, plugins: tuple[str | Path, ...], threads: int) -> _Round | str:
-    """Measure one round of an architecture; the only work of its process."""
+    """Measure one round of an architecture."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # as jobs do
     quiet_lightning()
@@ -204,6 +221,7 @@ def _measured(suite: Suite, name: str, plugins: tuple[str | Path, ...], threads:
         for plugin in plugins:
             load_plugin_file(Path(plugin))
         batch, scored = (random_radiographs(count, side) for count in (spec.batch_size, SCORED_BATCH))
+        _load_libraries(spec, batch)
         reset_peak_memory()
         network = build_network(suite, name, weights="none")
         step = step_time(network, spec, batch, steps=COUNTED, limit_s=LIMIT_S).median
@@ -221,6 +239,14 @@ def _measured(suite: Suite, name: str, plugins: tuple[str | Path, ...], threads:
         )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever one architecture does must cost only itself
         return reason_of(error, spec.batch_size)
+
+
+def _load_libraries(spec: TrainingSpec, batch: Tensor) -> None:
+    """Train a network of a few weights for a step: what PyTorch loads at first use is no memory of an architecture."""
+    layers = nn.Sequential(
+        nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1)
+    )
+    step_time(Architecture(module=layers), dataclasses.replace(spec, compile="none"), batch[:2], steps=1, limit_s=0.0)
 
 
 def _joined(name: str, rounds: Sequence[_Round], reason: str) -> ArchitectureCost:

@@ -86,7 +86,7 @@ def test_an_architecture_is_measured_in_all_its_forms() -> None:
     assert found.single_seconds < found.batch_seconds < 32 * found.single_seconds
     assert found.parameters > 0
     assert found.flops_per_image > 0
-    assert found.peak_memory_mib < 500, "of this network, not of PyTorch and of what ran here before"
+    assert 0 < found.peak_memory_mib < 60, "of this network, not of PyTorch and of what ran here before"
 
 
 @pytest.mark.long  # starts processes that import PyTorch
@@ -100,14 +100,14 @@ def test_a_suite_is_measured_and_what_fails_is_a_row(
     found = json.loads(capsys.readouterr().out)
     resnet, ends, crashes = found["architectures"]
     assert all(second > 0 for key in ("step_seconds", "single_seconds", "batch_seconds") for second in resnet[key])
-    assert 0 < max(resnet["peak_memory_mib"]) < 500, "of this network, not of PyTorch"
+    assert 0 < max(resnet["peak_memory_mib"]) < 60, "of this network, not of PyTorch"
     assert resnet["flops_per_image"] > 0
     assert "its process ended" in ends["reason"]
     assert "shape mismatch" in crashes["reason"]
     assert found["hardware"]["device"]
     assert found["hardware"]["threads"] == 1
     assert found["setting"]["batch_size"] == 8
-    assert found["command"] == f"pneumobench cost smoke --plugin broken.py --architectures {names} --rounds 2"
+    assert found["command"] == f"pneumobench cost smoke --architectures {names} --plugin broken.py --rounds 2"
     text = Path(found["page"]).read_text()
     assert Path(found["page"]) == Path("runs/smoke/cost/README.md")
     assert found["command"] in text

@@ -66,14 +66,14 @@ def variants_console(found: ExternalVariants) -> Table:
     return table
 
 
-def write_variants(folder: Path, found: ExternalVariants, what: str, command: str) -> Path:
+def write_variants(folder: Path, found: ExternalVariants, what: str, commands: Sequence[str]) -> Path:
     """Write README.md and a CSV of each table into a folder and return the first.
 
     Args:
         folder: `variants/` of the external data.
         found: the scores.
         what: counts of images and patients, in words.
-        command: command line that made them.
+        commands: command lines that made the run, and these.
     """
     _write_csv(
         folder / VARIANTS_TABLE,
@@ -96,18 +96,20 @@ def write_variants(folder: Path, found: ExternalVariants, what: str, command: st
         ["architecture", "fact", "auc", "auc_low", "auc_high"],
         ([one.architecture, one.fact, one.auc, *_ends(one.auc_interval)] for one in found.strata),
     )
-    write_text(folder / PAGE, "\n".join(_page(found, what, command)) + "\n")
+    write_text(folder / PAGE, "\n".join(_page(found, what, commands)) + "\n")
     return folder / PAGE
 
 
-def _page(found: ExternalVariants, what: str, command: str) -> list[str]:
+def _page(found: ExternalVariants, what: str, commands: Sequence[str]) -> list[str]:
     shown = dict.fromkeys(score.variant for score in found.scores)
     cut = found.lungs_refused
     refused = "" if cut is None else f" Images without plausible segmented lungs: {cut:,}."
     return [
         "# External images, shown in other ways",
         "",
-        f"{markdown_text(what)} `{command}`",
+        markdown_text(what),
+        "",
+        *["```text", *commands, "```"],
         "",
         "AUC of the mean probability of the networks asked. None of them was trained on images that were changed so: a "
         "variant shows how a network answers to the change, not what it could learn. Intervals are over patients; the "

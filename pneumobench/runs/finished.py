@@ -20,7 +20,7 @@ from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.external_table import write_external_table
 from pneumobench.reporting.external_variants_table import write_variants
-from pneumobench.reporting.leaderboard import write_leaderboard
+from pneumobench.reporting.leaderboard import command_of_run, write_leaderboard
 from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
 from pneumobench.runs.evaluate import VARIANTS, evaluate_networks
@@ -246,7 +246,8 @@ class Run:
         if found.variants is not None:
             for option, chosen in (("architectures", architectures), ("folds", folds), ("variants", variants)):
                 command += f" --{option} {','.join(map(str, chosen))}" if chosen is not None else ""
-            write_variants(found.folder / VARIANTS, found.variants, found.words(), command)
+            commands = (command_of_run(self.folder, self.suite.name), command)
+            write_variants(found.folder / VARIANTS, found.variants, found.words(), commands)
         return Evaluation(found, page)
 
     def __repr__(self) -> str:

@@ -16,6 +16,8 @@ PAGES: Mapping[str, str] = {
     "results/kermany-cpu-three-class.md": "leaderboard/kermany-cpu-three-class/leaderboard/README.md",
     "results/kermany-cpu-protocols.md": "leaderboard/kermany-cpu-protocols/README.md",
     "results/nih.md": "leaderboard/kermany-cpu/external/nih/README.md",
+    "results/external-facts.md": "leaderboard/external-facts/README.md",
+    "results/external-variants.md": "leaderboard/external-variants/README.md",
     "results/papers.md": "leaderboard/papers.md",
     "results/lung-outline.md": "leaderboard/lung-outline/README.md",
     "results/region-fills.md": "leaderboard/region-fills/README.md",

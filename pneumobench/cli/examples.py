@@ -25,12 +25,16 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "architectures": ("pneumobench architectures 'convnext*'",),
     "check": ("pneumobench check resnet18", "pneumobench check film_net --plugin benchmark/plugins/film_net.py"),
     "conformance": ("pneumobench conformance --architectures resnet --methods gradcam,occlusion",),
+    "cost": ("pneumobench cost quickstart", "pneumobench cost runs/quickstart --rounds 10"),
     "explain": (
         "pneumobench explain runs/quickstart --methods gradcam,occlusion",
         "pneumobench explain runs/quickstart --image IMAGE",
     ),
     "gallery": ("pneumobench gallery runs/quickstart --methods gradcam,integrated_gradients",),
-    "evaluate": ("pneumobench evaluate runs/quickstart --data TABLE --name other",),
+    "evaluate": (
+        "pneumobench evaluate runs/quickstart --data TABLE --name other",
+        "pneumobench evaluate runs/quickstart --data TABLE --variants histogram_matched,lung_crop",
+    ),
     "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
     "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
     "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.shown import console_for, data_words, next_step, path_word, print_json, rows_of, tell
 from pneumobench.errors import SettingsError
+from pneumobench.suite.external_variants import Variant
 
 
 def explain(
@@ -99,6 +100,8 @@ def evaluate(
     name: str | None = None,
     architectures: tuple[str, ...] | None = None,
     folds: tuple[int, ...] | None = None,
+    variants: tuple[Variant, ...] = (),
+    own_data: str | None = None,
     plugin: list[str],
     trust_plugins: bool = False,
     json: bool = False,
@@ -114,6 +117,8 @@ def evaluate(
         name: what the data are called (default: the name of their folder).
         architectures: only these.
         folds: only these.
+        variants: show the images in these other ways too, and what gray levels alone say of the label in both sets.
+        own_data: folder of the run's own images, which variants are compared with (default: PNEUMOBENCH_DATA).
         plugin: a plugin file; one stands for a file of its name that the suite lists.
         trust_plugins: execute the plugin files that the suite of the run lists, whatever they are.
         json: print the table as JSON, for a program; what is told meanwhile goes to stderr.
@@ -124,12 +129,15 @@ def evaluate(
 
     asked = with_data_overrides(recognised_data(data), overrides)
     console = console_for(json=json)
-    opened = open_run(run, plugins=plugin, trust_plugins=trust_plugins, console=console)
-    found = opened.evaluate(asked, name=name, architectures=architectures, folds=folds)
+    opened = open_run(run, data=own_data, plugins=plugin, trust_plugins=trust_plugins, console=console)
+    found = opened.evaluate(asked, name=name, architectures=architectures, folds=folds, variants=variants)
     console.print(found)
     tell(console, "table", found.page)
+    if variants:
+        tell(console, "variants", found.page.parent / "variants" / found.page.name)
     if json:
-        print_json({"page": str(found.page), "rows": rows_of(found.to_frame())})
+        other_ways = {"variants": str(found.page.parent / "variants" / found.page.name)} if variants else {}
+        print_json({"page": str(found.page), "rows": rows_of(found.to_frame()), **other_ways})
     next_step(console, "leaderboard", path_word(run))
     return DONE
 

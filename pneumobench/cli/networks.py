@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE, WRONG_SETTINGS
-from pneumobench.cli.shown import console_for, fields_of, next_step, print_json
+from pneumobench.cli.shown import console_for, fields_of, next_step, print_json, tell
+from pneumobench.errors import SettingsError
 from pneumobench.texts import counted
 
 
@@ -24,7 +25,7 @@ def architectures(pattern: str = "*", *, plugin: list[Path], json: bool = False)
     import timm
 
     from pneumobench.architectures.registry import ARCHITECTURES
-    from pneumobench.errors import SettingsError, suggestion
+    from pneumobench.errors import suggestion
     from pneumobench.suite.registry import load_plugin_file
 
     for file in plugin:
@@ -118,4 +119,54 @@ def conformance(
     return CHECK_FAILED if any(verdict.state == "fail" for verdict in verdicts) else DONE
 
 
-COMMANDS = (architectures, check, conformance)
+def cost(
+    suite: str,
+    *,
+    overrides: list[str],
+    architectures: tuple[str, ...] | None = None,
+    rounds: int | None = None,
+    output: Path = Path("runs"),
+    plugin: list[str],
+    trust_plugins: bool = False,
+    json: bool = False,
+) -> int:
+    """Measure what each architecture takes: time of a step, latency, images a second, memory, operations.
+
+    All are asked in turn, several rounds, each in a process of its own, on random images: no data are needed. Run it
+    while the machine does nothing else; the table says if it did. It is written beside the run (RUN/cost) and shown on
+    its leaderboard. The exit code is 4 where an architecture fails.
+
+    Args:
+        suite: name of a shipped suite, a YAML file, or the folder of a run.
+        overrides: settings of the suite; a run has its own.
+        architectures: only these architectures.
+        rounds: how often each is asked, 2 or more (default: 5).
+        output: where the folder of a suite's run is, or will be.
+        plugin: a Python file that registers more; of a run, one stands for a file of its name that the suite lists.
+        trust_plugins: execute the plugin files that the suite of a run lists, whatever they are.
+        json: print the table as JSON, for a program; what is told meanwhile goes to stderr.
+    """
+    from pneumobench.cli.run import asked_suite
+    from pneumobench.reporting.cost_table import cost_console
+    from pneumobench.runs.cost import ROUNDS, cost_of_run, cost_of_suite
+
+    console = console_for(json=json)
+    asked = ROUNDS if rounds is None else rounds
+    if (Path(suite) / "suite.yaml").is_file():
+        if overrides:
+            raise SettingsError(f"{suite} is a run, which has its settings: leave {overrides[0]} out, or name a suite.")
+        table, page = cost_of_run(
+            Path(suite), architectures=architectures, rounds=asked, plugins=list(map(Path, plugin)),
+            trust_plugins=trust_plugins, console=console,
+        )  # fmt: skip
+    else:
+        loaded = asked_suite(suite, overrides, architectures=architectures, plugin=plugin)
+        table, page = cost_of_suite(suite, loaded, output=output, rounds=asked, console=console)
+    console.print(cost_console(table))
+    tell(console, "table", page)
+    if json:
+        print_json(fields_of(table) | {"page": str(page), "warnings": list(table.warnings())})
+    return CHECK_FAILED if len(table.measured) < len(table.architectures) else DONE
+
+
+COMMANDS = (architectures, check, conformance, cost)

@@ -13,6 +13,7 @@ from pneumobench.leaderboard.map_checks import MethodSummary
 from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
 from pneumobench.leaderboard.three_classes import ThreeClassScores
 from pneumobench.metrics.comparison import AucDifference
+from pneumobench.records.cost_table import CostTable
 from pneumobench.suite.regions import Region
 
 State: TypeAlias = Literal["complete", "incomplete", "failed", "not run"]
@@ -24,13 +25,14 @@ STATE_ORDER: Final[tuple[State, ...]] = ("complete", "incomplete", "failed", "no
 class CostSummary:
     """Cost of one architecture over its completed folds; None = not measured.
 
-    `training_seconds` is the sum over folds, `inference_images_per_second` the mean, `peak_memory_mib` the
-    largest.
+    `step_seconds` is the median over folds of a job's median training step; `training_seconds`, wall time, is the sum
+    over folds, `inference_images_per_second` the mean, `peak_memory_mib` the largest.
     """
 
     parameters: int
     trainable_parameters: int
     flops_per_image: int | None
+    step_seconds: float | None
     training_seconds: float | None
     inference_images_per_second: float | None
     peak_memory_mib: float | None
@@ -173,6 +175,7 @@ class Leaderboard:
             empty where no control was run on all folds.
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
+        cost: what each architecture takes, measured in a pass of its own; None where it was not.
         notes: what of the run's files could not be checked, and what is left out of this copy.
         missing: controls and explanations that the suite asks for and that are not there.
     """
@@ -203,6 +206,7 @@ class Leaderboard:
     against_control: tuple[AucDifference, ...]
     failures: tuple[FailedJob, ...]
     provenance: Provenance
+    cost: CostTable | None = None
     patients_unknown: int = 0
     training_images: int | None = None
     training_seed: int | None = None

@@ -22,6 +22,18 @@ from pneumobench.metrics.estimates import area_estimate, mean_estimate
 from pneumobench.metrics.intervals import Interval
 
 EXTERNAL_COLUMNS: Final = ("image_id", "label", "fold", "logit", "probability")
+CHANCE: Final = 0.5  # the area of a score that has nothing to do with the label
+
+
+def inverted(interval: Interval) -> bool:
+    """Tell whether an area is inverted: its interval lies wholly below 0.5, so that normal images have higher scores.
+
+    A score that is lost has an area about 0.5. One that is inverted still tells the classes, the wrong way round.
+
+    >>> inverted(Interval(low=0.38, high=0.47)), inverted(Interval(low=0.49, high=0.58))
+    (True, False)
+    """
+    return interval.high < CHANCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +65,11 @@ class ExternalScore(MetricValues):
     drop_interval: Interval
     at_half: Confusion
     at_tuned: Confusion
+
+    @property
+    def inverted(self) -> bool:
+        """Whether it tells the classes the wrong way round, see `inverted`."""
+        return inverted(self.auc_interval)
 
 
 def external_score(

@@ -100,6 +100,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
             if not r.completed
         ),
         provenance=_provenance(run.records),
+        cost=run.cost,
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
         training_images=run.suite.folds.training_images,
         training_seed=run.suite.training.seed,

@@ -190,6 +190,7 @@ def summed_cost(done: list[JobRecord]) -> CostSummary | None:
     costs = [cost for cost, _ in measured]
     if not costs:
         return None
+    steps = [cost.step_seconds for cost in costs if cost.step_seconds is not None]
     seconds = [cost.training_seconds for cost in costs if cost.training_seconds is not None]
     speeds = [c.inference_images_per_second for c in costs if c.inference_images_per_second is not None]
     peaks = [cost.peak_memory_mib for cost, knows in measured if knows and cost.peak_memory_mib is not None]
@@ -197,6 +198,7 @@ def summed_cost(done: list[JobRecord]) -> CostSummary | None:
         parameters=costs[0].parameters,
         trainable_parameters=costs[0].trainable_parameters,
         flops_per_image=costs[0].flops_per_image,
+        step_seconds=float(np.median(steps)) if steps else None,
         training_seconds=float(np.sum(seconds)) if seconds else None,
         inference_images_per_second=float(np.mean(speeds)) if speeds else None,
         peak_memory_mib=max(peaks) if peaks else None,
@@ -209,6 +211,7 @@ def cost_together(costs: Sequence[CostSummary | None]) -> CostSummary | None:
     if len(known) < len(costs):
         return None
     flops = [cost.flops_per_image for cost in known if cost.flops_per_image is not None]
+    steps = [cost.step_seconds for cost in known if cost.step_seconds is not None]
     seconds = [cost.training_seconds for cost in known if cost.training_seconds is not None]
     speeds = [cost.inference_images_per_second for cost in known if cost.inference_images_per_second]
     peaks = [cost.peak_memory_mib for cost in known if cost.peak_memory_mib is not None]
@@ -217,6 +220,7 @@ def cost_together(costs: Sequence[CostSummary | None]) -> CostSummary | None:
         parameters=sum(cost.parameters for cost in known),
         trainable_parameters=sum(cost.trainable_parameters for cost in known),
         flops_per_image=sum(flops) if len(flops) == whole else None,
+        step_seconds=float(np.sum(steps)) if len(steps) == whole else None,
         training_seconds=float(np.sum(seconds)) if len(seconds) == whole else None,
         inference_images_per_second=float(1 / np.sum(1 / np.array(speeds))) if len(speeds) == whole else None,
         peak_memory_mib=max(peaks) if len(peaks) == whole else None,

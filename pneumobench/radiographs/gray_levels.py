@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 WINDOW_PERCENTILES = (1.0, 99.0)  # the gray window of an image that names none
 COUNTED_AT_ONCE = 2**20  # pixels; counting takes 8 bytes for each of them
+REFERENCE_PIXELS = 2**16  # of the image that a histogram is turned into
 
 
 def levels_to_uint8(levels: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
@@ -64,3 +65,23 @@ def percentiles_to_uint8(levels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDAr
     if window is None:
         return np.zeros(levels.shape, dtype=np.uint8)
     return levels_to_uint8(codes, *window)[levels]
+
+
+def histograms_matched(radiographs: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return images (N, H, W) whose gray levels were each mapped so that they occur about as `counts` (256,) says.
+
+    The order of gray levels within an image stays.
+
+    Source: Gonzalez and Woods 2018, Digital image processing, section 3.3 (histogram specification), by scikit-image.
+
+    >>> dark = np.array([[[0, 10], [20, 30]]], dtype=np.uint8)
+    >>> histograms_matched(dark, np.bincount([100, 150, 200, 250], minlength=256)).tolist()
+    [[[100, 150], [200, 250]]]
+    """
+    from skimage.exposure import match_histograms  # here: only who asks for it waits for scikit-image
+
+    upto = np.cumsum(counts) / counts.sum()
+    places = (np.arange(REFERENCE_PIXELS) + 0.5) / REFERENCE_PIXELS
+    reference = np.searchsorted(upto, places).astype(np.uint8)[None]  # an image of that histogram
+    matched = [np.rint(match_histograms(radiograph, reference)) for radiograph in radiographs]
+    return np.array(matched).clip(0, 255).astype(np.uint8).reshape(radiographs.shape)

@@ -27,8 +27,9 @@ SHARED_HASH_KEYS: Final = ("suite", "index", "folds")  # equal in every record o
 PLUGIN, WEIGHTS, LUNG_MASKS, SEGMENTER, ORIGINAL_SIZES = (
     "plugin ", "initial weights ", "lung masks", "lung segmenter", "original sizes",
 )  # fmt: skip
-ADDED_LATER: Final = ("inputs", "accepted", "images_hashed")  # keys that older records do not have
+ADDED_LATER: Final = ("inputs", "accepted", "images_hashed", "step_seconds")  # keys that older records do not have
 
+COST_KINDS: Final = {"parameters": (int,), "trainable_parameters": (int,), "flops_per_image": (int, type(None))}
 CONTROL_ORIGIN: Final = "control"  # weights_origin of a model that does not read lungs
 
 Status: TypeAlias = Literal["completed", "failed", "diverged"]
@@ -37,12 +38,13 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, kw_only=True)
 class JobCost:
-    """What one job cost, measured on the hardware that the record names. None = not measured."""
+    """What a job cost on the hardware of its record; None = not measured. `step_seconds` is a median, with loading."""
 
     parameters: int
     trainable_parameters: int
     flops_per_image: int | None = None
     training_seconds: float | None = None
+    step_seconds: float | None = None
     inference_images_per_second: float | None = None
     peak_memory_mib: float | None = None
 
@@ -277,12 +279,9 @@ def _checked(plain: Any, path: Path) -> JobRecord:
 
 def _cost(plain: Any, path: Path) -> JobCost:
     where = "record.cost"
-    plain = _fields_of(JobCost, plain, path, where)
-    for key in ("parameters", "trainable_parameters"):
-        _amount(plain, key, (int,), path, where)
-    _amount(plain, "flops_per_image", (int, type(None)), path, where)
-    for key in ("training_seconds", "inference_images_per_second", "peak_memory_mib"):
-        _amount(plain, key, (int, float, type(None)), path, where)
+    plain = {"step_seconds": None, **_fields_of(JobCost, plain, path, where)}
+    for key in plain:
+        _amount(plain, key, COST_KINDS.get(key, (int, float, type(None))), path, where)
     return JobCost(**plain)
 
 

@@ -14,6 +14,7 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.errors import RecordError
 from pneumobench.records.belonging import refuse_foreign, require_same_logits
 from pneumobench.records.claims_of_job import refuse_false_claims
+from pneumobench.records.cost_table import CostTable, cost_of
 from pneumobench.records.explanation_record import Explanations, read_explanations
 from pneumobench.records.job_record import SHARED_HASH_KEYS, JobRecord
 from pneumobench.records.jobs_together import (
@@ -45,6 +46,7 @@ class GatheredRun:
         predictions: one table for every completed job, by (architecture, fold).
         attention: the same for lung attention; empty tables where nothing was explained.
         explanations: what was asked of trained networks; absent where nothing was.
+        cost: what each architecture takes, measured in a pass of its own; None where it was not.
         notes: what could not be checked, and what is left out on purpose.
         missing: controls and explanations that the suite asks for and that are not there.
     """
@@ -57,6 +59,7 @@ class GatheredRun:
     predictions: dict[tuple[str, int], pd.DataFrame]
     attention: dict[tuple[str, int], pd.DataFrame]
     explanations: dict[tuple[str, int], Explanations]
+    cost: CostTable | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -127,6 +130,7 @@ def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
                 explanations[key_of_job] = found
                 require_explanations(folder, record, found, attention[key_of_job], predictions[key_of_job], table)
                 require_same_logits(folder, record, found.ablation, predictions[key_of_job])
+    cost, cost_notes = cost_of(folder, suite)
     refuse_false_claims(folder, suite, index, folds, records)
     require_same_images(folder, records, attention)
     refuse_twins(folder, records, predictions)
@@ -139,7 +143,8 @@ def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:
         predictions=predictions,
         attention=attention,
         explanations=explanations,
-        notes=notes,
+        cost=cost,
+        notes=(*notes, *cost_notes),
         missing=missing_parts(suite, records, explanations),
     )
 

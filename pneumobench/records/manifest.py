@@ -12,6 +12,7 @@ from typing import Final
 
 from pneumobench.errors import RecordError
 from pneumobench.files import sha256_of_file, sha256_of_text, write_json, write_text
+from pneumobench.records.cost_table import COST_FILES
 from pneumobench.records.job_record import HASH_PATTERN, JobRecord, record_text
 from pneumobench.records.locks import waited_for
 from pneumobench.records.run_folder import FOLD_PREFIX, RunFolder
@@ -164,7 +165,8 @@ def _files_of_run(folder: RunFolder) -> list[Path]:
     jobs = [folder.record_path(*job) for job in folder.jobs()]
     inside = [file for record in jobs for file in (record, *_files_of_job(folder, record.parent))]
     explanations = [file for record in jobs for file in sorted((record.parent / EXPLANATIONS).glob("*"))]
-    return [path for path in (*shared, *inside, *explanations) if path.is_file()]
+    cost = [folder.cost / name for name in COST_FILES]
+    return [path for path in (*shared, *cost, *inside, *explanations) if path.is_file()]
 
 
 def _files_of_job(folder: RunFolder, job: Path) -> list[Path]:

@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / "external"
 
     @property
+    def cost(self) -> Path:
+        """What each architecture takes, measured in a pass of its own."""
+        return self.path / "cost"
+
+    @property
     def gallery(self) -> Path:
         """Pictures over images: mean maps, every error of each network, and single images; never published."""
         return self.path / "gallery"

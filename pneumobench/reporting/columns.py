@@ -200,9 +200,20 @@ COST: Final = (
         higher_is_better=None,
     ),
     Column(
+        key="step_milliseconds",
+        heading="Step (ms)",
+        meaning=(
+            "median milliseconds of a training step of one batch, loading and augmentation included; compare "
+            "architectures by it: other work of the machine in some of the steps does not move it"
+        ),
+        value=_cost(lambda cost: cost.step_seconds, 1e-3),
+        digits=1,
+        higher_is_better=None,
+    ),
+    Column(
         key="training_minutes",
         heading="Training (min)",
-        meaning="minutes of training, all completed folds together",
+        meaning="wall-clock minutes of training, all completed folds together; a busy machine lengthens them",
         value=_cost(lambda cost: cost.training_seconds, 60.0),
         digits=1,
         higher_is_better=None,

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pneumobench.files import write_text
-from pneumobench.leaderboard.external import ExternalScore
+from pneumobench.leaderboard.external import ExternalScore, inverted
+from pneumobench.metrics.intervals import Interval
 from pneumobench.metrics.table import COUNT_METRICS, METRICS
 from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.console import Name, console_table
@@ -34,6 +35,11 @@ IN_TERMINAL: Final = {
     "Recall": "Recall",
     "Specificity": "Spec.",
 }  # what fits in 80 characters
+INVERTED: Final = "inverted"
+INVERTED_WORDS: Final = (
+    "inverted where its interval lies wholly below 0.5: normal images have the higher scores; the order is not lost, "
+    "but the wrong way round"
+)
 MEANING_IN_TERMINAL: Final = (
     "AUC, recall and specificity: mean probability of the networks asked. single: mean of their own AUC; drop: own "
     "data minus single."
@@ -42,14 +48,24 @@ MEANING: Final = (
     "AUC and decisions are those of the mean probability of the networks asked; none of them was trained on these "
     "images. `single networks`: mean of their own AUC. `own data`: AUC within folds on the run's own images, where "
     "each is scored by one network, too; the drop compares these two. Intervals are over the patients of both "
-    "sources. Decisions at probability 0.5, and at the mean of the thresholds that its validation parts chose."
+    "sources. Decisions at probability 0.5, and at the mean of the thresholds that its validation parts chose. "
+    f"An AUC is called {INVERTED_WORDS}."
 )
+
+
+def external_auc(value: float, interval: Interval) -> str:
+    """Return an area on external images with its interval, and whether it is inverted.
+
+    >>> external_auc(0.426, Interval(low=0.382, high=0.471))
+    '0.426 [0.382, 0.471] inverted'
+    """
+    return f"{number(value)} {interval_text(interval)}" + (f" {INVERTED}" if inverted(interval) else "")
 
 
 def _cells(score: ExternalScore) -> dict[str, str]:
     values = (
         score.architecture,
-        f"{number(score.auc)} {interval_text(score.auc_interval)}",
+        external_auc(score.auc, score.auc_interval),
         number(score.single_auc),
         number(score.internal_auc),
         f"{number(score.drop)} {interval_text(score.drop_interval)}",
@@ -60,10 +76,11 @@ def _cells(score: ExternalScore) -> dict[str, str]:
 
 
 def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
-    """Return the table for a terminal."""
+    """Return the table for a terminal; an inverted AUC is told beside the name, where there is room."""
+    some_inverted = any(score.inverted for score in scores)
     table = console_table(
         title=f"External data: {name}",
-        caption=MEANING_IN_TERMINAL,
+        caption=f"{MEANING_IN_TERMINAL} AUC {INVERTED_WORDS}." if some_inverted else MEANING_IN_TERMINAL,
     )
     for heading, short in IN_TERMINAL.items():
         first = heading == HEADINGS[0]
@@ -71,7 +88,7 @@ def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     for score in scores:
         cells = _cells(score) | {"AUC": number(score.auc)}
         numbers = [escape(cells[heading]) for heading in IN_TERMINAL if heading != HEADINGS[0]]
-        table.add_row(Name(score.architecture), *numbers)
+        table.add_row(Name(score.architecture + (f" ({INVERTED})" if score.inverted else "")), *numbers)
     return table
 
 
@@ -91,7 +108,7 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
     ends = ("auc_low", "auc_high", "drop_low", "drop_high")
     writer.writerow(
         ["architecture", "folds", "images", *areas, *ends, *(metric.name for metric in OTHERS),
-         *(f"{name}_tuned" for name in COUNT_METRICS)]
+         *(f"{name}_tuned" for name in COUNT_METRICS), INVERTED]
     )  # fmt: skip
     for score in scores:
         numbers = [getattr(score, key) for key in areas]
@@ -100,7 +117,7 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
         numbers += [score.value(metric.name) for metric in OTHERS]
         numbers += [score.at_tuned.value(name) for name in COUNT_METRICS]
         cells = ("" if math.isnan(value) else f"{value:.6f}" for value in numbers)
-        writer.writerow([score.architecture, score.folds, score.images, *cells])
+        writer.writerow([score.architecture, score.folds, score.images, *cells, str(score.inverted).lower()])
     write_text(folder / "scores.csv", buffer.getvalue())
     lines = [f"# External data: {markdown_text(name)}", "", markdown_text(what), "", MEANING, "", f"`{command}`", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- " + "| ---: " * (len(HEADINGS) - 1) + "|"]

@@ -44,7 +44,7 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     """
     folder = RunFolder(run_folder)
     board = rank_run(run_folder, check_weights=check_weights)
-    command = _command(folder, board)
+    command = command_of_run(folder, board.suite)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
     pictures = folder.gallery / "index.html"
     page = leaderboard_page(
@@ -68,9 +68,9 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     return paths
 
 
-def _command(folder: RunFolder, board: Leaderboard) -> str:
-    """Return the command that environment.json keeps, or the plain one for the suite."""
-    plain = f"pneumobench run {board.suite}"
+def command_of_run(folder: RunFolder, suite: str) -> str:
+    """Return the command that environment.json keeps, or the plain one for the suite of this name."""
+    plain = f"pneumobench run {suite}"
     try:
         command = json.loads(folder.environment_json.read_text(encoding="utf-8")).get("command", plain)
     except (OSError, ValueError, AttributeError):

@@ -32,6 +32,7 @@ from pneumobench.reporting.compared import (
     ensemble_words,
     folds_words,
 )
+from pneumobench.reporting.cost_table import cost_facts, cost_markdown, cost_meaning, quiet_words
 from pneumobench.reporting.map_words import (
     LUNG_ATTENTION_WORDS,
     METHOD_COLUMNS,
@@ -112,7 +113,14 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         ]
     if any(row.methods for row in board.rows):
         parts += ["## Checks of the heat maps", METHODS_WORDS, _methods(board)]
-    parts += ["## Cost", _hardware_words(board), _cost(board)]
+    parts += ["## Cost", f"From the records of the jobs. {_hardware_words(board)}", _cost(board)]
+    if board.cost is not None:
+        parts += [
+            "Measured in a pass of its own over all architectures:",
+            *(markdown_text(line) for line in (quiet_words(board.cost), cost_meaning(board.cost))),
+            f"{markdown_text(cost_facts(board.cost))} `{board.cost.command}`",
+            "\n".join(cost_markdown(board.cost)),
+        ]
     if board.failures:
         failed = [[job.architecture, str(job.fold), job.status, job.reason] for job in board.failures]
         parts += [

@@ -14,7 +14,16 @@ from markupsafe import Markup
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.metrics.thresholds import THRESHOLD_RULES
-from pneumobench.reporting import class_columns, columns, compared, figures, map_words, masked_regions, words
+from pneumobench.reporting import (
+    class_columns,
+    columns,
+    compared,
+    cost_table,
+    figures,
+    map_words,
+    masked_regions,
+    words,
+)
 from pneumobench.reporting.overlays import OverlayRow
 from pneumobench.suite.spec import CLASSES
 
@@ -69,6 +78,7 @@ def leaderboard_page(
             masked=masked_regions,
             map_words=map_words,
             compared=compared,
+            cost=cost_table,
             rules=THRESHOLD_RULES,
             three=class_columns,
             classes=CLASSES,

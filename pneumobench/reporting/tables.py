@@ -33,7 +33,7 @@ DECIMALS: Final = 6  # of every fraction in the files: finer than any interval h
 def leaderboard_json(board: Leaderboard) -> str:
     """Return all that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
     plain = {key: part for key, part in _plain(board).items() if key != "notes"}  # of this copy's files, not its scores
-    for key in ("patients_unknown", "missing"):
+    for key in ("patients_unknown", "missing", "cost"):
         if not plain[key]:  # left out where there is nothing to say, so that older boards stay as they are
             del plain[key]
     return canonical_json({"format": LEADERBOARD_FORMAT, **plain})
@@ -128,6 +128,7 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
         "parameters",
         "trainable_parameters",
         "flops_per_image",
+        "step_seconds",
         "training_seconds",
         "inference_images_per_second",
         "peak_memory_mib",

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 from rich.progress import track
 
 from pneumobench.datasets.audit import read_radiographs
-from pneumobench.datasets.index import Index, content_of, contents, problem_error
+from pneumobench.datasets.index import Index, content_of, contents, problem_error, unknown_patients
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.external import ExternalScore, external_score
 from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.runs.external_predictions import earlier_predictions, write_predictions
+from pneumobench.reporting.external_variants_table import ExternalVariants
+from pneumobench.reporting.words import patients_words
+from pneumobench.runs.context import Bench
+from pneumobench.runs.external_predictions import earlier_predictions, external_predictions, write_predictions
+from pneumobench.runs.external_variants import check_variants, score_variants
 from pneumobench.runs.networks import refuse_region, trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import DataSpec, Suite
-from pneumobench.training.predictions import logit_of, probability_of, score_images
+from pneumobench.texts import counted
+
+VARIANTS: Final = "variants"  # folder beside the predictions on the images as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class ExternalEvaluation:
         scores: one for each architecture, best first.
         source: layout of the external data.
         three_classes: whether the networks tell bacterial from viral, which is not scored here.
+        variants: the same images shown in other ways; None where it was not asked.
     """
 
     name: str
@@ -47,6 +53,17 @@ class ExternalEvaluation:
     scores: tuple[ExternalScore, ...]
     source: str
     three_classes: bool
+    variants: ExternalVariants | None = None
+
+    def words(self) -> str:
+        """Say how many images of how many patients there are."""
+        table = self.index.table
+        unknown = int(unknown_patients(table).sum())
+        patients = patients_words(self.source, table["patient"].nunique(), unknown=unknown)
+        what = f"{counted(len(table), 'image')} of {patients} ({int(table['label'].sum()):,} with pneumonia)."
+        if self.three_classes:
+            what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."
+        return what
 
 
 def evaluate_networks(
@@ -58,6 +75,8 @@ def evaluate_networks(
     name: str,
     cache: Path,
     console: Console,
+    variants: Sequence[str] = (),
+    bench: Callable[[], Bench] | None = None,
 ) -> ExternalEvaluation:
     """Score completed networks of a run on other images, prepared as the run's own were.
 
@@ -71,14 +90,18 @@ def evaluate_networks(
         name: what the data are called: a folder under `external/`.
         cache: where decoded images are kept.
         console: where progress is shown.
+        variants: other ways to show the images, see VARIANT_WORDS.
+        bench: opens the run with its own images, which variants are compared with.
 
     Raises:
         DataError: images cannot be read, or show one class only.
-        SettingsError: the name cannot be a folder's or is that of other images, or images are those of the run.
+        SettingsError: a variant is not known, the name cannot be a folder's or is that of other images, or images are
+            those of the run.
         RecordError: weights or earlier predictions are missing or changed.
         NotAvailableError: the networks were trained on a region of the images.
     """
     refuse_region(suite)
+    check_variants(variants, suite.data)
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
     shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
@@ -98,15 +121,9 @@ def evaluate_networks(
     output, records = folder.external / name, [record for record in folder.records() if record.completed]
     predictions = earlier_predictions(output, index, jobs, records)
     radiographs = prepare_images(index, shown, cache, with_masks=False).radiographs
-    step = 2 * suite.training.batch_size
     for job in track(jobs, "scoring", console=console, transient=True, disable=not console.is_terminal):
         architecture = trained_network(suite, folder, job)
-        batches = (
-            torch.from_numpy(np.array(radiographs[at : at + step]))[:, None] for at in range(0, len(radiographs), step)
-        )
-        logit = logit_of(score_images(architecture, batches, suite.training)).astype(np.float64)
-        columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": job.fold, "logit": logit}
-        part = pd.DataFrame({**columns, "probability": probability_of(logit)})
+        part = external_predictions(architecture, suite.training, index, radiographs, job.fold)
         others = [predictions[job.architecture]] if job.architecture in predictions else []
         predictions[job.architecture] = pd.concat([*others, part])
     group, own_group = (part.table.set_index("image_id")["group"] for part in (index, own))
@@ -121,6 +138,9 @@ def evaluate_networks(
         scores=best_first,
         source=data.source,
         three_classes=suite.task == "three_class",
+        variants=None
+        if bench is None or not variants
+        else score_variants(bench(), jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
     )
 
 

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
+from pneumobench.architectures import Architecture
 from pneumobench.datasets.index import Index, read_index_table
 from pneumobench.errors import RecordError, SettingsError
 from pneumobench.files import write_json
@@ -20,9 +24,32 @@ from pneumobench.records.provenance import software_versions
 from pneumobench.records.table_files import table_bytes, table_path, write_table_text
 from pneumobench.records.tables import FLOAT_FORMAT
 from pneumobench.suite.names import is_name
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.texts import counted
+from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 FACTS = "environment.json"
+
+
+def external_predictions(
+    architecture: Architecture, spec: TrainingSpec, index: Index, radiographs: NDArray[np.uint8], fold: int
+) -> pd.DataFrame:
+    """Return what a trained network says of external images: EXTERNAL_COLUMNS, in index order.
+
+    Args:
+        architecture: with its trained weights.
+        spec: settings of its training.
+        index: the images.
+        radiographs: (N, side, side) uint8, as the network sees them.
+        fold: fold of the network.
+    """
+    step = 2 * spec.batch_size
+    batches = (
+        torch.from_numpy(np.array(radiographs[at : at + step]))[:, None] for at in range(0, len(radiographs), step)
+    )
+    logit = logit_of(score_images(architecture, batches, spec)).astype(np.float64)
+    columns = {"image_id": index.table["image_id"], "label": index.table["label"], "fold": fold, "logit": logit}
+    return pd.DataFrame({**columns, "probability": probability_of(logit)})
 
 
 def earlier_predictions(

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
-from pneumobench.datasets.index import unknown_patients
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import SettingsError, suggestion
@@ -20,11 +19,11 @@ from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.external_table import write_external_table
-from pneumobench.reporting.leaderboard import write_leaderboard
-from pneumobench.reporting.words import patients_words
+from pneumobench.reporting.external_variants_table import write_variants
+from pneumobench.reporting.leaderboard import command_of_run, write_leaderboard
 from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
-from pneumobench.runs.evaluate import evaluate_networks
+from pneumobench.runs.evaluate import VARIANTS, evaluate_networks
 from pneumobench.runs.explain_jobs import explain_jobs, without_maps
 from pneumobench.runs.explained import Explained
 from pneumobench.runs.folds_asked import folds_of
@@ -35,7 +34,6 @@ from pneumobench.suite.commands import DATA_WORD, data_options
 from pneumobench.suite.plugin_trust import plugins_to_run
 from pneumobench.suite.registry import load_plugin_file
 from pneumobench.suite.spec import DataSpec, Suite
-from pneumobench.texts import counted
 from pneumobench.training.cost import check_device
 from pneumobench.training.keeping import quiet_lightning
 
@@ -215,8 +213,9 @@ class Run:
         name: str | None = None,
         architectures: Sequence[str] | None = None,
         folds: Sequence[int] | None = None,
+        variants: Sequence[str] = (),
     ) -> Evaluation:
-        """Score the trained networks on images of another source, without training. The run's own are not needed.
+        """Score the trained networks on images of another source, without training.
 
         Args:
             data: a table image,label[,patient], paths relative to it, or a folder of a layout that is recognised; or
@@ -224,6 +223,8 @@ class Run:
             name: what the data are called; None = the name of their folder.
             architectures: only these; None = all.
             folds: only these; None = all.
+            variants: other ways to show the images, `histogram_matched`, `percentile_window`, `lung_crop`; these need
+                the run's own images to compare with.
 
         Raises:
             DataError: images cannot be read, or show one class only.
@@ -235,17 +236,19 @@ class Run:
         name = name or Path(spec.root).resolve().name.lower()
         networks = self._networks(self._asked(self.suite, architectures, folds))
         cache = self.path.parent / ".cache"
-        found = evaluate_networks(self.folder, self.suite, networks, spec, name=name, cache=cache, console=self.console)
-        table = found.index.table
-        unknown = int(unknown_patients(table).sum())
-        patients = patients_words(found.source, table["patient"].nunique(), unknown=unknown)
-        what = f"{counted(len(table), 'image')} of {patients} "
-        what += f"({int(table['label'].sum()):,} with pneumonia)."
-        if found.three_classes:
-            what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."
+        found = evaluate_networks(
+            self.folder, self.suite, networks, spec, name=name, cache=cache, console=self.console, variants=variants,
+            bench=lambda: open_bench(self.path, self.data, self.console),
+        )  # fmt: skip
         words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
         command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])
-        return Evaluation(found, write_external_table(found.folder, name, what, found.scores, command))
+        page = write_external_table(found.folder, name, found.words(), found.scores, command)
+        if found.variants is not None:
+            for option, chosen in (("architectures", architectures), ("folds", folds), ("variants", variants)):
+                command += f" --{option} {','.join(map(str, chosen))}" if chosen is not None else ""
+            commands = (command_of_run(self.folder, self.suite.name), command)
+            write_variants(found.folder / VARIANTS, found.variants, found.words(), commands)
+        return Evaluation(found, page)
 
     def __repr__(self) -> str:
         records = self.records

@@ -39,6 +39,7 @@ class Fitted:
     Args:
         facts: of the training, for the record of the job.
         seconds: wall time that one job alone takes.
+        step_seconds: median seconds of a training step; None where there are no steps.
         trained: number of weights that were fitted.
         peak_memory_mib: of all processes that took part.
         score: the outputs for a part of the fold.
@@ -46,6 +47,7 @@ class Fitted:
 
     facts: dict[str, Scalar]
     seconds: float
+    step_seconds: float | None
     trained: int
     peak_memory_mib: float
     score: Callable[[Part], Scored]
@@ -108,6 +110,7 @@ def fitted_network(
             "stopped_early": found.stopped_early,
         },
         seconds=found.seconds,
+        step_seconds=found.step_seconds,
         trained=trained,
         peak_memory_mib=peak,
         score=lambda part: score(architecture, data.scoring_dataloader(part), spec),
@@ -149,6 +152,7 @@ def _by_frozen_features(
     return Fitted(
         facts={"fit": spec.fit, **head.facts},
         seconds=seconds,
+        step_seconds=None,
         trained=head.trained,
         peak_memory_mib=peak,
         score=scored,

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pneumobench.architectures.contract import random_radiographs
 from pneumobench.files import canonical_json, read_sealed, sha256_of_text, write_sealed
+from pneumobench.records.cost_table import step_setting
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.reporting.progress import duration
 from pneumobench.runs.networks import build_network
@@ -26,9 +27,6 @@ from pneumobench.training.step_time import step_time
 STEPS: Final = 5
 LIMIT_S: Final = 10.0  # for a form of an architecture
 WORTH: Final = 0.95  # of the seconds of the plain form that another one may take at most: no choice by chance
-SHAPES_A_STEP: Final = (  # what a step's time depends on, of a suite
-    "precision", "memory_format", "compile", "optimizer", "batch_size", "head", "epochs",
-)  # fmt: skip
 
 
 def settled(suite: Suite, *, steps: int, cache: Path, console: Console) -> Suite:
@@ -75,10 +73,9 @@ def _key(suite: Suite, steps: int) -> str:
         "software": {name: software_versions()[name] for name in ("torch", "timm", "pneumobench")},
         "hardware": hardware(spec, machine()),
         "architectures": suite.architectures.names,
-        "image": (suite.data.image_side_px, suite.data.channels),
-        "task": suite.task,
         "steps": steps,
-        **{name: getattr(spec, name) for name in SHAPES_A_STEP},
+        "epochs": spec.epochs,
+        **step_setting(suite),
     }
     return sha256_of_text(canonical_json(depends))[:32]
 

@@ -11,14 +11,18 @@ from typing import Final
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, temporary_folder, write_json
 from pneumobench.records.comparison import is_comparison, read_comparison
+from pneumobench.records.cost_table import COST_FILES
 from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import EXPLANATION_FILE, MANIFEST_FORMAT, read_manifest
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.table_files import COMPRESSED, table_bytes, write_table_text
+from pneumobench.records.table_files import COMPRESSED, table_bytes, table_path, write_table_text
 from pneumobench.reporting.comparison import ComparisonPaths, write_comparison
+from pneumobench.reporting.external_variants_table import FACTS_TABLE, PAGE, STRATA_TABLE, VARIANTS_TABLE
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
+from pneumobench.runs.evaluate import VARIANTS
 from pneumobench.runs.external_predictions import FACTS, external_facts, external_table
+from pneumobench.runs.external_variants import PREDICTIONS
 
 EXTERNAL_FILES: Final = (FACTS, "index.csv", "scores.csv", "README.md")
 
@@ -96,7 +100,8 @@ def _refuse_taken(to: Path, *, replace: bool) -> None:
 
 def _copied(source: RunFolder, copy: RunFolder) -> Iterator[tuple[str, str]]:
     """Copy the files of a run and its jobs, and give the name of each in the run and in the copy."""
-    for path in (source.suite_yaml, source.index_csv, source.folds_json, source.audit_json, source.environment_json):
+    shared = (source.suite_yaml, source.index_csv, source.folds_json, source.audit_json, source.environment_json)
+    for path in (*shared, *(source.cost / name for name in COST_FILES)):
         if path.is_file():
             yield _as_it_is(source, copy, path)
     for record in source.records():
@@ -120,6 +125,12 @@ def _copied_external(source: RunFolder, copy: RunFolder) -> Iterator[tuple[str, 
         for name in EXTERNAL_FILES:
             if (facts.parent / name).is_file():
                 yield _as_it_is(source, copy, facts.parent / name)
+        variants = facts.parent / VARIANTS
+        for name in (PAGE, VARIANTS_TABLE, FACTS_TABLE, STRATA_TABLE):
+            if (variants / name).is_file():
+                yield _as_it_is(source, copy, variants / name)
+        if (table := table_path(variants / PREDICTIONS)).is_file():
+            yield _compressed(source, copy, table)
         for name, sha256 in sorted(external_facts(facts.parent)["predictions"].items()):
             path, _ = external_table(facts.parent, name, sha256)
             yield _compressed(source, copy, path)

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 
 from pneumobench.leaderboard.board import Leaderboard as Ranking
 from pneumobench.reporting.external_table import external_table
+from pneumobench.reporting.external_variants_table import variants_console
 from pneumobench.reporting.image_answers import ImageExplanation, image_table, image_warnings
 from pneumobench.reporting.leaderboard import LeaderboardPaths
 from pneumobench.reporting.tables import leaderboard_csv
@@ -103,7 +104,8 @@ class Evaluation(Shown):
 
     def tables(self) -> Sequence[RenderableType]:
         """Return a row for each architecture, best first."""
-        return [external_table(self.found.name, self.found.scores)]
+        variants = [] if self.found.variants is None else [variants_console(self.found.variants)]
+        return [external_table(self.found.name, self.found.scores), *variants]
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table scores.csv, one row an architecture, best first; areas under the curve in [0, 1]."""

@@ -96,7 +96,7 @@ def tidy(folder: RunFolder, record: JobRecord) -> None:
 _FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s'\":,;()]+/)+")
 
 
-def reason_of(error: Exception, batch_size: int) -> str:
+def reason_of(error: BaseException, batch_size: int) -> str:
     """Say in a line why a training failed."""
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
@@ -175,6 +175,7 @@ def _completed(
             trainable_parameters=fitted.trained,
             flops_per_image=flops_per_image(architecture, suite.data.image_side_px),
             training_seconds=round(fitted.seconds, 3),
+            step_seconds=None if fitted.step_seconds is None else round(fitted.step_seconds, 6),
             inference_images_per_second=round(sum(len(part.rows) for part in scored.values()) / seconds, 2),
             peak_memory_mib=round(fitted.peak_memory_mib, 1),
         ),

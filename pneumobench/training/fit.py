@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+import statistics
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class FitResult:
         best_epoch: epoch (from 0) with the best monitored value, whose weights are kept.
         best_value: the monitored value of that epoch.
         seconds: wall time of the training, over all its starts.
+        step_seconds: median seconds from the end of a step to that of the next within an epoch, loading and
+            augmentation included; None where no epoch has two steps.
         stopped_early: whether early stopping ended it.
         peak_memory_mib: sum of the peaks of the processes of several devices; 0 where this one trained alone.
     """
@@ -65,6 +68,7 @@ class FitResult:
     best_epoch: int
     best_value: float
     seconds: float
+    step_seconds: float | None
     stopped_early: bool
     peak_memory_mib: float
 
@@ -135,6 +139,7 @@ def fit(
         best_epoch=best,
         best_value=values[best],
         seconds=seen["seconds"],
+        step_seconds=statistics.median(seen["step_seconds"]) if seen["step_seconds"] else None,
         stopped_early=len(values) < spec.epochs,
         peak_memory_mib=seen["peak_memory_mib"],
     )

@@ -18,6 +18,7 @@ from torch import Tensor
 from pneumobench.suite.training import Monitor, TrainingSpec
 from pneumobench.training.averaging import MovingAverage
 from pneumobench.training.memory import peak_memory_mib, reset_peak_memory
+from pneumobench.training.step_clock import StepClock
 
 HISTORY: Final = ("train_loss", "tune_loss", "tune_auc", "tune_accuracy")
 RESUME_FILE: Final = "resume.ckpt"
@@ -70,6 +71,7 @@ class TrainingKeeper(Checkpoint):
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self.seconds, self.started = 0.0, time.perf_counter()
+        self.step_seconds: list[float] = []  # from the end of a step to that of the next, within an epoch
         self.written = -math.inf
         self.peak_memory_mib = 0.0  # of all processes together, where several train
 
@@ -79,6 +81,23 @@ class TrainingKeeper(Checkpoint):
         if trainer.world_size > 1:
             reset_peak_memory()
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin to time the steps of an epoch."""
+        del trainer
+        self.clock = StepClock(pl_module.device)
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Note the end of a step."""
+        del trainer, pl_module, outputs, batch, batch_idx
+        self.clock.mark()
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the epoch; Lightning calls checkpoints last, so that what stops a training has spoken."""
         now = time.perf_counter()
@@ -86,6 +105,7 @@ class TrainingKeeper(Checkpoint):
         row |= {name: float(trainer.callback_metrics[name]) for name in HISTORY}
         self.rows.append(row)
         self.seconds += now - self.started
+        self.step_seconds += self.clock.between()
         self.started = now
         if best_epoch([row[self.monitor] for row in self.rows], self.monitor) == len(self.rows) - 1:
             self.best = weights_to_use(trainer, pl_module)
@@ -102,11 +122,13 @@ class TrainingKeeper(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of this."""
         peak = {"peak_memory_mib": self.peak_memory_mib}
-        return {"rows": self.rows, "seconds": self.seconds, "best": self.best, **peak}
+        times = {"seconds": self.seconds, "step_seconds": self.step_seconds}
+        return {"rows": self.rows, "best": self.best, **times, **peak}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.rows, self.seconds, self.best = state_dict["rows"], state_dict["seconds"], state_dict["best"]
+        self.step_seconds = state_dict["step_seconds"]
         self.peak_memory_mib = state_dict["peak_memory_mib"]
 
 

@@ -1,8 +1,9 @@
-"""Seconds of a training step, measured before anything is trained."""
+"""Seconds of a training step and of scoring a batch, measured apart from any training."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +17,9 @@ from pneumobench.architectures import Architecture
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.devices import memory_format
 from pneumobench.training.optimiser import optimizer_of
+from pneumobench.training.predictions import score_images
 
-WARM_UP: Final = 2  # steps that are not counted, after the first
+WARM_UP: Final = 2  # steps or batches that are not counted; of steps, after the first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,3 +81,29 @@ def step_time(
     while len(seconds) < 1 + WARM_UP + steps and time.perf_counter() - begun < limit_s:
         seconds.append(step())
     return StepTime(first=seconds[0], median=float(np.median(seconds[1 + WARM_UP :] or seconds[-1:])))
+
+
+def scoring_seconds(
+    architecture: Architecture, spec: TrainingSpec, radiographs: Tensor, *, batches: int, limit_s: float
+) -> float:
+    """Score one batch again and again as `score_images` does, and return the median seconds from images to logits.
+
+    Args:
+        architecture: the network.
+        spec: settings.
+        radiographs: (B, 1, H, W) uint8 in main memory.
+        batches: how many are counted, at most, after WARM_UP.
+        limit_s: no further batch is begun after so many seconds; at least one is counted.
+    """
+    marks: list[float] = []  # each batch is asked for when the logits of the one before are back in main memory
+
+    def again() -> Iterator[Tensor]:
+        while True:
+            marks.append(time.perf_counter())
+            counted = len(marks) - 1 - WARM_UP
+            if counted >= batches or (counted > 0 and marks[-1] - marks[0] > limit_s):
+                return
+            yield radiographs
+
+    score_images(architecture, again(), spec)
+    return float(np.median(np.diff(marks)[WARM_UP:]))

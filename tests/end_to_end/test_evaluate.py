@@ -139,3 +139,40 @@ def test_a_folder_of_a_known_layout_is_external_data(run: RunFolder, tmp_path: P
     text = (run.external / "rsna/README.md").read_text()
     assert "pneumobench evaluate runs/smoke --data DATA --name rsna" in text
     assert str(tmp_path) not in text
+
+
+def test_images_are_shown_in_other_ways_and_published_so(
+    run: RunFolder, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere", "--architectures", "test_resnet"]
+    variants = "histogram_matched,percentile_window,lung_crop"
+    assert main([*words, "--variants", variants]) == 0
+    assert "histogram_matched" in capsys.readouterr().out
+    folder = run.external / "elsewhere/variants"
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert set(predictions["variant"]) == {"as_is", *variants.split(",")}
+    plain = pd.read_csv(folder.parent / "test_resnet.csv")
+    as_is = predictions[predictions["variant"] == "as_is"]
+    assert as_is["logit"].to_numpy() == pytest.approx(plain["logit"].to_numpy(), abs=1e-5)
+    for variant in variants.split(","):
+        changed = predictions[predictions["variant"] == variant]
+        assert (changed["logit"].to_numpy() != as_is["logit"].to_numpy()).mean() > 0.5
+    table = pd.read_csv(folder / "variants.csv").set_index("variant")
+    assert table.loc["as_is", "auc"] == pytest.approx(pd.read_csv(folder.parent / "scores.csv")["auc"][0])
+    facts = pd.read_csv(folder / "facts.csv").set_index("fact")
+    assert 0 < facts["own_normal"]["mean_gray"] < 255
+    assert list(pd.read_csv(folder / "strata.csv")["fact"])[-1] == "all_facts"
+    text = (folder / "README.md").read_text()
+    assert f"--name elsewhere --architectures test_resnet --variants {variants}" in text
+    assert str(tmp_path) not in text
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main([*words, "--variants", variants]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main(["publish", "runs/smoke", "--to", str(tmp_path / "published")]) == 0
+    copy = tmp_path / "published/external/elsewhere/variants"
+    assert {path.name for path in copy.iterdir()} == {
+        "README.md", "variants.csv", "facts.csv", "strata.csv", "predictions.csv.gz"
+    }  # fmt: skip
+    capsys.readouterr()
+    assert main([*words, "--variants", "sharpened"]) == 2
+    assert "--variants sharpened: expected some of histogram_matched" in capsys.readouterr().err

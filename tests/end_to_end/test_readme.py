@@ -32,7 +32,7 @@ SHORTER = [
 TWO_FOLDS, TWO_TRIALS = ["--folds.count", "2"], ["--search.trials", "2"]
 
 
-TRAINS = {"run", "tune", "explain", "gallery", "evaluate", "papers"}
+TRAINS = {"run", "tune", "explain", "gallery", "evaluate", "papers", "cost"}
 
 
 def commands_of(*pages: Path) -> list[str]:
@@ -145,6 +145,9 @@ def test_a_documented_command_runs(
             count = 2 if suite.name == "quickstart" else 1  # a comparison once is enough
             words += ["--architectures", ",".join(suite.architectures.names[-count:])]
         words += SHORTER + (TWO_FOLDS if suite.folds.count > 1 else [])
+    if words[0] == "cost":
+        rounds = [] if "--rounds" in words else ["--rounds", "2"]
+        words += ["--architectures", load_suite(suite_path("quickstart")).architectures.names[-1], *rounds]
     if "--images" in words:
         words[words.index("--images") + 1] = "2"
     if words[0] == "tune":

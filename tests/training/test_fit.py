@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,31 @@ def test_a_network_learns_and_its_saved_weights_are_what_is_scored(tmp_path: Pat
     assert history["epoch"].tolist() == list(range(6))
     assert result.best_epoch == int(history["tune_loss"].to_numpy().argmin())
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+class _SlowSteps(Callback):
+    """Has a few steps of a training take long, as other work of the machine does."""
+
+    def on_train_batch_start(self, trainer: Any, *rest: Any) -> None:
+        if trainer.global_step in (6, 12):
+            time.sleep(0.5)
+
+
+def test_the_median_step_is_not_moved_by_a_machine_that_is_busy_for_a_while(tmp_path: Path) -> None:
+    images, spec = tiny_images(), tiny_spec(epochs=3)  # 5 steps an epoch, so 4 from end to end
+    result = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path, seed=0, callbacks=(_SlowSteps(),))
+    assert result.seconds > 1
+    assert result.step_seconds is not None
+    assert 0 < result.step_seconds < 0.25
+    checkpoint = torch.load(tmp_path / "resume.ckpt", weights_only=True)
+    kept = keeping.state_of(checkpoint, keeping.TrainingKeeper)["step_seconds"]
+    assert len(kept) == 3 * 4, "steps of all epochs, and nothing between epochs"
+
+
+def test_an_epoch_of_one_step_has_no_time_between_steps(tmp_path: Path) -> None:
+    spec = tiny_spec(epochs=2, batch_size=64)
+    result = fit(tiny_architecture(), tiny_data(tiny_images(), batch_size=64), spec, folder=tmp_path, seed=0)
+    assert result.step_seconds is None
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, send_mapped_file
 JOB_DEADLINE_S: Final = 1.5  # for a job that is asked to end, before that of the run
 NO_ROOM: Final = 75  # exit code of a job that found the disk full, and said so
 # imported once, by a process that all jobs are forked from: a job begins at once
-_JOBS = multiprocessing.get_context("forkserver")
-_JOBS.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
+JOB_PROCESSES: Final = multiprocessing.get_context("forkserver")
+JOB_PROCESSES.set_forkserver_preload(["pneumobench.runs.executors.processes", "pneumobench.reporting.wandb_tracking"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class ProcessExecutor:
     ) -> Iterator[Job]:
         """Run jobs, several at the same time; see `Executor`. One whose process dies twice has failed."""
         send_mapped_files_by_name()
-        news: Any = _JOBS.Queue()
+        news: Any = JOB_PROCESSES.Queue()
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.processes):
             slots.put(slot)
@@ -68,7 +68,7 @@ class ProcessExecutor:
             try:
                 codes: list[int | None] = []
                 while len(codes) < ATTEMPTS and not stopped.is_set():
-                    process = _JOBS.Process(
+                    process = JOB_PROCESSES.Process(
                         target=_work, args=(bench, job, self, slot, news), name=f"{job[0]} {job[1]}"
                     )
                     process.start()

@@ -16,9 +16,10 @@ from rich.console import Console
 
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.datasets.admission import refuse_unfit
-from pneumobench.datasets.audit import near_duplicates, read_radiographs
+from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
+from pneumobench.datasets.duplicates import near_counts, near_duplicates
 from pneumobench.datasets.folds import Folds, Part, check_folds, make_folds, read_folds
 from pneumobench.datasets.index import Index, problem_error, unknown_patients
 from pneumobench.errors import SettingsError
@@ -208,9 +209,12 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console,
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
-    if alike := sum(pair["across_patients"] for pair in near_duplicates(index)):
+    alike = [pair for pair in near_duplicates(index, folds) if pair["across_patients"]]
+    if alike:
+        counts = near_counts(alike)
         console.print(
-            f"warning: {counted(alike, 'pair')} of images of different patients look alike; audit.json lists them",
+            f"warning: {counted(len(alike), 'pair')} of images of different patients look alike, across folds: "
+            f"{counts['across_folds']}, with two labels: {counts['with_two_labels']}; audit.json lists them",
             style="yellow",
         )
     prepared = prepare_images(

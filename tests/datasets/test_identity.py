@@ -88,7 +88,7 @@ def test_near_duplicates_are_listed_those_across_the_parts_first(tmp_path: Path)
     ]  # fmt: skip
     assert all(pair["change"] == "mirrored" for pair in metadata["near_duplicates"])
     text = audit_text(metadata)
-    assert "near duplicates: 3 pairs, across patients: 2, across train and test: 1" in text
+    assert "near duplicates: 3 pairs, across patients: 2, with two labels: 0, across train and test: 1" in text
     assert "    2.jpeg = m2.png (correlation " in text
     assert ", mirrored, two patients, train and test)" in text
     assert metadata["refusals"] == [], "they are for people to look at"

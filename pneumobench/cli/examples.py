@@ -28,6 +28,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "gallery": ("pneumobench gallery runs/quickstart --methods gradcam,integrated_gradients",),
     "evaluate": ("pneumobench evaluate runs/quickstart --data TABLE --name other",),
+    "confounds": (
+        "pneumobench confounds runs/quickstart",
+        "pneumobench confounds leaderboard/kermany-cpu --data DATA --caliper 0.2",
+    ),
     "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
     "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
     "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),

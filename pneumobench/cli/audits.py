@@ -38,4 +38,32 @@ def confounds(run: Path, *, data: str | None = None, caliper: float = 0.1, json:
     return DONE
 
 
-COMMANDS = (confounds,)
+def labels(run: Path, *, gallery: bool = False, data: str | None = None, json: bool = False) -> int:
+    """List images whose label the out-of-fold predictions of a run doubt, by confident learning.
+
+    They are candidates to look at, not errors. The run may be a published one: its predictions are read, no image.
+    cleanlab is used (the extra `labels`).
+
+    Args:
+        run: folder of a run, e.g. runs/quickstart.
+        gallery: draw the first candidates into the gallery of a run that is not published.
+        data: data folder, for the gallery (default: the variable PNEUMOBENCH_DATA).
+        json: print the tables as JSON, for a program; what is told meanwhile goes to stderr.
+    """
+    from pneumobench.reporting.label_table import label_table
+    from pneumobench.runs.labels import labels_of_run
+
+    console = console_for(json=json)
+    found = labels_of_run(run, gallery=gallery, data=data)
+    console.print(label_table(found.parts["out_of_fold"]))
+    tell(console, "tables", found.page)
+    for picture in found.pictures:
+        tell(console, "pictures", picture)
+    if json:
+        rows = {part: doubts.table.to_dict("records") for part, doubts in found.parts.items()}
+        print_json({"page": str(found.page), "pictures": list(map(str, found.pictures)), "rows": rows})
+    next_step(console, "leaderboard", path_word(run))
+    return DONE
+
+
+COMMANDS = (confounds, labels)

@@ -141,7 +141,7 @@ def matched_pairs(
     require_same_length(covariates=values[:, 0], has_pneumonia=labels)
     if not caliper_sd > 0:
         raise ValueError(f"caliper_sd is {caliper_sd}; expected more than 0.")
-    spread = np.nanstd(values, axis=0)
+    spread = np.array([column[np.isfinite(column)].std() if np.isfinite(column).any() else 0.0 for column in values.T])
     standard = values / np.where(spread > 0, spread, 1.0)
     known, fold = np.isfinite(values).all(axis=1), fold_numbers(folds, len(values))
     found: list[Integers] = []

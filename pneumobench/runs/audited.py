@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from pneumobench.datasets.index import Index
+from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.scores import fold_model, official_predictions, out_of_fold_predictions
 from pneumobench.records.loaded_run import GatheredRun, gather
@@ -34,6 +36,17 @@ class RunPredictions:
     def group(self) -> pd.Series[int]:
         """Patient group by image_id."""
         return self.run.index["group"]
+
+    def image_root(self, data: str | None) -> Path:
+        """Return the folder that image_ids are relative to; `data` takes the place of the folder in the suite.
+
+        Raises:
+            DataError: no data are there.
+        """
+        suite = self.run.suite
+        if data is not None:
+            suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
+        return list_radiographs(suite, self.run.folder.path.parent / ".cache")[0]
 
     def index(self, root: Path) -> Index:
         """Return the index of the run over a data folder."""

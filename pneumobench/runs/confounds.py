@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumobench.datasets.index import Index
-from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.confounds import FACTS, Confounds, confounds, matched_images
 from pneumobench.metrics.adjustment import CALIPER_SD
@@ -61,10 +59,7 @@ def confounds_of_run(path: Path, *, data: str | None = None, caliper_sd: float =
         raise SettingsError(f"--caliper {caliper_sd}: expected more than 0, such as {CALIPER_SD}.")
     found = run_predictions(path)
     suite = found.run.suite
-    if data is not None:
-        suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
-    root, _ = list_radiographs(suite, path.parent / ".cache")
-    index = found.index(root)
+    index = found.index(found.image_root(data))
     facts = image_facts_table(index, suite.controls.original_sizes)
     parts = {"out_of_fold": found.out_of_fold, "official": found.official}
     tables: dict[str, Confounds | None] = {}

@@ -204,8 +204,11 @@ def found_by_audit(films: list[Gray], changed: list[Gray]) -> float:
     """Return the share of changed images that the audit pairs with what they were, as one picture or as alike."""
     both = [*films, *changed]
     found = look_alikes([thumbnail(film) for film in both], list(hashes_of(both)))
-    pairs = {tuple(sorted(pair)) for pair in [*found.same.tolist(), *found.near.tolist()]}
-    return float(np.mean([(row, row + len(films)) in pairs for row in range(len(films))]))
+    shown = np.arange(len(both))
+    shown[found.same[:, 1]] = found.same[:, 0]  # the first image of the same picture; two originals may be one
+    pairs = {(shown[one], shown[other]) for one, other in [*found.near.tolist(), *found.near[:, ::-1].tolist()]}
+    before, after = shown[: len(films)], shown[len(films) :]
+    return float(np.mean([one == other or (one, other) in pairs for one, other in zip(before, after, strict=True)]))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -291,14 +291,14 @@ def report(
         f"{groups.ngroups} groups of images with the same pixels ({int(same.sum())} images; across patients: "
         f"{int((groups['patient'].nunique() > 1).sum())}, with two labels: {int((groups['label'].nunique() > 1).sum())}"
         f", across train and test: {int((groups['split'].nunique() > 1).sum())}). Near duplicates beyond these: "
-        f"{counts['pairs']} pairs. All pairs: [near_duplicates_kermany.csv](near_duplicates_kermany.csv).",
+        f"{counts['pairs']} pairs. All pairs: `near_duplicates_kermany.csv`.",
         "",
         "## How alike different images are",
         "",
         "The closest pairs that are not one picture. Nobody published who the patients are, so pairs of different "
         "patients by name may be of one child; a pair of different classes that is one radiograph would be an error of "
         f"a label. The {CLOSEST} closest pairs by each measure: "
-        "[near_duplicates_closest.csv](near_duplicates_closest.csv).",
+        "`near_duplicates_closest.csv`.",
         "",
         *markdown_table(_null_rows(closest)),
         "",

@@ -107,7 +107,7 @@ def write_confound_tables(
         "## By stratum",
         "",
         f"AUC within folds on about a {_ordinal(STRATA)} of the images each, by one fact after the other, out of fold. "
-        "Intervals are in [strata.csv](strata.csv).",
+        "Intervals are in `strata.csv`.",
         "",
         *_strata_table(tested),
     ]

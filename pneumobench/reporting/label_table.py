@@ -56,7 +56,7 @@ def write_label_tables(folder: RunFolder, parts: dict[str, LabelDoubts]) -> Path
         "",
         MEANING,
         "",
-        "All candidates: [labels.csv](labels.csv).",
+        "All candidates: `labels.csv`.",
         "",
     ]
     for part, found in parts.items():

@@ -13,6 +13,7 @@ from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.scores import fold_model, official_predictions, out_of_fold_predictions
 from pneumobench.records.loaded_run import GatheredRun, gather
+from pneumobench.runs.context import open_suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +38,26 @@ class RunPredictions:
         """Patient group by image_id."""
         return self.run.index["group"]
 
-    def image_root(self, data: str | None) -> Path:
-        """Return the folder that image_ids are relative to; `data` takes the place of the folder in the suite.
-
-        Raises:
-            DataError: no data are there.
-        """
-        suite = self.run.suite
-        if data is not None:
-            suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
-        return list_radiographs(suite, self.run.folder.path.parent / ".cache")[0]
-
     def index(self, root: Path) -> Index:
         """Return the index of the run over a data folder."""
         return Index(root=root, table=self.run.index.reset_index())
+
+
+def image_root(path: Path, data: str | None) -> Path:
+    """Return the folder that the image_ids of a run are relative to.
+
+    Args:
+        path: folder of the run.
+        data: takes the place of the data folder in its suite.
+
+    Raises:
+        DataError: no data are there.
+        SettingsError: the folder is not a run.
+    """
+    _, suite = open_suite(path)
+    if data is not None:
+        suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
+    return list_radiographs(suite, path.parent / ".cache")[0]
 
 
 def run_predictions(path: Path) -> RunPredictions:

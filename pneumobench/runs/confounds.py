@@ -19,7 +19,7 @@ from pneumobench.leaderboard.confounds import FACTS, Confounds, confounds, match
 from pneumobench.metrics.adjustment import CALIPER_SD
 from pneumobench.radiographs.formats import decode_radiograph, held_content
 from pneumobench.reporting.confound_table import write_confound_tables
-from pneumobench.runs.audited import RunPredictions, run_predictions
+from pneumobench.runs.audited import RunPredictions, image_root, run_predictions
 from pneumobench.training.controls import fit_control
 from pneumobench.training.controls.image_facts import sizes_of
 from pneumobench.training.predictions import probability_of
@@ -57,9 +57,9 @@ def confounds_of_run(path: Path, *, data: str | None = None, caliper_sd: float =
     """
     if not caliper_sd > 0:
         raise SettingsError(f"--caliper {caliper_sd}: expected more than 0, such as {CALIPER_SD}.")
+    root = image_root(path, data)
     found = run_predictions(path)
-    suite = found.run.suite
-    index = found.index(found.image_root(data))
+    suite, index = found.run.suite, found.index(root)
     facts = image_facts_table(index, suite.controls.original_sizes)
     parts = {"out_of_fold": found.out_of_fold, "official": found.official}
     tables: dict[str, Confounds | None] = {}

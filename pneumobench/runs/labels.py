@@ -15,7 +15,7 @@ from pneumobench.leaderboard.label_noise import LabelDoubts, label_doubts
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.reporting.label_table import write_label_tables
-from pneumobench.runs.audited import RunPredictions, run_predictions
+from pneumobench.runs.audited import RunPredictions, image_root, run_predictions
 
 DRAWN: Final = 60  # candidates of each part that are drawn at most
 TILES_BESIDE: Final = 5
@@ -51,17 +51,18 @@ def labels_of_run(path: Path, *, gallery: bool = False, data: str | None = None)
     """
     if gallery and not any(path.glob("*/fold-*/weights.safetensors")):
         raise SettingsError(f"{path}: is a published run, into which no image is drawn; leave out --gallery.")
+    root = image_root(path, data) if gallery else Path()
     found = run_predictions(path)
     parts = {"out_of_fold": label_doubts(found.out_of_fold, found.kinds)}
     if next(iter(found.official.values()))["label"].nunique() == 2:
         parts["official"] = label_doubts(found.official, found.kinds)
     page = write_label_tables(found.run.folder, parts)
-    pictures = _drawn(found, parts, data) if gallery else ()
+    pictures = _drawn(found, parts, root) if gallery else ()
     return LabelTables(page=page, parts=parts, pictures=pictures)
 
 
-def _drawn(found: RunPredictions, parts: dict[str, LabelDoubts], data: str | None) -> tuple[Path, ...]:
-    root, pictures = found.image_root(data), []
+def _drawn(found: RunPredictions, parts: dict[str, LabelDoubts], root: Path) -> tuple[Path, ...]:
+    pictures = []
     for part, doubts in parts.items():
         tiles = [_tile(root, row) for row in doubts.table.head(DRAWN).to_dict("records")]
         if tiles:

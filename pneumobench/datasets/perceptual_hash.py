@@ -27,7 +27,7 @@ def perceptual_hash(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def hash_distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return in how many of 256 bits hashes (..., 32) differ."""
-    return np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64), dtype=np.int64)
 
 
 def close_hashes(hashes: NDArray[np.uint8], largest: int) -> Iterator[NDArray[np.int64]]:

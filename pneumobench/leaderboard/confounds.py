@@ -217,7 +217,7 @@ def _area_of_rows(table: pd.DataFrame, rows: NDArray[np.int64], group: pd.Series
 def _as_score(fact: pd.Series[float], label: pd.Series[int]) -> NDArray[np.float64]:
     """Return a fact as a score in [0, 1], larger where pneumonia is more frequent."""
     values = fact.to_numpy(np.float64)
-    score = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+    score: NDArray[np.float64] = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     ill = label.to_numpy() == 1
     return score if np.median(score[ill]) >= np.median(score[~ill]) else 1 - score
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -150,5 +151,5 @@ def _says_the_same(table: pd.DataFrame) -> bool:
 def _pairs(
     given: NDArray[np.str_], suggested: NDArray[np.str_], doubted: NDArray[np.bool_]
 ) -> dict[tuple[str, str], int]:
-    found = pd.Series(list(zip(given[doubted].tolist(), suggested[doubted].tolist(), strict=True)), dtype=object)
-    return {pair: int(count) for pair, count in sorted(found.value_counts().items())}
+    found = Counter(zip(given[doubted].tolist(), suggested[doubted].tolist(), strict=True))
+    return dict(sorted(found.items()))

@@ -135,7 +135,7 @@ def matched_pairs(
     from scipy.optimize import linear_sum_assignment
 
     values: Floats = np.asarray(covariates, np.float64)
-    labels = np.asarray(has_pneumonia) == 1
+    labels: Booleans = np.asarray(np.asarray(has_pneumonia) == 1, dtype=np.bool_)
     if values.ndim != 2:
         raise ValueError(f"covariates have shape {values.shape}; expected (images, covariates).")
     require_same_length(covariates=values[:, 0], has_pneumonia=labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from rich.markup import escape
@@ -96,11 +96,11 @@ def _list(found: LabelDoubts) -> list[str]:
     return lines
 
 
-def _cells(row: dict[str, object]) -> list[str]:
+def _cells(row: dict[Any, Any]) -> list[str]:
     return [
         str(row["given"]),
         str(row["suggested"]),
-        number(float(str(row["quality"]))),
+        number(row["quality"]),
         f"{row['networks_doubting']} of {row['networks']}",
         f"{row['baselines_doubting']} of {row['baselines']}",
     ]

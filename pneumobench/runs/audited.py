@@ -12,8 +12,7 @@ from pneumobench.datasets.index import Index
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.scores import fold_model, official_predictions, out_of_fold_predictions
-from pneumobench.records.loaded_run import GatheredRun, gather
-from pneumobench.runs.context import open_suite
+from pneumobench.records.loaded_run import GatheredRun, gather, open_suite
 
 
 @dataclass(frozen=True, kw_only=True)

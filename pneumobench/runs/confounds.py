@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumobench.datasets.index import Index
@@ -22,7 +23,6 @@ from pneumobench.reporting.confound_table import write_confound_tables
 from pneumobench.runs.audited import RunPredictions, image_root, run_predictions
 from pneumobench.training.controls import fit_control
 from pneumobench.training.controls.image_facts import sizes_of
-from pneumobench.training.predictions import probability_of
 
 OFFICIAL_PARTS: Final = 5  # that the official test folder is cut into, by patient
 
@@ -122,7 +122,10 @@ def _facts_score(found: RunPredictions, index: Index, facts: pd.DataFrame, *, of
     parts = [(part["train"], part["test"]) for part in positions]
     if official:
         rows = positions[0]["official_test"]
-        split = StratifiedGroupKFold(OFFICIAL_PARTS, shuffle=True, random_state=seed)
+        fewest = min(len(np.unique(group[rows][target[rows] == label])) for label in (0, 1))
+        if fewest < 2:
+            return pd.Series(np.full(len(target), target[rows].mean()), index=facts.index)
+        split = StratifiedGroupKFold(min(OFFICIAL_PARTS, fewest), shuffle=True, random_state=seed)
         parts = [(rows[train], rows[test]) for train, test in split.split(rows, target[rows], group[rows])]
     for train, test in parts:
         score[test] = _fitted(facts.to_numpy(), target, train, seed)[test]
@@ -150,4 +153,4 @@ def _fitted(
 ) -> NDArray[np.float64]:
     if len(np.unique(target[train])) < 2:  # of few images
         return np.full(len(target), target[train].mean())
-    return probability_of(fit_control(features, target, train, seed)[:, 0])
+    return np.asarray(expit(fit_control(features, target, train, seed)[:, 0]))

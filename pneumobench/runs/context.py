@@ -30,12 +30,12 @@ from pneumobench.lungs.regions import RegionImages
 from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.job_record import WEIGHTS, JobRecord
+from pneumobench.records.loaded_run import open_suite
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
 from pneumobench.records.run_state import as_kept, refuse_other_run
 from pneumobench.reporting.words import patients_words, protocol_words
 from pneumobench.runs.inputs import inputs_of, lung_inputs
-from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
@@ -137,18 +137,6 @@ class Bench:
 
 def _class_columns(classes: NDArray[np.int64], class_logits: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
     return dict(zip(CLASS_COLUMNS, (classes, *class_probabilities(class_logits).T), strict=True))
-
-
-def open_suite(path: Path) -> tuple[RunFolder, Suite]:
-    """Return the folder of a run and its settings.
-
-    Raises:
-        SettingsError: the folder is not a run.
-    """
-    folder = RunFolder(path)
-    if not folder.suite_yaml.is_file():
-        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
-    return folder, load_suite(folder.suite_yaml, of_run=True)
 
 
 def open_run(path: Path, data: str | None, console: Console) -> Bench:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from pneumobench.attributions.overlays import OVERLAY_SIDE_PX, Tile, write_panel
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.label_noise import LabelDoubts, label_doubts
 from pneumobench.radiographs.formats import read_gray
@@ -19,6 +18,7 @@ from pneumobench.runs.audited import RunPredictions, image_root, run_predictions
 
 DRAWN: Final = 60  # candidates of each part that are drawn at most
 TILES_BESIDE: Final = 5
+TITLE_LETTERS: Final = 40  # above a tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +62,25 @@ def labels_of_run(path: Path, *, gallery: bool = False, data: str | None = None)
 
 
 def _drawn(found: RunPredictions, parts: dict[str, LabelDoubts], root: Path) -> tuple[Path, ...]:
+    from pneumobench.attributions.overlays import (  # here: PyTorch is among its imports
+        OVERLAY_SIDE_PX,
+        Tile,
+        write_panel,
+    )
+
+    def tile(row: dict[Any, Any]) -> Tile:
+        path = root / row["image_id"]
+        if not path.is_file():
+            raise DataError(f"{path}: no such image; name the folder of the run's images with --data.")
+        gray = image_to_square(read_gray(path), OVERLAY_SIDE_PX)
+        title = f"{row['given']}? {row['quality']:.2f}, {row['networks_doubting']}/{row['networks']}  {path.stem}"
+        return Tile(title=title[:TITLE_LETTERS], picture=np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8))
+
     pictures = []
     for part, doubts in parts.items():
-        tiles = [_tile(root, row) for row in doubts.table.head(DRAWN).to_dict("records")]
+        tiles = [tile(row) for row in doubts.table.head(DRAWN).to_dict("records")]
         if tiles:
             rows = [tiles[start : start + TILES_BESIDE] for start in range(0, len(tiles), TILES_BESIDE)]
             pictures.append(picture := found.run.folder.gallery / f"labels-{part}.jpg")
             write_panel(picture, rows)
     return tuple(pictures)
-
-
-def _tile(root: Path, row: dict[Any, Any]) -> Tile:
-    path = root / row["image_id"]
-    if not path.is_file():
-        raise DataError(f"{path}: no such image; name the folder of the run's images with --data.")
-    gray = image_to_square(read_gray(path), OVERLAY_SIDE_PX)
-    title = f"{row['given']}? {row['quality']:.2f}, {row['networks_doubting']}/{row['networks']}  {path.stem}"
-    return Tile(title=title[:40], picture=np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8))

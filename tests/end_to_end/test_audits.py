@@ -6,11 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pneumobench.cli.main import main
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.runs.audited import image_root
 from tests.end_to_end.commands import REPOSITORY
 
 KERMANY_CPU = REPOSITORY / "leaderboard" / "kermany-cpu"
@@ -31,9 +33,10 @@ def test_scores_are_computed_again_among_images_that_are_alike(
     assert set(tested.index[tested["kind"] == "network"]) == NETWORKS, "what failed has no predictions"
     assert {"control-majority", "width", "mean_gray", "all facts"} <= set(tested.index)
     board = pd.read_csv(run.leaderboard / "leaderboard.csv").set_index("architecture")
-    for name in NETWORKS:
-        assert tested.loc[name, "all_images"] == pytest.approx(board.loc[name, "auc"], abs=1e-6)
-        assert 0 <= tested.loc[name, "matched_low"] <= tested.loc[name, "matched"] <= tested.loc[name, "matched_high"]
+    names = sorted(NETWORKS)
+    assert tested.loc[names, "all_images"].tolist() == pytest.approx(board.loc[names, "auc"].tolist(), abs=1e-6)
+    ends = tested.loc[names, ["matched_low", "matched", "matched_high"]].to_numpy(float)
+    assert (np.diff(ends, axis=1) >= 0).all()
     assert answer["out_of_fold"]["pairs"] >= 3
     assert answer["out_of_fold"]["without_facts"] == 0
     strata = pd.read_csv(run.confounds / "strata.csv")
@@ -47,24 +50,29 @@ def test_scores_are_computed_again_among_images_that_are_alike(
     assert "pairs alike in width" in " ".join(capsys.readouterr().out.split())
 
 
-def test_other_images_than_the_runs_are_refused(
-    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_missing_is_said_before_anything_is_computed(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(run.path, tmp_path / "own" / "smoke")  # whose phantoms are drawn anew
-    assert main(["confounds", str(tmp_path / "own" / "smoke"), "--caliper", "0"]) == 2
+    assert main(["confounds", "runs/smoke", "--caliper", "0"]) == 2
     assert "--caliper 0.0: expected more than 0, such as 0.1" in capsys.readouterr().err
-    assert main(["confounds", str(tmp_path / "nowhere")]) == 3
-    assert "nowhere" in capsys.readouterr().err
-    index = pd.read_csv(run.index_csv)
-    for image in index["image_id"]:
-        (tmp_path / "other" / image).parent.mkdir(parents=True, exist_ok=True)
-    table = tmp_path / "other" / "index.csv"
-    table.write_text("image,label\n")
-    capsys.readouterr()
-    if KERMANY_CPU.is_dir():  # of a clone of the repository
-        (tmp_path / "kermany" / "chest_xray" / "train" / "NORMAL").mkdir(parents=True)
-        assert main(["confounds", str(KERMANY_CPU), "--data", str(tmp_path / "kermany")]) == 3
-        assert "kermany" in capsys.readouterr().err
+    assert main(["confounds", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: found no suite.yaml; expected the folder of a run" in capsys.readouterr().err
+    assert main(["confounds", str(KERMANY_CPU), "--data", str(tmp_path / "nothing")]) == 3
+    assert "nothing: no such data folder" in capsys.readouterr().err
+    root = image_root(run.path, None)
+    image = root / str(pd.read_csv(run.index_csv)["image_id"].iloc[0])
+    before = image.read_bytes()
+    try:
+        image.write_bytes(before + b"more")
+        assert main(["confounds", "runs/smoke"]) == 3
+        assert "is not the image of the run (its content differs)" in capsys.readouterr().err
+        image.unlink()
+        monkeypatch.setattr("pneumobench.runs.confounds.image_root", lambda *_: root)
+        assert main(["confounds", "runs/smoke"]) == 3
+        assert "no such image; name the folder of the run's images with --data" in capsys.readouterr().err
+    finally:
+        image.write_bytes(before)
+    assert not run.confounds.exists()
 
 
 def test_labels_that_networks_doubt_are_listed_and_drawn(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

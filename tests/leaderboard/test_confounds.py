@@ -12,7 +12,7 @@ IMAGES = 2000
 
 
 @pytest.fixture(scope="module")
-def images() -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series]:  # type: ignore[type-arg]
+def images() -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series]:
     """Return predictions that follow width alone, or the label too; facts, one image without; and patients."""
     rng = np.random.default_rng(0)
     width = np.exp(rng.normal(7, 0.3, IMAGES))
@@ -32,7 +32,7 @@ def images() -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series]:  # type
 
 
 def test_what_a_fact_gave_is_gone_among_matched_images_and_what_lungs_gave_is_not(
-    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],  # type: ignore[type-arg]
+    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],
 ) -> None:
     tables, facts, group = images
     kinds = {"by_width": "control", "by_lungs": "network"}
@@ -61,7 +61,7 @@ def test_what_a_fact_gave_is_gone_among_matched_images_and_what_lungs_gave_is_no
 
 
 def test_strata_hold_all_images_once_for_each_fact(
-    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],  # type: ignore[type-arg]
+    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],
 ) -> None:
     tables, facts, group = images
     score = pd.Series(0.5, index=facts.index)
@@ -81,7 +81,7 @@ def test_strata_hold_all_images_once_for_each_fact(
 
 
 def test_images_of_one_size_are_matched_on_what_differs(
-    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],  # type: ignore[type-arg]
+    images: tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series],
 ) -> None:
     tables, facts, group = images
     same = facts.assign(width=224.0, height=224.0, aspect=1.0)

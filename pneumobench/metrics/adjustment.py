@@ -148,7 +148,7 @@ def matched_pairs(
     for number in range(int(fold.max()) + 1):
         cases, normals = (np.flatnonzero((fold == number) & known & flags) for flags in (labels, ~labels))
         apart = np.abs(standard[cases][:, None] - standard[normals][None])
-        outside = (apart > caliper_sd).any(axis=2)
+        outside: Booleans = np.asarray((apart > caliper_sd).any(axis=2), dtype=np.bool_)
         # a pair outside costs more than all pairs inside together, so that as many as possible are inside
         cost = np.where(outside, 1 + caliper_sd * min(outside.shape, default=0), apart.mean(axis=2))
         rows, columns = linear_sum_assignment(cost)

@@ -63,11 +63,11 @@ def test_what_is_missing_is_said_before_anything_is_computed(
     image = root / str(pd.read_csv(run.index_csv)["image_id"].iloc[0])
     before = image.read_bytes()
     try:
+        monkeypatch.setattr("pneumobench.runs.confounds.image_root", lambda *_: root)  # phantoms would be drawn again
         image.write_bytes(before + b"more")
         assert main(["confounds", "runs/smoke"]) == 3
         assert "is not the image of the run (its content differs)" in capsys.readouterr().err
         image.unlink()
-        monkeypatch.setattr("pneumobench.runs.confounds.image_root", lambda *_: root)
         assert main(["confounds", "runs/smoke"]) == 3
         assert "no such image; name the folder of the run's images with --data" in capsys.readouterr().err
     finally:

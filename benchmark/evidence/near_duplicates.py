@@ -191,7 +191,7 @@ class Closest:
                 "image_2": names.iloc[other[place]],
                 "two_labels": str(int(labels.iloc[one[place]] != labels.iloc[other[place]])),
             }
-            for place in range(CLOSEST)
+            for place in range(min(CLOSEST, len(found)))
         ]
 
 
@@ -341,6 +341,7 @@ def _null_rows(closest: dict[str, Closest]) -> list[dict[str, str]]:
             **{
                 heading: shown[measure][1](found.values(kind)[place - 1])
                 for heading, place in (("closest", 1), ("10th", 10), ("100th", 100), ("1000th", 1000))
+                if place <= len(found.values(kind))
             },
         }
         for measure, found in closest.items()

@@ -36,17 +36,18 @@ def audit(
         plugin: a Python file that registers more layouts.
         source: layout of the folder, instead of the one recognised, e.g. rsna.
         lung_masks: folder of manual lung masks, relative to the data folder.
-        output: the report.
+        output: the report; pairs of images that are one picture or look alike go to NAME_duplicates.csv beside it.
         rehash: read every image file, whether it was changed since a run in `runs` last read it or not.
         json: print the report as JSON, for a program; what is told meanwhile goes to stderr.
     """
     from pneumobench.datasets.audit import audit as audited
     from pneumobench.datasets.audit import audit_text, found_radiographs
     from pneumobench.datasets.cards import card_names, card_path, read_card
+    from pneumobench.datasets.duplicates import duplicates_table
     from pneumobench.datasets.layouts import LAYOUTS
     from pneumobench.datasets.sources import recognised_data
     from pneumobench.errors import DataError
-    from pneumobench.files import write_json
+    from pneumobench.files import write_json, write_text
     from pneumobench.suite.reader import load_suite, with_data_overrides
     from pneumobench.suite.registry import load_plugin_file
     from pneumobench.suite.spec import Suite
@@ -88,8 +89,11 @@ def audit(
             )
             lines += [f"    {line}" for line in differences]
     write_json(output, metadata)
+    pairs = output.with_name(f"{output.stem}_duplicates.csv")
+    write_text(pairs, duplicates_table(index))
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     tell(console, "report", output)
+    tell(console, "pairs of duplicates", pairs)
     if json:
         print_json(metadata)
     if problems or metadata["refusals"]:

@@ -35,6 +35,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench evaluate runs/quickstart --data TABLE --name other",
         "pneumobench evaluate runs/quickstart --data TABLE --variants histogram_matched,lung_crop",
     ),
+    "confounds": (
+        "pneumobench confounds runs/quickstart",
+        "pneumobench confounds leaderboard/kermany-cpu --data DATA --caliper 0.2",
+    ),
+    "labels": ("pneumobench labels runs/quickstart --gallery", "pneumobench labels leaderboard/kermany-cpu"),
     "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
     "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
     "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),

@@ -34,7 +34,7 @@ from pneumobench.errors import SettingsError, nearest_names, suggestion
 
 Command = Callable[..., int]
 OVERRIDES: Final = "overrides"
-VALUE_NAMES: Final[dict[Any, str]] = {Path: "PATH", str: "TEXT", int: "N"}
+VALUE_NAMES: Final[dict[Any, str]] = {Path: "PATH", str: "TEXT", int: "N", float: "X"}
 EXAMPLES_HEAD: Final = "examples:\n"
 NO_ARGUMENTS: Final = ("command", "call", "quiet")  # what is parsed besides the arguments of the function
 

@@ -67,9 +67,16 @@ def answer(text: str) -> None:
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass as JSON has them: what does not exist is null."""
-    plain = dataclasses.asdict(value)
-    return {name: None if isinstance(field, float) and math.isnan(field) else field for name, field in plain.items()}
+    """Return the fields of a dataclass as JSON has them, in all that it holds: what does not exist is null."""
+    return {name: _as_json(field) for name, field in dataclasses.asdict(value).items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_json(field) for key, field in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(field) for field in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

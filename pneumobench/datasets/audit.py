@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from pneumobench.datasets.admission import examples, refusals
+from pneumobench.datasets.duplicates import near_counts, near_duplicates, near_lines
 from pneumobench.datasets.fold_advice import most_folds
+from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import (
     SHOWN_PROBLEMS,
     Index,
@@ -20,14 +22,11 @@ from pneumobench.datasets.index import (
     unknown_patients,
 )
 from pneumobench.datasets.layouts import LAYOUTS
-from pneumobench.datasets.look_alikes import NEAR_KEPT
 from pneumobench.datasets.opening import SquareKind, opened_images
 from pneumobench.datasets.sources import list_radiographs
 from pneumobench.errors import DataError
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.texts import counted
-
-SHOWN_PAIRS: Final = 10
 
 SHOWN_IMAGES = 3  # of a finding; all of them are written to audit.json
 
@@ -77,7 +76,9 @@ def found_radiographs(
     return index, opened.problems
 
 
-def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None = None) -> dict[str, Any]:
+def audit(
+    index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None = None, folds: Folds | None = None
+) -> dict[str, Any]:
     """Return counts, patients, copies of images and patients on both sides of an official split, JSON-ready.
 
     Args:
@@ -85,6 +86,7 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
         problems: one line for every image that cannot be used.
         suite: what the images are for: the layout of its data may add facts, and what a run of it would refuse is told.
             None = a table of images.
+        folds: how the images are split; None = not yet, and nothing is said of duplicates across folds.
     """
     table, suite = index.table, suite or Suite(data=DataSpec(source="csv"))
     splits: dict[str, Any] = {}
@@ -121,7 +123,8 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
             sorted(part["patient"].unique()) for _, part in identical if part["patient"].nunique() > 1
         ],
         "identical_with_two_labels": [sorted(part["image_id"]) for _, part in identical if part["label"].nunique() > 1],
-        "near_duplicates": near_duplicates(index),
+        "near_duplicates": (near := near_duplicates(index, folds)),
+        "near_duplicate_counts": near_counts(near),
         "patients_in_train_and_test": sorted(sides[sides > 1].index),
         "identical_in_train_and_test": int((content_sides > 1).sum()),
         "width_px": _spread(table["width"]),
@@ -133,31 +136,6 @@ def audit(index: Index, problems: tuple[str, ...] = (), *, suite: Suite | None =
     }
     layout = LAYOUTS.get(suite.data.source)
     return metadata if layout.audit_facts is None else {**metadata, **layout.audit_facts(table)}
-
-
-def near_duplicates(index: Index) -> list[dict[str, Any]]:
-    """Return pairs that look alike: those across train and test first, then across patients, the likest first."""
-    known = index.table.set_index("image_id")
-    pairs: list[dict[str, Any]] = []
-    for pair in index.identity.near:
-        if not all(image in known.index for image in pair.image_ids):
-            continue
-        both = known.loc[list(pair.image_ids)]
-        pairs.append(
-            {
-                "images": list(pair.image_ids),
-                "correlation": pair.correlation,
-                "change": pair.change,
-                "across_patients": bool(both["patient"].nunique() > 1),
-                "across_train_and_test": bool(both["split"].nunique() > 1),
-            }
-        )
-    pairs.sort(
-        key=lambda pair: (
-            not pair["across_train_and_test"], not pair["across_patients"], -pair["correlation"], pair["images"]
-        )
-    )  # fmt: skip
-    return pairs
 
 
 def _spread(values: pd.Series[int]) -> dict[str, int]:
@@ -181,23 +159,14 @@ def audit_text(metadata: dict[str, Any]) -> str:
             f"manual lung masks: {part['with_drawn_lung_mask']}",
         ]
     crossing = metadata["patients_in_train_and_test"]
-    near, problems = metadata["near_duplicates"], metadata["problems"]
-    more = " or more" if len(near) >= NEAR_KEPT else ""
+    problems = metadata["problems"]
     lines += [
         f"most images of one patient: {metadata['most_films_of_a_patient']}",
         f"groups of identical images: {len(metadata['identical_image_groups'])} (of files that differ: "
         f"{metadata['identical_in_other_files']}), across patients: {len(metadata['identical_across_patients'])}, with "
         f"two labels: {len(metadata['identical_with_two_labels'])}, across train and test: "
         f"{metadata['identical_in_train_and_test']}",
-        f"near duplicates: {len(near)} pairs{more}, across patients: {sum(pair['across_patients'] for pair in near)}, "
-        f"across train and test: {sum(pair['across_train_and_test'] for pair in near)}",
-        *(
-            f"    {' = '.join(pair['images'])} (correlation {pair['correlation']:.3f}"
-            f"{', ' * bool(pair['change'])}{pair['change']}{', two patients' if pair['across_patients'] else ''}"
-            f"{', train and test' if pair['across_train_and_test'] else ''})"
-            for pair in near[:SHOWN_PAIRS]
-        ),
-        *([f"    and {len(near) - SHOWN_PAIRS} more in the report"] if len(near) > SHOWN_PAIRS else []),
+        *near_lines(metadata["near_duplicates"]),
         f"patient names in both train and official test: {len(crossing)}"
         + (f" (e.g. {', '.join(crossing[:3])}): read official test scores with care" if crossing else ""),
         *(

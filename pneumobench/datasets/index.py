@@ -29,11 +29,13 @@ class NearPair:
     Args:
         image_ids: the two images, sorted.
         correlation: of their thumbnails, up to 1.
+        hash_distance: in how many of 256 bits their perceptual hashes differ, as they are.
         change: how the second has to be changed to be like the first, in words; empty = not at all.
     """
 
     image_ids: tuple[str, str]
     correlation: float
+    hash_distance: int
     change: str
 
 

@@ -13,13 +13,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from pneumobench.datasets.perceptual_hash import HASH_BYTES, close_hashes, hash_distance, perceptual_hash
+
 THUMBNAIL_SIDE_PX: Final = 16
 # On 5,840 radiographs of Kermany et al. (17 million pairs) no two different pictures come above a correlation of 0.987
-# or below a largest difference of 32 gray levels, however they are turned; copies are at 1.0 and 0.
+# or below a largest difference of 32 gray levels, however they are turned, and no two hashes differ in fewer than 38
+# bits; copies are at 1.0, 0 and 0. benchmark/evidence/near_duplicates.md shows which changes are found.
 NEAR_CORRELATION: Final = 0.99
+NEAR_HASH_DISTANCE: Final = 32  # bits of 256
 SAME_GRAY_LEVELS: Final = 3  # colour to gray rounds by 1, JPEG and resizing move a mean by 1 or 2
 NEAR_KEPT: Final = 10_000  # pairs that only look alike: of more the likest are kept
 EVEN_GRAY_LEVELS: Final = 8  # within a row or column of a border
+HASHED_WHOLE: Final = (
+    0.8  # share of an image inside its borders from which they may stay in the hash, which is steadier
+)
 _TOGETHER, _PAIRS_TOGETHER = 1024, 1 << 17  # pictures and pairs that are compared at once
 _DIMENSIONS: Final = 12  # principal components that candidates are looked for in; distances only shrink there
 
@@ -31,20 +38,28 @@ class LookAlikes:
     Args:
         same: pairs (n, 2) that link all pictures whose thumbnails differ by rounding alone: one picture in two files.
         near: pairs (m, 2) of the others that look alike, NEAR_KEPT at most.
-        correlation: of the thumbnails of each near pair, NEAR_CORRELATION to 1.
+        correlation: of the thumbnails of each near pair, up to 1.
+        hash_distance: in how many of 256 bits the perceptual hashes of each near pair differ, as they are.
         change: for each near pair, how the second has to be changed to be like the first, in words; empty = not at all.
     """
 
     same: NDArray[np.int64]
     near: NDArray[np.int64]
     correlation: NDArray[np.float64]
+    hash_distance: NDArray[np.int64]
     change: tuple[str, ...]
 
 
 def thumbnail(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the mean gray levels (16, 16) of an image (H, W) without its borders: a perceptual hash."""
+    """Return the mean gray levels (16, 16) of an image (H, W) without its borders."""
     side = (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
     return np.asarray(cv2.resize(_without_borders(radiograph), side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def steady_hash(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the perceptual hash (32,) of an image (H, W), without its borders where they are wide."""
+    inner = _without_borders(radiograph)
+    return perceptual_hash(radiograph if inner.size >= HASHED_WHOLE * radiograph.size else inner)
 
 
 def _without_borders(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -59,17 +74,20 @@ def _without_borders(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return inner
 
 
-def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
+def look_alikes(thumbnails: Sequence[NDArray[np.uint8]], hashes: Sequence[NDArray[np.uint8]]) -> LookAlikes:
     """Compare all pictures with each other: as they are, turned by quarters, mirrored and with inverted gray levels.
 
-    Pictures are alike where their thumbnails correlate: brightness and contrast do not count. An even picture is like
-    no other. Whether two are one picture is decided as they are.
+    Pictures are alike where their thumbnails correlate, which brightness and contrast do not change, or where their
+    perceptual hashes differ in few bits, as they are. An even picture is like no other. Whether two are one picture is
+    decided by their thumbnails, as they are.
 
     Args:
         thumbnails: of the pictures, each (16, 16).
+        hashes: of the pictures, each (32,), see `steady_hash`.
     """
     count = len(thumbnails)
     levels = np.array(thumbnails, dtype=np.float64).reshape(count, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
+    packed = np.array(hashes, dtype=np.uint8).reshape(count, HASH_BYTES)
     same, near = np.empty((0, 2), dtype=np.int64), _Near(count)
     words: list[str] = []
     for change, changed in _changes(levels):
@@ -81,11 +99,14 @@ def look_alikes(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
                 pairs, correlation = pairs[~equal], correlation[~equal]
             near.add(pairs, correlation, len(words))
         words.append(change)
+    for pairs, correlation in _hashed_alike(levels, packed):
+        near.add(pairs, correlation, 0)
     near.leave_out(_clusters(same, count))
     return LookAlikes(
         same=same,
         near=near.pairs,
         correlation=near.correlation.clip(max=1.0),
+        hash_distance=hash_distance(packed[near.pairs[:, 0]], packed[near.pairs[:, 1]]),
         change=tuple(words[number] for number in near.change),
     )
 
@@ -139,7 +160,7 @@ def _changes(levels: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.floa
                 yield " and ".join(filter(None, (mirrored, turned, inverted))), -changed if inverted else changed
 
 
-def _unit(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit_patterns(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return patterns (N, 256) of mean 0 and length 1; of an even picture all 0."""
     flat = levels.reshape(len(levels), THUMBNAIL_SIDE_PX**2)
     centred = flat - flat.mean(axis=1, keepdims=True)
@@ -151,7 +172,7 @@ def _correlated(
     levels: NDArray[np.float64], changed: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield pairs (picture, later one that was changed) that correlate by NEAR_CORRELATION or more, and how much."""
-    patterns, others = _unit(levels), _unit(changed)
+    patterns, others = unit_patterns(levels), unit_patterns(changed)
     uneven = np.flatnonzero(patterns.any(axis=1))
     if len(uneven) < 2:
         return
@@ -168,3 +189,14 @@ def _correlated(
             correlation = np.einsum("ij,ij->i", patterns[part[:, 0]], others[part[:, 1]])
             close = correlation >= NEAR_CORRELATION
             yield part[close], correlation[close]
+
+
+def _hashed_alike(
+    levels: NDArray[np.float64], packed: NDArray[np.uint8]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield pairs of uneven pictures whose hashes differ in few bits, and how their thumbnails correlate."""
+    patterns = unit_patterns(levels)
+    uneven = np.flatnonzero(patterns.any(axis=1))
+    for found in close_hashes(packed[uneven], NEAR_HASH_DISTANCE):
+        pairs = uneven[found]
+        yield pairs, np.einsum("ij,ij->i", patterns[pairs[:, 0]], patterns[pairs[:, 1]])

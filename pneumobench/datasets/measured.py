@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.datasets.look_alikes import thumbnail
+from pneumobench.datasets.look_alikes import steady_hash, thumbnail
 from pneumobench.files import read_sealed, write_sealed
 
 # raise the number when `decode_radiograph` reads the same bytes as another image, or finds something else odd about it
-MEASURED_NAME: Final = "measured-images-4.json"
+MEASURED_NAME: Final = "measured-images-5.json"
 
 
 class Measured(NamedTuple):
@@ -25,6 +25,7 @@ class Measured(NamedTuple):
         height: in pixels.
         pixels: SHA-256 of size and gray levels, whatever file holds them.
         thumbnail: 16 x 16 gray levels in hexadecimal, row by row.
+        perceptual_hash: 256 bits in hexadecimal.
         notes: what is odd about an image that can be read.
     """
 
@@ -32,6 +33,7 @@ class Measured(NamedTuple):
     height: int
     pixels: str
     thumbnail: str
+    perceptual_hash: str
     notes: tuple[str, ...]
 
 
@@ -40,7 +42,8 @@ def measured(gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Measured:
     height, width = gray.shape
     pixels = hashlib.sha256(f"{width}x{height}".encode())
     pixels.update(np.ascontiguousarray(gray).data)
-    return Measured(width, height, pixels.hexdigest(), thumbnail(gray).tobytes().hex(), notes)
+    small, hashed = (make(gray).tobytes().hex() for make in (thumbnail, steady_hash))
+    return Measured(width, height, pixels.hexdigest(), small, hashed, notes)
 
 
 def read_measured(cache_folder: Path) -> dict[str, Measured]:

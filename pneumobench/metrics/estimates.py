@@ -168,7 +168,7 @@ def area_estimate(
         value=value,
         patients=names,
         influence=np.bincount(patient, influence, names.size).astype(np.float64),
-        least_error=_least_error([(part.size / images, labels[part], patient[part]) for part in parts])
+        least_error=least_error([(part.size / images, labels[part], patient[part]) for part in parts])
         if perfect
         else 0.0,
     )
@@ -202,7 +202,7 @@ def _influence_of_images(scores: Floats, labels: Booleans) -> Floats:
     return influence
 
 
-def _least_error(parts: Sequence[tuple[float, Booleans, Integers]]) -> float:
+def least_error(parts: Sequence[tuple[float, Booleans, Integers]]) -> float:
     """Return the error that makes the 95 % interval of a perfect area that of Newcombe's score method.
 
     Its lower end is the smallest area t under which 1 is no surprise: (1 - t)^2 = z^2 V(t), with the variance V that

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pneumobench.datasets.classes import three_classes
 from pneumobench.datasets.folds import Folds
-from pneumobench.errors import RecordError
+from pneumobench.errors import RecordError, SettingsError
 from pneumobench.records.belonging import refuse_foreign, require_same_logits
 from pneumobench.records.claims_of_job import refuse_false_claims
 from pneumobench.records.cost_table import CostTable, cost_of
@@ -71,6 +71,18 @@ class GatheredRun:
     def records_of(self, architecture: str) -> list[JobRecord]:
         """The records of one architecture, by fold."""
         return [record for record in self.records if record.architecture == architecture]
+
+
+def open_suite(path: Path) -> tuple[RunFolder, Suite]:
+    """Return the folder of a run and its settings.
+
+    Raises:
+        SettingsError: the folder is not a run.
+    """
+    folder = RunFolder(path)
+    if not folder.suite_yaml.is_file():
+        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
+    return folder, load_suite(folder.suite_yaml, of_run=True)
 
 
 def gather(path: Path, *, check_weights: bool = False) -> GatheredRun:

@@ -97,6 +97,16 @@ class RunFolder:
         """Pictures over images: mean maps, every error of each network, and single images; never published."""
         return self.path / "gallery"
 
+    @property
+    def confounds(self) -> Path:
+        """What is left of the scores among images alike in facts of their acquisition."""
+        return self.path / "confounds"
+
+    @property
+    def labels(self) -> Path:
+        """Images whose label the predictions doubt."""
+        return self.path / "labels"
+
     def job_folder(self, architecture: str, fold: int) -> Path:
         """The folder of one job.
 

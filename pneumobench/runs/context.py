@@ -16,9 +16,10 @@ from rich.console import Console
 
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.datasets.admission import refuse_unfit
-from pneumobench.datasets.audit import near_duplicates, read_radiographs
+from pneumobench.datasets.audit import read_radiographs
 from pneumobench.datasets.classes import check_class_folds, three_classes
 from pneumobench.datasets.datamodule import FoldImages
+from pneumobench.datasets.duplicates import near_counts, near_duplicates
 from pneumobench.datasets.folds import Folds, Part, check_folds, read_folds
 from pneumobench.datasets.index import Index, problem_error, unknown_patients
 from pneumobench.datasets.splits import make_folds
@@ -30,12 +31,12 @@ from pneumobench.lungs.regions import RegionImages
 from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.environment import changed_inputs, read_environment
 from pneumobench.records.job_record import WEIGHTS, JobRecord
+from pneumobench.records.loaded_run import open_suite
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import CLASS_COLUMNS, RunFolder
 from pneumobench.records.run_state import as_kept, refuse_other_run
 from pneumobench.reporting.words import patients_words, protocol_words
 from pneumobench.runs.inputs import inputs_of, lung_inputs
-from pneumobench.suite.reader import load_suite
 from pneumobench.suite.spec import Suite
 from pneumobench.texts import counted
 from pneumobench.training.controls import controls_of
@@ -139,18 +140,6 @@ def _class_columns(classes: NDArray[np.int64], class_logits: NDArray[np.floating
     return dict(zip(CLASS_COLUMNS, (classes, *class_probabilities(class_logits).T), strict=True))
 
 
-def open_suite(path: Path) -> tuple[RunFolder, Suite]:
-    """Return the folder of a run and its settings.
-
-    Raises:
-        SettingsError: the folder is not a run.
-    """
-    folder = RunFolder(path)
-    if not folder.suite_yaml.is_file():
-        raise SettingsError(f"{path}: found no suite.yaml; expected the folder of a run, e.g. runs/quickstart.")
-    return folder, load_suite(folder.suite_yaml, of_run=True)
-
-
 def open_run(path: Path, data: str | None, console: Console) -> Bench:
     """Return the data, folds and settings of a finished run, whose plugins were loaded; nothing is written.
 
@@ -209,9 +198,12 @@ def open_data(suite: Suite, folder: RunFolder, *, cache: Path, console: Console,
         f"{protocol_words(folds.protocol, folds.count)}",
         highlight=False,
     )
-    if alike := sum(pair["across_patients"] for pair in near_duplicates(index)):
+    alike = [pair for pair in near_duplicates(index, folds) if pair["across_patients"]]
+    if alike:
+        counts = near_counts(alike)
         console.print(
-            f"warning: {counted(alike, 'pair')} of images of different patients look alike; audit.json lists them",
+            f"warning: {counted(len(alike), 'pair')} of images of different patients look alike, across folds: "
+            f"{counts['across_folds']}, with two labels: {counts['with_two_labels']}; audit.json lists them",
             style="yellow",
         )
     prepared = prepare_images(

@@ -22,11 +22,11 @@ from pneumobench.architectures.architecture import flops_per_image
 from pneumobench.architectures.contract import random_radiographs
 from pneumobench.errors import SettingsError, suggestion
 from pneumobench.records.cost_table import ArchitectureCost, CostTable, step_setting, write_cost
+from pneumobench.records.loaded_run import open_suite
 from pneumobench.records.manifest import seal
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.cost_table import write_cost_page
-from pneumobench.runs.context import open_suite
 from pneumobench.runs.executors.processes import JOB_PROCESSES
 from pneumobench.runs.networks import build_network
 from pneumobench.runs.train_job import reason_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pneumobench.runs.context import open_suite
+from pneumobench.records.loaded_run import open_suite
 from pneumobench.runs.finished import Run
 from pneumobench.suite.registry import load_plugin_file
 

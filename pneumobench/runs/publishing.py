@@ -49,6 +49,9 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
     with temporary_folder(to.parent, to.name) as place:
         copy = RunFolder(place / to.name)
         names = {**dict(_copied(source, copy)), **dict(_copied_external(source, copy))}
+        for folder in (source.confounds, source.labels):  # what was asked of the predictions
+            for path in sorted(folder.glob("*.md")) + sorted(folder.glob("*.csv")):
+                _as_it_is(source, copy, path)
         _write_manifest(source, copy, names)
         made = write_leaderboard(copy.path)
         if to.exists():

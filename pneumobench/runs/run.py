@@ -100,7 +100,7 @@ def run(
             # all that can be wrong with data and settings was found by now
             suite = settled(suite, steps=bench.steps(), cache=output / ".cache", console=console)
             bench = dataclasses.replace(bench, suite=suite)
-            known = audit(bench.index, suite=suite)
+            known = audit(bench.index, suite=suite, folds=bench.folds)
             metadata = {**known, "folds": fold_summary(bench.index, bench.folds), **bench.lung_metadata}
             # fold by fold, so that half a run is a fair comparison already
             jobs = [(name, fold) for fold in chosen_folds for name in suite.architectures.names]

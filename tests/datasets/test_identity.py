@@ -89,9 +89,12 @@ def test_near_duplicates_are_listed_those_across_the_parts_first(tmp_path: Path)
     ]  # fmt: skip
     assert all(pair["change"] == "mirrored" for pair in metadata["near_duplicates"])
     text = audit_text(metadata)
-    assert "near duplicates: 3 pairs, across patients: 2, across train and test: 1" in text
+    assert "near duplicates: 3 pairs, across patients: 2, with two labels: 0, across train and test: 1" in text
     assert "    2.jpeg = m2.png (correlation " in text
     assert ", mirrored, two patients, train and test)" in text
+    assert metadata["near_duplicate_counts"] == {
+        "pairs": 3, "across_patients": 2, "with_two_labels": 0, "across_train_and_test": 1
+    }  # fmt: skip
     assert metadata["refusals"] == [], "they are for people to look at"
 
 
@@ -334,3 +337,61 @@ def test_images_of_one_patient_may_be_split_by_image(tmp_path: Path) -> None:
     few = table_suite(tmp_path, rows[:6])
     with pytest.raises(DataError, match="3 images are NORMAL, too few for 5 folds"):
         make_folds(read_radiographs(few)[0], FoldSpec(protocol="image_random", count=5), seed=0)
+
+
+def test_pairs_of_two_labels_and_of_two_folds_are_counted_and_listed_before_others(tmp_path: Path) -> None:
+    rows = []
+    for number in range(12):
+        path = smooth_image(tmp_path / f"{number}.jpeg", seed=number)
+        rows.append(f"{number}.jpeg,{number % 2},p{number}")
+        if number < 3:
+            with Image.open(path) as opened:
+                opened.transpose(Image.Transpose.ROTATE_180).save(tmp_path / f"t{number}.png")
+    # of one patient; of two patients; of two patients and two labels
+    rows += ["t0.png,0,p0", "t1.png,1,q1", "t2.png,1,q2"]
+    suite = table_suite(tmp_path, rows, count=3, tune_fraction=0.3)
+    index = read_radiographs(suite)[0]
+    folds = make_folds(index, suite.folds, seed=0)
+    fold_of = folds.test_fold
+    pairs = audit(index, suite=suite, folds=folds)["near_duplicates"]
+    assert len(pairs) == 3
+    for pair in pairs:
+        one, other = pair["images"]
+        assert pair["across_folds"] == (fold_of[one] != fold_of[other]), "each is learnt from where the other is tested"
+        assert pair["with_two_labels"] == (one == "2.jpeg")
+        assert pair["across_patients"] == (one != "0.jpeg")
+    assert not pairs[-1]["across_folds"], "the one patient's come last"
+    counts = audit(index, suite=suite, folds=folds)["near_duplicate_counts"]
+    assert counts["with_two_labels"] == 1
+    assert counts["across_folds"] == sum(pair["across_folds"] for pair in pairs)
+    assert "across_folds" not in audit(index, suite=suite)["near_duplicate_counts"]
+    assert ", two patients, two labels" in audit_text(audit(index, suite=suite, folds=folds))
+
+
+def test_the_audit_writes_all_pairs_as_a_table_without_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    for number in range(3):
+        smooth_image(data / f"{number}.jpeg", seed=number)
+    shutil.copy(data / "0.jpeg", data / "copy.jpeg")
+    with Image.open(data / "1.jpeg") as opened:
+        opened.save(data / "again.png")
+    with Image.open(data / "2.jpeg") as opened:
+        opened.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data / "mirror.png")
+    rows = ["0.jpeg,0,secret-a", "copy.jpeg,1,secret-b", "1.jpeg,1,secret-c", "again.png,1,secret-c"]
+    rows += ["2.jpeg,0,secret-d", "mirror.png,0,secret-e"]
+    table_suite(data, rows)
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", "data/index.csv", "--output", "mine.json"]) in (0, 3)
+    assert "pairs of duplicates: mine_duplicates.csv" in capsys.readouterr().out
+    text = (tmp_path / "mine_duplicates.csv").read_text()
+    assert "secret" not in text
+    assert text.splitlines()[0].startswith("image_1,image_2,kind,correlation,hash_distance,change,across_patients")
+    found = {line.split(",")[0]: line.split(",") for line in text.splitlines()[1:]}
+    assert found["0.jpeg"][1:3] == ["copy.jpeg", "same bytes"]
+    assert found["0.jpeg"][-3:] == ["1", "1", "0"]
+    assert found["1.jpeg"][1:3] == ["again.png", "same picture"]
+    assert found["1.jpeg"][-3:] == ["0", "0", "0"]
+    assert found["2.jpeg"][1:3] == ["mirror.png", "looks alike"]
+    assert found["2.jpeg"][5] == "mirrored"

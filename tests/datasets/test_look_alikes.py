@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pneumobench.datasets.look_alikes import LookAlikes, look_alikes, thumbnail
+from pneumobench.datasets.look_alikes import NEAR_HASH_DISTANCE, LookAlikes, look_alikes, steady_hash, thumbnail
+from pneumobench.datasets.perceptual_hash import close_hashes, hash_distance
 from pneumobench.phantoms.dataset import make_phantoms
 
 
@@ -23,7 +24,8 @@ def radiographs(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uin
 
 
 def found_among(radiographs: list[NDArray[np.uint8]]) -> LookAlikes:
-    return look_alikes([thumbnail(radiograph) for radiograph in radiographs])
+    hashes = [steady_hash(radiograph) for radiograph in radiographs]
+    return look_alikes([thumbnail(radiograph) for radiograph in radiographs], hashes)
 
 
 def jpeg(radiograph: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -124,8 +126,50 @@ def test_of_very_many_pairs_the_likest_are_kept(monkeypatch: pytest.MonkeyPatch)
     base = cv2.GaussianBlur(generator.random((16, 16)), (0, 0), 3)
     base = 255 * (base - base.min()) / np.ptp(base)
     many = [np.clip(base + generator.normal(0, 4, (16, 16)), 0, 255).astype(np.uint8) for _ in range(40)]
-    found = look_alikes(many)
+    hashes = [np.frombuffer(generator.bytes(32), dtype=np.uint8) for _ in many]
+    found = look_alikes(many, hashes)
     assert len(found.near) == len(found.change) == 50
     flat = [film.astype(float).ravel() for film in many]
     every = sorted((np.corrcoef(flat[i], flat[j])[0, 1] for i in range(40) for j in range(i + 1, 40)), reverse=True)
     assert sorted(found.correlation, reverse=True) == pytest.approx(every[:50])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda film: cv2.createCLAHE(2.0, (8, 8)).apply(film),
+        lambda film: (255 * (film / 255) ** 2).astype(np.uint8),
+        lambda film: film[1:, 2:].copy(),
+        lambda film: jpeg(film[:-2, :-3].copy(), 60),
+    ],
+    ids=["equalised locally", "gamma", "cut", "cut and saved again"],
+)
+def test_hashes_find_what_thumbnails_do_not_correlate_on(change: object, radiographs: list[NDArray[np.uint8]]) -> None:
+    assert callable(change)
+    changed = change(radiographs[4])
+    found = found_among([*radiographs, changed])
+    assert found.near.tolist() == [[4, len(radiographs)]]
+    assert found.hash_distance[0] <= NEAR_HASH_DISTANCE
+    assert found.hash_distance[0] == hash_distance(steady_hash(radiographs[4]), steady_hash(changed))
+    assert found.change == ("",)
+
+
+def test_a_pair_that_only_its_hashes_find_tells_how_its_thumbnails_correlate(
+    radiographs: list[NDArray[np.uint8]],
+) -> None:
+    changed = np.asarray(cv2.createCLAHE(2.5, (4, 4)).apply(radiographs[4]), np.uint8)
+    found = found_among([*radiographs, changed])
+    expected = np.corrcoef(thumbnail(radiographs[4]).ravel(), thumbnail(changed).ravel())[0, 1]
+    assert found.near.tolist() == [[4, len(radiographs)]]
+    assert found.correlation[0] == pytest.approx(expected)
+    assert found.correlation[0] < 0.99
+
+
+def test_close_hashes_are_all_pairs_within_the_distance() -> None:
+    rng = np.random.default_rng(2)
+    hashes = np.frombuffer(rng.bytes(32 * 600), np.uint8).reshape(600, 32).copy()
+    hashes[550] = hashes[3] ^ np.uint8(1)  # one bit in each of its bytes
+    hashes[599] = hashes[550]
+    found = {tuple(pair) for pairs in close_hashes(hashes, 32) for pair in pairs.tolist()}
+    assert found == {(3, 550), (3, 599), (550, 599)}
+    assert {tuple(pair) for pairs in close_hashes(hashes, 31) for pair in pairs.tolist()} == {(550, 599)}

@@ -235,9 +235,9 @@ def test_an_index_says_when_its_oldest_hash_was_read(
 def test_pictures_are_compared_once(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
 
-    def counted(thumbnails: Sequence[NDArray[np.uint8]]) -> LookAlikes:
+    def counted(thumbnails: Sequence[NDArray[np.uint8]], hashes: Sequence[NDArray[np.uint8]]) -> LookAlikes:
         compared.append(len(thumbnails))
-        return look_alikes(thumbnails)
+        return look_alikes(thumbnails, hashes)
 
     monkeypatch.setattr(pictures, "look_alikes", counted)
     root = Path(suite.data.root)

@@ -81,8 +81,8 @@ def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.T
 
 @pytest.fixture
 def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Return the smoke run without gallery and external data; its plugin and data are named from the working folder."""
+    """Return the smoke run as it was when it finished; its plugin and data are named from the working folder."""
     monkeypatch.chdir(copied)
-    for folder in ("gallery", "external"):
+    for folder in ("gallery", "external", "confounds", "labels"):
         shutil.rmtree(Path("runs/smoke") / folder, ignore_errors=True)
     return RunFolder(Path("runs/smoke"))

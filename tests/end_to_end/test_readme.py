@@ -124,7 +124,7 @@ def test_a_documented_command_runs(
         return
     if "IMAGE" in words:  # any image will do: one of the phantoms that the run before has drawn
         words[words.index("IMAGE")] = str(next(Path("runs/.cache").rglob("images/*.png")))
-    if words[:2] == ["leaderboard", "leaderboard/kermany-cpu"]:  # test_published.py recomputes it
+    if words[1:2] == ["leaderboard/kermany-cpu"]:  # test_published.py and test_audits.py recompute it
         assert Path(words[1]).is_dir()
         return
     if words[0] == "run":

@@ -22,18 +22,32 @@ def image_facts(seen: Seen) -> NDArray[np.float64]:
     Raises:
         DataError: the table of sizes is missing, or holds none of the images. An image it lacks has unknown sizes.
     """
-    return _original_sizes(seen.index, seen.original_sizes) if seen.original_sizes else _file_facts(seen.index)
+    sizes = sizes_of(seen.index, seen.original_sizes)
+    if seen.original_sizes:
+        return sizes
+    table = seen.index.table
+    file_bytes = np.array([(seen.index.root / image).stat().st_size for image in table["image_id"]], dtype=np.float64)
+    return np.column_stack([sizes, file_bytes])
+
+
+def sizes_of(index: Index, original_sizes: str) -> NDArray[np.float64]:
+    """Return width, height (px) and aspect ratio (N, 3) of images, or of their originals; NaN where not known.
+
+    Args:
+        index: the images.
+        original_sizes: table with the sizes of the originals, relative to the root; empty: the files are the originals.
+
+    Raises:
+        DataError: the table of sizes is missing, or holds none of the images.
+    """
+    if original_sizes:
+        return _original_sizes(index, original_sizes)
+    table = index.table
+    return _size_features(table["width"].to_numpy(np.float64), table["height"].to_numpy(np.float64))
 
 
 def _size_features(width: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([width, height, width / height], axis=1)
-
-
-def _file_facts(index: Index) -> NDArray[np.float64]:
-    table = index.table
-    sizes = _size_features(table["width"].to_numpy(np.float64), table["height"].to_numpy(np.float64))
-    file_bytes = np.array([(index.root / image).stat().st_size for image in table["image_id"]], dtype=np.float64)
-    return np.column_stack([sizes, file_bytes])
 
 
 def _original_sizes(index: Index, name: str) -> NDArray[np.float64]:

@@ -1,0 +1,69 @@
+"""The studies of duplicates and of wrong labels go through, and what is committed is what code and pages rest on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.evidence import label_noise, near_duplicates
+from pneumobench.datasets.look_alikes import NEAR_HASH_DISTANCE
+from tests.datasets.tiny_sets import write_kermany
+
+HOME = Path(near_duplicates.__file__).parent
+
+
+def test_the_study_of_near_duplicates_goes_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kermany(tmp_path)
+    near_duplicates.main(["--data", str(tmp_path), "--changed", "3"])
+    page = capsys.readouterr().out
+    assert "`python -m benchmark.evidence.near_duplicates --data DATA --changed 3 --write`" in page
+    for change in near_duplicates.CHANGES:
+        assert f"| {change} |" in page
+    assert re.search(rf"\| \*\*{NEAR_HASH_DISTANCE}\*\* \|", page)
+
+
+def test_the_distance_is_one_that_no_two_patients_came_near() -> None:
+    page = (HOME / "near_duplicates.md").read_text()
+    closest = {
+        kind: int(value) for kind, value in re.findall(r"\| differing bits of 256 \| (.+?) \| [\d,]+ \| (\d+)", page)
+    }
+    assert closest["two patients"] >= NEAR_HASH_DISTANCE + 6
+    assert closest["two classes"] >= closest["two patients"]
+    assert re.search(rf"\| \*\*{NEAR_HASH_DISTANCE}\*\* \| 0 \| 0 \|", page)
+    pairs = pd.read_csv(HOME / "near_duplicates_kermany.csv")
+    assert f"({len(set(pairs['image_1']) | set(pairs['image_2']))} images" in page
+    assert (pairs["kind"] == "same bytes").all(), "none that only looks alike, as the page says"
+    assert "Near duplicates beyond these: 0 pairs" in page
+
+
+def test_flipped_labels_are_counted_by_rule() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(1000) % 2
+    label = truth.copy()
+    flipped = np.arange(0, 1000, 50) + np.arange(20) % 2
+    label[flipped] = 1 - label[flipped]
+    tempered = 1 / (1 + np.exp(-(4 * (2 * truth - 1) + rng.normal(size=1000))))
+    names = [f"{row:04d}" for row in range(1000)]
+    table = pd.DataFrame({"image_id": names, "label": label, "fold": np.arange(1000) // 200, "tempered": tempered})
+    rows = {row["rule"]: row for row in label_noise.scored(table, {names[row] for row in flipped})}
+    assert set(rows) == set(label_noise.RULES)
+    assert all(row["flipped"] == 20 for row in rows.values())
+    chosen = rows[label_noise.CHOSEN]
+    assert 14 <= chosen["found"] <= chosen["doubted"] <= 20
+    assert chosen["first"] == 20
+    assert chosen["ap"] == pytest.approx(1)
+
+
+def test_the_committed_table_says_how_many_are_found() -> None:
+    page = (HOME / "label_noise.md").read_text()
+    rows = re.findall(
+        r"\| (\d) % \((\d+)\) \| \*\*prune by noise rate\*\* \| (\d+) \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", page
+    )
+    assert [int(row[0]) for row in rows] == [1, 2, 5]
+    for _, flipped, doubted, found, precision, recall in rows:
+        assert float(precision) == pytest.approx(int(found) / int(doubted), abs=0.01)
+        assert float(recall) == pytest.approx(int(found) / int(flipped), abs=0.01)

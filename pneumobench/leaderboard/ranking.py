@@ -38,6 +38,7 @@ from pneumobench.records.job_record import JobRecord
 from pneumobench.records.jobs_together import missing_controls
 from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.suite.names import MEAN_ENSEMBLE, WEIGHTED_ENSEMBLE
+from pneumobench.suite.weights import TRAINED_ON
 
 
 def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
@@ -275,6 +276,8 @@ def _weights_facts(record: JobRecord) -> dict[str, str]:
         return {}
     named = (record.training.get("weights_source"), record.training.get("weights_licence"))
     known = [str(words) for words in named if words]
+    if trained_on := record.training.get(TRAINED_ON):
+        known.append(f"trained on {trained_on}")
     sha256 = record.hashes.get("initial_weights")
     words = [record.weights_origin, *known, *([f"SHA-256 of the tensors {sha256}"] if sha256 else [])]
     return {f"initial weights of {record.architecture}": ", ".join(words)}

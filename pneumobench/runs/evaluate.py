@@ -25,6 +25,7 @@ from pneumobench.runs.external_predictions import earlier_predictions, write_pre
 from pneumobench.runs.networks import refuse_region, trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import DataSpec, Suite
+from pneumobench.suite.weights import TRAINED_ON
 from pneumobench.training.predictions import logit_of, probability_of, score_images
 
 
@@ -39,6 +40,7 @@ class ExternalEvaluation:
         scores: one for each architecture, best first.
         source: layout of the external data.
         three_classes: whether the networks tell bacterial from viral, which is not scored here.
+        notes: what is to be known of the weights that the networks started from.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ExternalEvaluation:
     scores: tuple[ExternalScore, ...]
     source: str
     three_classes: bool
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_networks(
@@ -121,7 +124,29 @@ def evaluate_networks(
         scores=best_first,
         source=data.source,
         three_classes=suite.task == "three_class",
+        notes=pretraining_notes([record for record in records if record.architecture in predictions], data.source),
     )
+
+
+def pretraining_notes(records: Sequence[JobRecord], source: str) -> tuple[str, ...]:
+    """Return, for each list of data sets that initial weights were trained on, whose they are and what it means here.
+
+    Args:
+        records: of the networks.
+        source: layout of the external data; of a plain table nobody knows which data set its images are from.
+    """
+    names: dict[str, set[str]] = {}
+    for record in records:
+        if trained_on := record.training.get(TRAINED_ON):
+            names.setdefault(str(trained_on), set()).add(record.architecture)
+    notes = []
+    for trained_on, networks in sorted(names.items()):
+        who = f"{', '.join(sorted(networks))} started from weights trained on {trained_on}"
+        if source in trained_on.split(", "):
+            notes.append(f"{who}: images of {source} are not new to them, and this is no external validation of them.")
+        else:
+            notes.append(f"{who}: no image of these sets is new to them.")
+    return tuple(notes)
 
 
 def _models(

@@ -245,7 +245,9 @@ class Run:
             what += " The networks were trained on three classes; here bacterial and viral are one, pneumonia."
         words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
         command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])
-        return Evaluation(found, write_external_table(found.folder, name, what, found.scores, command))
+        for note in found.notes:
+            self.console.print(f"warning: {note}", style="yellow", highlight=False, markup=False)
+        return Evaluation(found, write_external_table(found.folder, name, what, found.scores, command, found.notes))
 
     def __repr__(self) -> str:
         records = self.records

@@ -40,7 +40,7 @@ NEIGHBOURS = tiny_spec(fit="frozen_neighbours")
 
 def batches(radiographs: NDArray[np.uint8]) -> Iterator[Tensor]:
     """Yield images as a network is given them."""
-    yield from torch.from_numpy(radiographs)[:, None].split(16)
+    yield from torch.split(torch.from_numpy(radiographs)[:, None], 16)
 
 
 def fitted(

@@ -24,6 +24,7 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.frozen import (
     FrozenFit,
+    chosen,
     embedded,
     fit_head,
     head_layer,
@@ -197,3 +198,16 @@ def test_networks_of_timm_have_frozen_features(name: str) -> None:
     features = embedded(architecture, iter([images]), LOGISTIC)
     head = architecture.module.get_submodule(head_layer(architecture))
     assert features.shape == (3, head.in_features)
+
+
+def test_candidates_are_tried_until_the_loss_rises() -> None:
+    truth, tried = {1: 0.6, 2: 0.7, 3: 0.9, 4: 0.8, 5: 0.99}, []  # probability of the right class
+
+    def probability(candidate: int, rest: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.float64]:
+        del rest
+        tried.append(candidate)
+        return np.tile([1 - truth[candidate], truth[candidate]], (len(part), 1))
+
+    splits = [(np.array([0, 1]), np.array([2]))]
+    assert chosen((1, 2, 3, 4, 5), probability, np.ones(3, dtype=np.int64), splits) == 3
+    assert tried == [1, 2, 3, 4]

@@ -20,6 +20,7 @@ from pneumobench.records.claims_of_job import refuse_false_claims
 from pneumobench.reporting.words import weights_notice, weights_words
 from pneumobench.runs.embeddings import embedding
 from pneumobench.runs.networks import trained_network
+from pneumobench.runs.plan import plan
 from pneumobench.search.tune import check_search
 from pneumobench.suite.checked import UnfitError
 from pneumobench.suite.training import FineTuningSpec
@@ -92,6 +93,14 @@ def test_records_and_rows_say_that_the_network_is_frozen(frozen: pb.Run) -> None
     assert not frozen.folder.history_path("test_vit", 0).exists()
     origins = pd.read_csv(frozen.folder.leaderboard / "leaderboard.csv").set_index("architecture")["weights_origin"]
     assert origins["test_vit"] == "frozen_logistic:random"
+
+
+def test_a_plan_counts_the_features_and_no_epochs(frozen: pb.Run) -> None:
+    def seconds(**training: object) -> float:
+        suite = pb.load_suite("smoke", name="planned", training=training, architectures=["test_resnet"])
+        return plan(suite, output=frozen.path.parent, console=Console(file=io.StringIO())).seconds
+
+    assert 0 < seconds(fit="frozen_logistic", epochs=100) < 0.5 * seconds(epochs=100)
 
 
 @pytest.mark.parametrize("said", ["frozen_neighbours", None])

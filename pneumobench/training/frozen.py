@@ -258,12 +258,11 @@ def _neighbours(
     class_weight: tuple[float, ...],
 ) -> FrozenFit:
     """Store the training part as what votes, and put it in place of the last layer."""
-    mean, scale = (torch.from_numpy(one) for one in _standardisation(features))
     seen, classes, weight = torch.from_numpy(features), torch.from_numpy(target), torch.tensor(class_weight)
 
     def voters(neighbours: int, rows: NDArray[np.int64], outputs: int) -> NeighbourVote:
         vote = NeighbourVote(outputs)
-        return vote.store(seen[rows], classes[rows], mean=mean, scale=scale, neighbours=neighbours, weight=weight)
+        return vote.store(seen[rows], classes[rows], neighbours=neighbours, weight=weight)
 
     def probability(neighbours: int, rest: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.float64]:
         logits = voters(neighbours, rest, len(class_weight))(seen[part])

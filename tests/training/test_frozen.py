@@ -99,9 +99,7 @@ def test_three_classes_have_a_softmax() -> None:
 
 def test_the_nearest_vote_by_their_likeness() -> None:
     stored = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    vote = NeighbourVote(1).store(
-        stored, torch.tensor([1, 0, 1]), mean=torch.zeros(2), scale=torch.ones(2), neighbours=2, weight=torch.ones(2)
-    )
+    vote = NeighbourVote(1).store(stored, torch.tensor([1, 0, 1]), neighbours=2, weight=torch.ones(2))
     found = vote(torch.tensor([[2.0, 0.0]])).item()  # cosines 1, 0, 0.6: the first and the third vote
     positive = 1 + np.exp((0.6 - 1) / TEMPERATURE) + 2 / 3
     assert found == pytest.approx(np.log(positive / (1 / 3)), abs=1e-5)

@@ -45,6 +45,7 @@ class Architecture:
         weights_origin: `random`, `timm:TAG`, `hf-hub:USER/NAME` or `file:NAME`.
         weights_source: who trained them on what, or where they are published; empty = not known.
         weights_licence: under which licence; empty = not known.
+        weights_trained_on: data sets that they were trained on, as far as they are known.
 
     Example:
         >>> tiny = Architecture(module=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1)))
@@ -62,6 +63,7 @@ class Architecture:
     weights_origin: str = "random"
     weights_source: str = ""
     weights_licence: str = ""
+    weights_trained_on: tuple[str, ...] = ()
 
     def normalise(self, radiographs: Tensor) -> Tensor:
         """Turn images (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""

@@ -14,9 +14,9 @@ TEMPERATURE: Final = 0.07  # of cosine similarities (Wu et al. 2018)
 class NeighbourVote(nn.Module):
     """Weighted votes of the nearest stored images: features (B, F) to logits (B, 1), or (B, classes) of a softmax.
 
-    Features are standardised and compared by the cosine; an image of similarity s votes with exp(s / 0.07), relative
-    to the nearest one. The shares of the classes among all that is stored vote as one more, so that no class has a
-    probability of 0. What is stored are features of training images: a file of these weights holds them.
+    Features are compared by the cosine; an image of similarity s votes with exp(s / 0.07), relative to the nearest one.
+    The shares of the classes among all that is stored vote as one more, so that no class has a probability of 0. What
+    is stored are features of training images: a file of these weights holds them.
 
     Args:
         outputs: 1 = the pneumonia logit of two classes; 3 = logits of three classes.
@@ -27,36 +27,28 @@ class NeighbourVote(nn.Module):
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.outputs = outputs
-        for name in ("mean", "scale", "stored", "votes"):
+        for name in ("stored", "votes"):
             self.register_buffer(name, torch.zeros(0))
         self.register_buffer("neighbours", torch.zeros((), dtype=torch.int64))
 
-    def store(
-        self, features: Tensor, target: Tensor, *, mean: Tensor, scale: Tensor, neighbours: int, weight: Tensor
-    ) -> NeighbourVote:
+    def store(self, features: Tensor, target: Tensor, *, neighbours: int, weight: Tensor) -> NeighbourVote:
         """Keep the images that vote, and return this module.
 
         Args:
             features: (N, F).
             target: class numbers (N,).
-            mean: of each feature (F,), which is subtracted.
-            scale: by which what is left is multiplied (F,).
             neighbours: how many vote; all where there are fewer.
             weight: of a vote for each class (classes,).
         """
-        self.mean, self.scale = mean.float(), scale.float()
-        self.stored = self._directions(features)
+        self.stored = functional.normalize(features.float(), dim=1)
         self.votes = functional.one_hot(target, len(weight)).float() * weight.float()
         self.neighbours = torch.tensor(neighbours)
         return self
 
-    def _directions(self, features: Tensor) -> Tensor:
-        return functional.normalize((features.float() - self.mean) * self.scale, dim=1)
-
     def forward(self, features: Tensor) -> Tensor:
         """Return logits for features (B, F), in float32 whatever the precision of the network before."""
         with torch.autocast(features.device.type, enabled=False):
-            similarity = self._directions(features) @ self.stored.T  # (B, N)
+            similarity = functional.normalize(features.float(), dim=1) @ self.stored.T  # (B, N)
             nearest, rows = similarity.topk(min(int(self.neighbours), similarity.shape[1]))
             weight = ((nearest - nearest[:, :1]) / TEMPERATURE).exp()
             votes = self.votes

@@ -27,7 +27,7 @@ class Registration:
 
     Args:
         name: name in suites.
-        build: function (in_channels, image_side_px) -> Architecture; it declares those of the two it needs.
+        build: function (in_channels, image_side_px, weights) -> Architecture; it declares those of them it needs.
         source: publication or repository that it stands for.
         origin: file and line of the function.
     """
@@ -49,7 +49,8 @@ ARCHITECTURES: Final[Registry[Registration]] = Registry(
 def register_architecture(name: str, *, source: str) -> Callable[[Builder], Builder]:
     """Register a function that builds an `Architecture` under a name.
 
-    The function takes the keyword `in_channels` and, if it needs it, `image_side_px`.
+    The function takes the keyword `in_channels` and, if it needs them, `image_side_px` and `weights`: where initial
+    weights come from, as a suite writes it. A function that takes `weights` loads them itself.
 
     Args:
         name: 1 to 64 of a-z 0-9 _ . -
@@ -145,7 +146,7 @@ def build_architecture(
         return build_timm_backbone(
             name, in_channels=in_channels, image_side_px=image_side_px, weights=weights, outputs=outputs
         )
-    wanted = {"in_channels": in_channels, "image_side_px": image_side_px}
+    wanted = {"in_channels": in_channels, "image_side_px": image_side_px, "weights": weights}
     accepted = inspect.signature(registration.build).parameters
     with unchanged_process(f"architecture {name!r}"):
         architecture = registration.build(**{key: value for key, value in wanted.items() if key in accepted})
@@ -155,6 +156,8 @@ def build_architecture(
         raise SettingsError(
             f"{registration.origin}: {name!r} returned {type(architecture).__name__}; expected an Architecture."
         )
+    if "weights" in accepted:
+        return with_outputs(architecture, outputs)
     if weights == IMAGENET or weights.startswith(HUB):
         raise SettingsError(
             f"architecture {name!r} ({registration.origin}) has no weights from {weights}: use none, or a folder."

@@ -6,6 +6,7 @@ Source: Wightman, PyTorch Image Models, doi 10.5281/zenodo.4414861.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ from torch import nn
 from pneumobench.architectures.architecture import Architecture
 from pneumobench.architectures.heatmap_layers import find_heatmap_layers
 from pneumobench.architectures.hub import hub_config, quick_hub
+from pneumobench.architectures.published import PublishedWeights
 from pneumobench.errors import SettingsError
 from pneumobench.suite.weights import HUB, IMAGENET, NONE, WeightsCard, weights_card, weights_file
 
 
 def build_timm_backbone(
-    name: str, *, in_channels: int, image_side_px: int, weights: str, outputs: int = 1
+    name: str,
+    *,
+    in_channels: int,
+    image_side_px: int,
+    weights: str,
+    outputs: int = 1,
+    published: PublishedWeights | None = None,
 ) -> Architecture:
     """Build a timm model with one output, or several.
 
@@ -34,6 +42,7 @@ def build_timm_backbone(
         image_side_px: side of the input; transformers with a fixed grid are built for it.
         weights: where they come from; see `ArchitectureSpec.weights`.
         outputs: logits for each image.
+        published: how other weights than timm's are read, for the plugin of a network that timm can build.
 
     Raises:
         SettingsError: pretrained weights are not to be had.
@@ -43,7 +52,20 @@ def build_timm_backbone(
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_side_px
     origin, head, card, file = "random", _classifier_names(config), WeightsCard(), None
-    if weights == IMAGENET:
+    options |= published.options if published is not None else {}
+    if published is not None and weights != NONE:
+        if weights == IMAGENET:
+            raise SettingsError(
+                f"{published.name} has no weights from {IMAGENET}: set architectures.weights to none, to a folder with "
+                f"{published.name}.safetensors{f', or to {HUB}USER/NAME' if published.hub_file else ''}."
+            )
+        file = published.file(weights)
+        tensors = published.read(file)
+        origin = weights if weights.startswith(HUB) else f"file:{file.name}"
+        card = (WeightsCard() if weights.startswith(HUB) else weights_card(file)).over(published.card)
+        overlay = {"state_dict": tensors, **_count_of({key: one.shape for key, one in tensors.items()}, head)}
+        options |= {"pretrained": True, "pretrained_cfg_overlay": overlay}
+    elif weights == IMAGENET:
         origin = f"timm:{name if config is None or '.' in name else f'{name}.{config.tag}'}"
         options["pretrained"] = True
     elif weights.startswith(HUB):
@@ -70,6 +92,9 @@ def build_timm_backbone(
         layers = find_heatmap_layers(module, in_channels, image_side_px)
     except Exception as error:
         raise _unfit_side(name, config, image_side_px, error) from error
+    if published is not None and file is not None:  # timm keeps them with the module, and copies them with it
+        kept: Any = module.pretrained_cfg
+        kept.pop("state_dict", None)
     if file is not None:
         torch.set_rng_state(random_state)
         twin = timm.create_model(name, **{**options, "pretrained": False})
@@ -92,6 +117,7 @@ def build_timm_backbone(
         weights_origin=origin,
         weights_source=card.source,
         weights_licence=card.licence,
+        weights_trained_on=card.trained_on,
     )
 
 
@@ -132,13 +158,15 @@ def _class_count(file: Path, classifier_names: tuple[str, ...]) -> dict[str, int
     """Tell timm how many classes the file's classifier has; it drops the head without a word otherwise."""
     try:
         with safe_open(file, framework="pt") as tensors:
-            known = set(tensors.keys())
-            for name in classifier_names:
-                if f"{name}.weight" in known:
-                    return {"num_classes": int(tensors.get_slice(f"{name}.weight").get_shape()[0])}
+            return _count_of({name: tensors.get_slice(name).get_shape() for name in tensors.keys()}, classifier_names)  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SettingsError(f"{file}: not a readable safetensors file ({error}); copy it again.") from error
-    return {}
+
+
+def _count_of(shapes: Mapping[str, Sequence[int]], classifier_names: tuple[str, ...]) -> dict[str, int]:
+    """Return what timm has to know of the classifier of such tensors; nothing where there is none."""
+    found = (shapes[f"{name}.weight"] for name in classifier_names if f"{name}.weight" in shapes)
+    return next(({"num_classes": int(shape[0])} for shape in found), {})
 
 
 def _check_all_loaded(module: nn.Module, twin: nn.Module, classifier_names: tuple[str, ...], file: Path) -> None:
@@ -180,6 +208,7 @@ def load_local_weights(architecture: Architecture, name: str, file: Path) -> Arc
         weights_origin=f"file:{file.name}",
         weights_source=card.source,
         weights_licence=card.licence,
+        weights_trained_on=card.trained_on,
         pixel_mean=architecture.pixel_mean if card.pixel_mean is None else card.pixel_mean,
         pixel_std=architecture.pixel_std if card.pixel_std is None else card.pixel_std,
     )

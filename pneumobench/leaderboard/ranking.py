@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pneumobench.datasets.index import unknown_patients
-from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard, Provenance
+from pneumobench.leaderboard.board import STATE_ORDER, Ensemble, FailedJob, Leaderboard
 from pneumobench.leaderboard.checks import ablation_scores
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.leaderboard.lung_attention import attention_with_outcomes, summaries
 from pneumobench.leaderboard.map_checks import method_summaries
+from pneumobench.leaderboard.provenance import provenance_of
 from pneumobench.leaderboard.rows import (
     NO_HEAT_MAPS,
     Entry,
@@ -99,7 +100,7 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
             for r in run.records
             if not r.completed
         ),
-        provenance=_provenance(run.records),
+        provenance=provenance_of(run.records),
         cost=run.cost,
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
         training_images=run.suite.folds.training_images,
@@ -259,42 +260,3 @@ def _compared(entries: list[Entry]) -> tuple[tuple[AucDifference, ...], frozense
         return (), frozenset()
     comparison = paired_auc_differences(areas)
     return comparison.differences, frozenset(top_group(comparison))
-
-
-def _software(record: JobRecord) -> dict[str, str]:
-    """Return versions, SHA-256 of further inputs, and which changes since the run began were accepted."""
-    inputs = {f"SHA-256 of {key}": sha256 for key, sha256 in record.inputs.items()}
-    return {
-        **record.software,
-        **inputs,
-        **_weights_facts(record),
-        **({"changed since the run began": record.accepted} if record.accepted else {}),
-    }
-
-
-def _weights_facts(record: JobRecord) -> dict[str, str]:
-    """Return where pretrained weights come from, under which licence, and their SHA-256."""
-    if record.is_control or record.weights_origin in ("none", "random"):
-        return {}
-    named = (record.training.get("weights_source"), record.training.get("weights_licence"))
-    known = [str(words) for words in named if words]
-    sha256 = record.hashes.get("initial_weights")
-    words = [record.weights_origin, *known, *([f"SHA-256 of the tensors {sha256}"] if sha256 else [])]
-    return {f"initial weights of {record.architecture}": ", ".join(words)}
-
-
-def _provenance(records: tuple[JobRecord, ...]) -> Provenance:
-    def values(tables: Iterable[dict[str, str] | dict[str, str | int | float]]) -> dict[str, tuple[str, ...]]:
-        seen: dict[str, set[str]] = {}
-        for table in tables:
-            for key, value in table.items():
-                seen.setdefault(key, set()).add(str(value))
-        return {key: tuple(sorted(found)) for key, found in sorted(seen.items())}
-
-    return Provenance(
-        hashes={key: records[0].hashes[key] for key in ("suite", "index", "folds")},
-        software=values(_software(record) for record in records),
-        hardware=values(record.hardware for record in records),
-        first_record=min(record.created for record in records),
-        last_record=max(record.created for record in records),
-    )

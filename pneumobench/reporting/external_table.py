@@ -92,7 +92,9 @@ def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
     return table
 
 
-def write_external_table(folder: Path, name: str, what: str, scores: Sequence[ExternalScore], command: str) -> Path:
+def write_external_table(
+    folder: Path, name: str, what: str, scores: Sequence[ExternalScore], command: str, notes: Sequence[str] = ()
+) -> Path:
     """Write README.md and scores.csv into a folder and return the first.
 
     Args:
@@ -101,6 +103,7 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
         what: counts of images and patients, in words.
         scores: best first.
         command: command line that made them.
+        notes: warnings that stand above the table.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -120,6 +123,7 @@ def write_external_table(folder: Path, name: str, what: str, scores: Sequence[Ex
         writer.writerow([score.architecture, score.folds, score.images, *cells, str(score.inverted).lower()])
     write_text(folder / "scores.csv", buffer.getvalue())
     lines = [f"# External data: {markdown_text(name)}", "", markdown_text(what), "", MEANING, "", f"`{command}`", ""]
+    lines += [line for note in notes for line in (f"> **{markdown_text(note)}**", "")]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- " + "| ---: " * (len(HEADINGS) - 1) + "|"]
     lines += ["| " + " | ".join(map(markdown_text, _cells(score).values())) + " |" for score in scores]
     write_text(folder / "README.md", "\n".join(lines) + "\n")

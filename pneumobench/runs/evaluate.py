@@ -28,6 +28,7 @@ from pneumobench.runs.external_variants import check_variants, score_variants
 from pneumobench.runs.networks import refuse_region, trained_network
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import DataSpec, Suite
+from pneumobench.suite.weights import TRAINED_ON
 from pneumobench.texts import counted
 
 VARIANTS: Final = "variants"  # folder beside the predictions on the images as they are
@@ -45,6 +46,7 @@ class ExternalEvaluation:
         source: layout of the external data.
         three_classes: whether the networks tell bacterial from viral, which is not scored here.
         variants: the same images shown in other ways; None where it was not asked.
+        notes: what is to be known of the weights that the networks started from.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ExternalEvaluation:
     source: str
     three_classes: bool
     variants: ExternalVariants | None = None
+    notes: tuple[str, ...] = ()
 
     def words(self) -> str:
         """Say how many images of how many patients there are."""
@@ -141,7 +144,29 @@ def evaluate_networks(
         variants=None
         if bench is None or not variants
         else score_variants(bench(), jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
+        notes=pretraining_notes([record for record in records if record.architecture in predictions], data.source),
     )
+
+
+def pretraining_notes(records: Sequence[JobRecord], source: str) -> tuple[str, ...]:
+    """Return, for each list of data sets that initial weights were trained on, whose they are and what it means here.
+
+    Args:
+        records: of the networks.
+        source: layout of the external data; of a plain table nobody knows which data set its images are from.
+    """
+    names: dict[str, set[str]] = {}
+    for record in records:
+        if trained_on := record.training.get(TRAINED_ON):
+            names.setdefault(str(trained_on), set()).add(record.architecture)
+    notes = []
+    for trained_on, networks in sorted(names.items()):
+        who = f"{', '.join(sorted(networks))} started from weights trained on {trained_on}"
+        if source in trained_on.split(", "):
+            notes.append(f"{who}: images of {source} are not new to them, and this is no external validation of them.")
+        else:
+            notes.append(f"{who}: no image of these sets is new to them.")
+    return tuple(notes)
 
 
 def _models(

@@ -242,7 +242,9 @@ class Run:
         )  # fmt: skip
         words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
         command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])
-        page = write_external_table(found.folder, name, found.words(), found.scores, command)
+        for note in found.notes:
+            self.console.print(f"warning: {note}", style="yellow", highlight=False, markup=False)
+        page = write_external_table(found.folder, name, found.words(), found.scores, command, found.notes)
         if found.variants is not None:
             for option, chosen in (("architectures", architectures), ("folds", folds), ("variants", variants)):
                 command += f" --{option} {','.join(map(str, chosen))}" if chosen is not None else ""

@@ -26,7 +26,7 @@ from pneumobench.attributions.lung_attention_maps import (
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import PART_WORDS, Part
 from pneumobench.datasets.index import unknown_patients
-from pneumobench.errors import TERMINATED, DivergedError, NoRoomError
+from pneumobench.errors import TERMINATED, DivergedError, NoRoomError, warn
 from pneumobench.files import sha256_of_file
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.radiographs.augmentation import augmentation
@@ -39,6 +39,7 @@ from pneumobench.runs.fitting import fitted_network, initial_network
 from pneumobench.runs.preflight import try_network
 from pneumobench.suite.process_state import no_sudden_end
 from pneumobench.suite.spec import Suite
+from pneumobench.suite.weights import TRAINED_ON
 from pneumobench.training.fit import remove_training_files
 from pneumobench.training.keeping import EpochReport
 from pneumobench.training.memory import reset_peak_memory
@@ -131,6 +132,11 @@ def _completed(
     try_network(suite, name)
     reset_peak_memory()
     architecture, pretraining = initial_network(bench, name, fold)
+    if suite.data.source in architecture.weights_trained_on:
+        warn(
+            f"{name} starts from weights that were trained on {suite.data.source}, the data of this run: its test "
+            "images are not new to it."
+        )
     initial = sha256_of_weights(architecture.module)
     fitted = fitted_network(
         bench, name, fold, architecture, fold_data(suite, images),
@@ -169,6 +175,7 @@ def _completed(
             "pixel_std": architecture.pixel_std,
             "weights_source": architecture.weights_source,
             "weights_licence": architecture.weights_licence,
+            **_trained_on(architecture),
         },
         cost=JobCost(
             parameters=architecture.parameter_count(),
@@ -181,6 +188,11 @@ def _completed(
         ),
         explanation=_explanation_facts(main_maps, bench.masks),
     )
+
+
+def _trained_on(architecture: Architecture) -> dict[str, str]:
+    """Return the data sets that the initial weights were trained on, where they are known."""
+    return {TRAINED_ON: ", ".join(architecture.weights_trained_on)} if architecture.weights_trained_on else {}
 
 
 def _main_maps(

@@ -109,13 +109,13 @@ class TrainingSpec(Checked, group="training"):
     """The identical settings of every job.
 
     Args:
+        epochs: passes over the training part.
+        batch_size: images a step, over all devices, which take as many each.
         fit: what is fitted: the `network`, by steps of an optimiser; or only its last layer, on features that the rest
             of the network, as it starts, gives of each image once, without augmentation: `frozen_logistic` (logistic
             regression) or `frozen_neighbours` (votes of the nearest training images). What is chosen for them is
             chosen by patient inside the training part. Augmentation, loss, optimiser and epochs then have no effect;
             `class_weights` has.
-        epochs: passes over the training part.
-        batch_size: images a step, over all devices, which take as many each.
         head: layers before the last, linear one: `dropout P`, `dense N`, `batch_norm`, `relu`, in this order of a list;
             empty = the architecture's own head.
         head_weight_decay: decay of the weights of the head instead of `weight_decay`; null = the same.
@@ -167,9 +167,9 @@ class TrainingSpec(Checked, group="training"):
         pneumobench.suite.checked.UnfitError: training.epochs is 0; expected 1 to 100,000.
     """
 
-    fit: Fit = "network"
     epochs: Annotated[int, COUNT] = 20
     batch_size: Annotated[int, BATCH] = 32
+    fit: Fit = "network"
     head: tuple[str, ...] = ()
     head_weight_decay: Annotated[float | None, AMOUNT] = None
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)

@@ -17,7 +17,8 @@ IMAGENET: Final = "imagenet"
 SELF_SUPERVISED: Final = "self_supervised"  # pretrained on the training part of each fold, see PretrainingSpec
 HUB: Final = "hf-hub:"
 PACKAGE: Final = "package:"
-CARD_KEYS: Final = ("source", "licence", "pixel_mean", "pixel_std")
+TRAINED_ON: Final = "weights_trained_on"  # in the record of a job: data sets of its weights, with commas
+CARD_KEYS: Final = ("source", "licence", "pixel_mean", "pixel_std", "trained_on")
 
 
 def is_folder(source: str) -> bool:
@@ -55,12 +56,29 @@ class WeightsCard:
         licence: under which the weights may be used.
         pixel_mean: mean of pixels in [0, 1] that the weights were trained with; None = that of the architecture.
         pixel_std: their standard deviation.
+        trained_on: data sets that they were trained on, by the names of data layouts where there is one (`nih`,
+            `chexpert`): networks that start from them do not meet those images for the first time.
     """
 
     source: str = ""
     licence: str = ""
     pixel_mean: float | None = None
     pixel_std: float | None = None
+    trained_on: tuple[str, ...] = ()
+
+    def over(self, other: WeightsCard) -> WeightsCard:
+        """Return this card with the parts of another one where it has none.
+
+        >>> WeightsCard(source="mine").over(WeightsCard(source="theirs", licence="MIT"))
+        WeightsCard(source='mine', licence='MIT', pixel_mean=None, pixel_std=None, trained_on=())
+        """
+        return WeightsCard(
+            source=self.source or other.source,
+            licence=self.licence or other.licence,
+            pixel_mean=other.pixel_mean if self.pixel_mean is None else self.pixel_mean,
+            pixel_std=other.pixel_std if self.pixel_std is None else self.pixel_std,
+            trained_on=self.trained_on or other.trained_on,
+        )
 
 
 def comes_as_file(source: str) -> bool:
@@ -107,12 +125,16 @@ def weights_card(file: Path) -> WeightsCard:
     for key, value in plain.items():
         if key not in CARD_KEYS:
             raise SettingsError(f"{wrong}, found the key {key!r}.")
+        if key == "trained_on":
+            if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+                raise SettingsError(f"{wrong}; trained_on is {value!r}, expected a list of names of data sets.")
+            continue
         number = key.startswith("pixel_")
         if isinstance(value, bool) or not isinstance(value, (int, float) if number else str):
             raise SettingsError(f"{wrong}; {key} is {value!r}, expected {'a number' if number else 'text'}.")
         if key == "pixel_std" and not float(value) > 0:
             raise SettingsError(f"{wrong}; pixel_std is {value!r}, expected a number above 0.")
-    return WeightsCard(**plain)
+    return WeightsCard(**{**plain, "trained_on": tuple(plain.get("trained_on", ()))})
 
 
 def _package_folder(module: str) -> Path:

@@ -7,6 +7,7 @@ chosen by patient inside the training part. The result is a network like all oth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -173,16 +174,17 @@ def inner_splits(target: NDArray[np.int64], group: NDArray[np.int64], seed: int)
     return splits
 
 
-def _best(
+def chosen(
     candidates: tuple[Candidate, ...],
     probability: Callable[[Candidate, NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
     target: NDArray[np.int64],
     splits: list[Split],
 ) -> Candidate:
-    """Return the candidate with the least log loss over the inner parts; the earlier one of equals.
+    """Return the candidate with the least log loss over the inner parts, up to where it rises; the earlier of equals.
 
     Args:
-        candidates: what is chosen from.
+        candidates: what is chosen from, the strongest penalty or the fewest neighbours first. The later ones, which
+            take longest, are not tried once the loss has risen.
         probability: of each class (n, classes) for a candidate, rows to fit on and rows to score.
         target: class numbers (N,).
         splits: the inner parts.
@@ -195,7 +197,13 @@ def _best(
             total -= float(np.log(np.maximum(of_class, PROBABILITY_FLOOR)).sum())
         return total
 
-    return min(candidates, key=loss)
+    best, least = candidates[0], math.inf
+    for candidate in candidates:
+        if (found := loss(candidate)) > least:
+            break
+        if found < least:
+            best, least = candidate, found
+    return best
 
 
 def _standardisation(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -227,7 +235,7 @@ def _logistic(
         found: NDArray[np.float64] = model(strength, rest).predict_proba(normal[part])
         return found
 
-    strength = _best(INVERSE_STRENGTHS, probability, target, splits)
+    strength = chosen(INVERSE_STRENGTHS, probability, target, splits)
     fitted = model(strength, np.arange(len(target)))
     coefficients = torch.from_numpy(fitted.coef_ * scale)
     intercept = torch.from_numpy(fitted.intercept_ - fitted.coef_ @ (mean * scale))
@@ -238,8 +246,8 @@ def _logistic(
         head.weight.copy_(coefficients)
         head.bias.copy_(intercept)
     architecture.module.set_submodule(layer, head.to(next(old.parameters()).device))
-    chosen = {"features": features.shape[1], "inverse_strength": strength}
-    return FrozenFit(facts=chosen, trained=sum(one.numel() for one in head.parameters()))
+    facts: dict[str, int | float] = {"features": features.shape[1], "inverse_strength": strength}
+    return FrozenFit(facts=facts, trained=sum(one.numel() for one in head.parameters()))
 
 
 def _neighbours(
@@ -250,18 +258,17 @@ def _neighbours(
     class_weight: tuple[float, ...],
 ) -> FrozenFit:
     """Store the training part as what votes, and put it in place of the last layer."""
-    mean, scale = (torch.from_numpy(one) for one in _standardisation(features))
     seen, classes, weight = torch.from_numpy(features), torch.from_numpy(target), torch.tensor(class_weight)
 
     def voters(neighbours: int, rows: NDArray[np.int64], outputs: int) -> NeighbourVote:
         vote = NeighbourVote(outputs)
-        return vote.store(seen[rows], classes[rows], mean=mean, scale=scale, neighbours=neighbours, weight=weight)
+        return vote.store(seen[rows], classes[rows], neighbours=neighbours, weight=weight)
 
     def probability(neighbours: int, rest: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.float64]:
         logits = voters(neighbours, rest, len(class_weight))(seen[part])
         return np.asarray(logits.double().softmax(1))
 
-    neighbours = _best(NEIGHBOURS, probability, target, splits)
+    neighbours = chosen(NEIGHBOURS, probability, target, splits)
     layer = head_layer(architecture)
     old = architecture.module.get_submodule(layer)
     head = voters(neighbours, np.arange(len(target)), architecture.outputs)

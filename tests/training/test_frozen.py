@@ -24,6 +24,7 @@ from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.training.frozen import (
     FrozenFit,
+    chosen,
     embedded,
     fit_head,
     head_layer,
@@ -40,7 +41,7 @@ NEIGHBOURS = tiny_spec(fit="frozen_neighbours")
 
 def batches(radiographs: NDArray[np.uint8]) -> Iterator[Tensor]:
     """Yield images as a network is given them."""
-    yield from torch.from_numpy(radiographs)[:, None].split(16)  # type: ignore[no-untyped-call]
+    yield from torch.split(torch.from_numpy(radiographs)[:, None], 16)
 
 
 def fitted(
@@ -98,9 +99,7 @@ def test_three_classes_have_a_softmax() -> None:
 
 def test_the_nearest_vote_by_their_likeness() -> None:
     stored = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    vote = NeighbourVote(1).store(
-        stored, torch.tensor([1, 0, 1]), mean=torch.zeros(2), scale=torch.ones(2), neighbours=2, weight=torch.ones(2)
-    )
+    vote = NeighbourVote(1).store(stored, torch.tensor([1, 0, 1]), neighbours=2, weight=torch.ones(2))
     found = vote(torch.tensor([[2.0, 0.0]])).item()  # cosines 1, 0, 0.6: the first and the third vote
     positive = 1 + np.exp((0.6 - 1) / TEMPERATURE) + 2 / 3
     assert found == pytest.approx(np.log(positive / (1 / 3)), abs=1e-5)
@@ -197,3 +196,16 @@ def test_networks_of_timm_have_frozen_features(name: str) -> None:
     features = embedded(architecture, iter([images]), LOGISTIC)
     head = architecture.module.get_submodule(head_layer(architecture))
     assert features.shape == (3, head.in_features)
+
+
+def test_candidates_are_tried_until_the_loss_rises() -> None:
+    truth, tried = {1: 0.6, 2: 0.7, 3: 0.9, 4: 0.8, 5: 0.99}, []  # probability of the right class
+
+    def probability(candidate: int, rest: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.float64]:
+        del rest
+        tried.append(candidate)
+        return np.tile([1 - truth[candidate], truth[candidate]], (len(part), 1))
+
+    splits = [(np.array([0, 1]), np.array([2]))]
+    assert chosen((1, 2, 3, 4, 5), probability, np.ones(3, dtype=np.int64), splits) == 3
+    assert tried == [1, 2, 3, 4]

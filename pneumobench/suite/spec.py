@@ -221,9 +221,9 @@ class Suite(Checked):
         folds: the split.
         augmentation: random changes of training images.
         architectures: the networks.
-        pretraining: of networks with `architectures.weights: self_supervised`.
         controls: models that do not read lungs.
         training: the settings of every job.
+        pretraining: of networks with `architectures.weights: self_supervised`.
         explanation: the heat maps.
         logging: experiment tracking.
         search: the search for settings, for `pneumobench tune` alone.
@@ -243,9 +243,9 @@ class Suite(Checked):
     folds: FoldSpec = field(default_factory=FoldSpec)
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
     architectures: ArchitectureSpec = field(default_factory=ArchitectureSpec)
-    pretraining: PretrainingSpec = field(default_factory=PretrainingSpec)
     controls: ControlSpec = field(default_factory=ControlSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
+    pretraining: PretrainingSpec = field(default_factory=PretrainingSpec)
     explanation: ExplanationSpec = field(default_factory=ExplanationSpec)
     logging: LoggingSpec = field(default_factory=LoggingSpec)
     search: SearchSpec = field(default_factory=SearchSpec)
@@ -262,7 +262,7 @@ class Suite(Checked):
     def plain(self) -> dict[str, Any]:
         """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
 
-        The groups `search` and `pretraining` stand there only in a suite that has them.
+        The group `search` stands there only in a suite that has one.
         """
         plain = dataclasses.asdict(self)
         for group in plain.values():
@@ -270,8 +270,6 @@ class Suite(Checked):
                 group[key] = list(value) if isinstance(value, tuple) else value
         if self.search == SearchSpec():
             del plain["search"]
-        if self.pretraining == PretrainingSpec() and not self.architectures.is_pretrained_here:
-            del plain["pretraining"]
         return plain
 
     def to_yaml(self) -> str:

@@ -128,7 +128,7 @@ class TrainingKeeper(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.rows, self.seconds, self.best = state_dict["rows"], state_dict["seconds"], state_dict["best"]
-        self.step_seconds = state_dict["step_seconds"]
+        self.step_seconds = state_dict.get("step_seconds", [])  # an older checkpoint has none
         self.peak_memory_mib = state_dict["peak_memory_mib"]
 
 

@@ -102,6 +102,7 @@ def evaluate_networks(
     """
     refuse_region(suite)
     check_variants(variants, suite.data)
+    opened = _opened(bench) if bench is not None and variants else None
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
     shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
@@ -139,9 +140,16 @@ def evaluate_networks(
         source=data.source,
         three_classes=suite.task == "three_class",
         variants=None
-        if bench is None or not variants
-        else score_variants(bench(), jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
+        if opened is None
+        else score_variants(opened, jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
     )
+
+
+def _opened(bench: Callable[[], Bench]) -> Bench:
+    try:
+        return bench()
+    except SettingsError as error:
+        raise SettingsError(f"--variants needs the run's own images, which --own-data FOLDER names: {error}") from error
 
 
 def _models(

@@ -105,6 +105,7 @@ def evaluate_networks(
     """
     refuse_region(suite)
     check_variants(variants, suite.data)
+    opened = _opened(bench) if bench is not None and variants else None
     if not is_name(name):
         raise SettingsError(f"--name {name}: expected a plain name, e.g. nih.")
     shown = dataclasses.replace(suite.data, lung_mask_tier="auto")  # side and crop of the run; no masks are read
@@ -142,8 +143,8 @@ def evaluate_networks(
         source=data.source,
         three_classes=suite.task == "three_class",
         variants=None
-        if bench is None or not variants
-        else score_variants(bench(), jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
+        if opened is None
+        else score_variants(opened, jobs, index, radiographs, variants, folder=output / VARIANTS, cache=cache),
         notes=pretraining_notes([record for record in records if record.architecture in predictions], data.source),
     )
 
@@ -167,6 +168,13 @@ def pretraining_notes(records: Sequence[JobRecord], source: str) -> tuple[str, .
         else:
             notes.append(f"{who}: no image of these sets is new to them.")
     return tuple(notes)
+
+
+def _opened(bench: Callable[[], Bench]) -> Bench:
+    try:
+        return bench()
+    except SettingsError as error:
+        raise SettingsError(f"--variants needs the run's own images, which --own-data FOLDER names: {error}") from error
 
 
 def _models(

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from pneumobench.cli.main import main
+from pneumobench.errors import SettingsError
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.runs import finished
 from tests.datasets.published_sets import write_rsna
 
 
@@ -176,3 +178,19 @@ def test_images_are_shown_in_other_ways_and_published_so(
     capsys.readouterr()
     assert main([*words, "--variants", "sharpened"]) == 2
     assert "--variants sharpened: expected some of histogram_matched" in capsys.readouterr().err
+
+
+def test_without_its_own_images_a_run_says_how_to_name_them_before_anything_is_scored(
+    run: RunFolder, others: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*_: object) -> None:
+        raise SettingsError("no folder is named")
+
+    monkeypatch.setattr(finished, "open_bench", nowhere)
+    words = ["evaluate", "runs/smoke", "--data", str(others), "--name", "elsewhere"]
+    assert main([*words, "--variants", "percentile_window"]) == 2
+    assert "--variants needs the run's own images, which --own-data FOLDER names: no folder" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not run.external.exists()
+    assert main(words) == 0, "without variants they are not needed"

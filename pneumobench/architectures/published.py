@@ -52,7 +52,7 @@ class PublishedWeights:
         if not self.hub_file:
             raise SettingsError(
                 f"{self.name}: {source} has no safetensors file of these weights; convert them into "
-                f"{self.name}.safetensors in a folder, see {__name__.rpartition('.')[0]} and the plugin's own words."
+                f"{self.name}.safetensors in a folder, as the plugin's own text says, and name the folder."
             )
         from huggingface_hub import hf_hub_download
 

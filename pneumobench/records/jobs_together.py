@@ -211,7 +211,7 @@ def missing_parts(
             continue
         if not len(found.ablation) and record.explanation is None:  # no image of the fold has a lung mask
             continue
-        if not len(found.ablation) and suite.data.region == "whole":
+        if not len(found.ablation) and suite.masks_at_test_time:
             missing[record.architecture, "no scores of masked regions"].append(record.fold)
         for method in asked:
             if method not in found.methods:

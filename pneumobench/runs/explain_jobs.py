@@ -125,7 +125,7 @@ def explain_network(bench: Bench, job: JobRecord, methods: Sequence[str], images
     main = read_main_pass(bench, job, rows) if MAIN_METHOD in (method.name for method in todo) else None
     tables: dict[str, pd.DataFrame] = {}
     checked: dict[str, MethodMetadata] = {}
-    if earlier is None and bench.suite.data.region == "whole":  # else the rest is masked already
+    if earlier is None and bench.suite.masks_at_test_time:
         tables[ABLATION] = _region_ablation(bench, job, architecture)
     for method in todo if len(rows) else []:
         try:

@@ -223,7 +223,7 @@ def _by_steps(planned: PlannedArchitecture, bench: Bench) -> PlannedArchitecture
         return dataclasses.replace(planned, judged_by=f"fails: {type(error).__name__}: {error}"[:120])
     image, every = step.median / spec.batch_size, len(images.label)
     masked = 0
-    if bench.regions is None:
+    if suite.masks_at_test_time:
         forms = bench.outlines(0).forms()
         shown = sum(region.outline in forms for region in MASKED_REGIONS.values())
         masked = shown * len(rows_with_lungs(images, bench.masks, None, suite.seed))

@@ -157,7 +157,8 @@ class ExplanationSpec(Checked, group="explanation"):
     """What is explained, on out-of-fold test images. Lung attention rests on Grad-CAM.
 
     Args:
-        images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none.
+        images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none, and no
+            test-time masking either.
         overlays_per_fold: heat maps drawn over the image for the leaderboard's page, worst errors first.
         methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
             network uses; `pneumobench explain` adds more to a finished run.
@@ -259,6 +260,11 @@ class Suite(Checked):
         """Seed of initial weights, order, augmentation and dropout, and of the controls."""
         return self.seed if self.training.seed is None else self.training.seed
 
+    @property
+    def masks_at_test_time(self) -> bool:
+        """Whether networks are shown images with regions masked; what was trained on a region has none to mask."""
+        return self.data.region == "whole" and self.explanation.images_per_fold != 0
+
     def plain(self) -> dict[str, Any]:
         """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
 
@@ -280,10 +286,9 @@ class Suite(Checked):
         """Return the SHA-256 of what decides the job of a network.
 
         Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
-        index hash covers the images themselves), the place of a folder of weights (their content is in the records),
-        the sources of weights of single architectures (each record names its own),
-        devices to log to, worker processes, and the search. Values that stand at their default are left out too, so
-        that a key added in a later version leaves the hash of older suites alone.
+        index hash covers the images), where weights lie (records have their content), the sources of weights of single
+        architectures (each record names its own), devices to log to, worker processes, and the search. Values that
+        stand at their default are left out too: a key that a later version adds leaves the hash of older suites alone.
         """
         plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
         plain["architectures"]["weights"] = public_source(self.architectures.weights)

@@ -157,8 +157,7 @@ class ExplanationSpec(Checked, group="explanation"):
     """What is explained, on out-of-fold test images. Lung attention rests on Grad-CAM.
 
     Args:
-        images_per_fold: images explained in each fold, the same for every architecture; null = all, 0 = none, and no
-            test-time masking either.
+        images_per_fold: images explained in each fold, the same for all; null = all, 0 = none, nor any masked.
         overlays_per_fold: heat maps drawn over the image for the leaderboard's page, worst errors first.
         methods: attribution methods that are checked: do they depend on what was learnt, and do they name what the
             network uses; `pneumobench explain` adds more to a finished run.
@@ -217,7 +216,7 @@ class Suite(Checked):
         name: name of the suite and of its folder under runs/; letters, digits and `_.-`.
         task: `binary` (pneumonia or normal: one logit) or `three_class` (normal, bacterial, viral: a softmax; pneumonia
             is then the sum of the last two, so that the binary scores are there as well).
-        seed: seed of folds and of whatever else is drawn; of what training draws unless `training.seed` says another.
+        seed: seed of folds and of whatever else is drawn; `training.seed` may be another.
         data: the radiographs.
         folds: the split.
         augmentation: random changes of training images.

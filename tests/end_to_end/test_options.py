@@ -14,6 +14,7 @@ from pneumobench.records.run_folder import RunFolder
 SMALL = ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.checked_images_per_fold", "0"]
 
 
+@pytest.mark.long  # two regions and two seeds go the same way
 def test_one_suite_under_three_protocols(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +158,7 @@ def test_one_suite_on_fewer_training_images_and_what_is_refused(
     assert "each fold trained on about 24 images" in (small.leaderboard / "README.md").read_text()
 
 
+@pytest.mark.long  # tests/training tries each option
 def test_a_recipe_of_many_options_runs_to_its_leaderboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

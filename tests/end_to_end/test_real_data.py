@@ -50,6 +50,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
+@pytest.mark.long
 def test_the_likely_patient_rule_tells_subtypes_and_folders_apart(output: Path) -> None:
     data = DataSpec(source="kermany", root=DATA, patient_rule="folder_subtype_number")
     table = read_radiographs(Suite(data=data), output / ".cache")[0].table

@@ -120,7 +120,8 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("executor", [pytest.param("ray", marks=pytest.mark.long), "slurm"])
+@pytest.mark.long
+@pytest.mark.parametrize("executor", ELSEWHERE)
 def test_other_executors_give_the_same_bytes_and_replace_a_worker_that_dies(
     executor: str, serial: dict[str, bytes | dict[str, object]], tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def kermany(phantoms: Index, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.long
 def test_it_writes_weights_bounds_card_and_pictures(
     script: Any, kermany: Path, phantoms: Index, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def _items(to: Path) -> dict[int, dict[str, Any]]:
     return {item["item"]: item for item in json.loads((to / "gpu.json").read_text())["items"]}
 
 
+@pytest.mark.long
 def test_the_items_run_at_toy_size_and_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--toy", "--budget", "600", "--items", "1,2,3,4,5", "--to", str(tmp_path)]) == 0
     items = {number: item["tables"] for number, item in _items(tmp_path).items()}

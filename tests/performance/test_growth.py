@@ -9,6 +9,7 @@ import pytest
 from benchmark.performance import growth
 
 
+@pytest.mark.long
 def test_every_stage_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--rows", "3000", "--networks", "2", "--images", "3000"]
     monkeypatch.setattr(sys, "argv", ["growth", *sizes])

@@ -154,6 +154,7 @@ def test_a_disk_that_is_full_at_the_nth_write_costs_no_finished_job(
     assert n > 40, "writes"
 
 
+@pytest.mark.long
 def test_a_limit_of_the_system_on_the_size_of_files_is_a_full_disk(folder: Path) -> None:
     before = finished(folder / "runs/smoke")
     command = ("run", *ALL[1:], "--folds", "0", "--name", "limited")

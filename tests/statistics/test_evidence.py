@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.evidence import label_noise, near_duplicates
+from benchmark.evidence import epoch_choice, label_noise, near_duplicates
+from benchmark.performance.measuring import markdown_table
 from pneumobench.datasets.look_alikes import NEAR_HASH_DISTANCE
 from tests.datasets.tiny_sets import write_kermany
 
@@ -67,3 +68,34 @@ def test_the_committed_table_says_how_many_are_found() -> None:
     for _, flipped, doubted, found, precision, recall in rows:
         assert float(precision) == pytest.approx(int(found) / int(doubted), abs=0.01)
         assert float(recall) == pytest.approx(int(found) / int(flipped), abs=0.01)
+
+
+def test_the_epoch_that_a_rule_keeps_is_chosen_by_the_validation_part() -> None:
+    table = pd.DataFrame(
+        {
+            "epoch": [0, 1, 2] * 2,
+            "weights": ["plain"] * 3 + ["mean"] * 3,
+            "tune_loss": [0.5, 0.2, 0.3, 0.6, 0.5, 0.4],
+            "tune_auc": [0.8, 0.9, 0.95, 0.9, 0.8, 0.7],
+            "test_auc": [0.99, 0.7, 0.8, 0.9, 0.85, 0.6],
+        }
+    )
+    kept = {row["rule"]: (row["weights"], row["epoch"]) for row in epoch_choice.chosen(table)}
+    assert kept == {
+        "lowest tune loss": ("plain", 1),
+        "highest tune AUC": ("plain", 2),
+        "last epoch": ("plain", 2),
+        "moving average, lowest tune loss": ("mean", 2),
+        "moving average, highest tune AUC": ("mean", 0),
+        "moving average, last epoch": ("mean", 2),
+    }
+
+
+def test_the_table_of_epochs_follows_from_the_committed_trainings() -> None:
+    epochs = pd.read_csv(HOME / "epoch_choice.csv")
+    jobs = [table for _, table in epochs.groupby(["architecture", "fold"])]
+    assert len(jobs) == len(epoch_choice.NETWORKS.split(",")) * 5
+    rows = epoch_choice.table_rows(pd.DataFrame([row for table in jobs for row in epoch_choice.chosen(table)]))
+    page = (HOME / "epoch_choice.md").read_text()
+    for line in markdown_table(rows):
+        assert line in page

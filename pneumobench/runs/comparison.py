@@ -18,6 +18,7 @@ from pneumobench.leaderboard.variant_effect import VariantEffect
 from pneumobench.lungs.prepared import wanted_squares
 from pneumobench.lungs.required import only_with_lungs
 from pneumobench.records.comparison import ComparisonRecord
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.comparison import write_comparison
 from pneumobench.runs.execution import Execution
 from pneumobench.runs.finished import Run
@@ -123,6 +124,9 @@ def compare_variants(
 ) -> Comparison:
     """Run each of some variants, and compare them; arguments and errors are those of `compare`."""
     output = Path(output)
+    folder = output / variants.name
+    if RunFolder(folder).suite_yaml.is_file():
+        raise SettingsError(f"{folder} holds a run, where the comparison would go: choose another --name or --output.")
     _require_splits(variants, output, rehash=rehash)
     runs = {
         value: run(
@@ -131,7 +135,6 @@ def compare_variants(
         )
         for value, one in variants.suites.items()
     }  # fmt: skip
-    folder = output / variants.name
     folder.mkdir(parents=True, exist_ok=True)
     ComparisonRecord(
         axis=variants.axis,

@@ -141,7 +141,13 @@ def test_one_suite_on_fewer_training_images_and_what_is_refused(
     assert "folds.training_images is 9,000, and fold 0 has" in message
     assert main([*asked, "--vary", "data.limit_images=24,30"]) == 2
     assert "data.limit_images 30 is of other images than 24" in " ".join(capsys.readouterr().err.split())
-    assert not Path("runs/curve-8").exists(), "nothing was trained"
+    taken = Path("runs/curve-subsets/suite.yaml")
+    taken.parent.mkdir()
+    taken.touch()
+    assert main([*asked, "--subsets", "24,all"]) == 2
+    assert "holds a run, where the comparison would go" in " ".join(capsys.readouterr().err.split())
+    taken.unlink()
+    assert not list(Path("runs").glob("curve-subset-*")), "nothing was trained"
     assert main([*asked, "--subsets", "24,all", "--json"]) == 0
     capsys.readouterr()
     readme = Path("runs/curve-subsets/README.md").read_text()

@@ -173,7 +173,7 @@ def report(scores: pd.DataFrame, command: str, bench: Bench) -> str:
             "",
             *markdown_table(table_rows(scores)),
             "",
-            "All epochs of all trainings are in [epoch_choice.csv](epoch_choice.csv).",
+            "All epochs of all trainings are in `benchmark/evidence/epoch_choice.csv`.",
             "",
         ]
     )

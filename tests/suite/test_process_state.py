@@ -71,7 +71,9 @@ def test_what_a_plugin_changes_of_the_process_is_put_back_and_named(
     before = read()
     load_plugin_file(tmp_path / "changes.py")
     assert read() == before
-    assert f"changes.py changed {words}; this was put back" in caplog.text
+    # PyTorch sets a variable of the environment of its own when its compiler is first imported, which is told as well
+    told = caplog.text.replace("changed environment variables, deterministic", "changed deterministic")
+    assert f"changes.py changed {words}; this was put back" in told
 
 
 def test_random_generators_and_warning_filters_are_put_back_without_a_word(caplog: pytest.LogCaptureFixture) -> None:

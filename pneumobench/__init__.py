@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Suite,
     )
     from pneumobench.suite.training import AugmentationSpec, FineTuningSpec, TrainingSpec
+    from pneumobench.suite.variants import Variants, variants_of
     from pneumobench.training.controls import register_control
 
     __version__: str
@@ -81,6 +82,7 @@ _NAMES_OF = {
         "ControlSpec", "DataSpec", "ExplanationSpec", "FoldSpec", "LoggingSpec",
         "SearchSpec", "Suite",
     ),
+    "pneumobench.suite.variants": ("Variants", "variants_of"),
     "pneumobench.training.controls": ("register_control",),
     "pneumobench.suite.training": ("AugmentationSpec", "FineTuningSpec", "TrainingSpec"),
 }  # fmt: skip
@@ -117,6 +119,7 @@ __all__ = [
     "Suite",
     "TrainingSpec",
     "UnreadableImageError",
+    "Variants",
     "__version__",
     "build_architecture",
     "compare",
@@ -128,6 +131,7 @@ __all__ = [
     "register_method",
     "run",
     "suite_names",
+    "variants_of",
 ]
 
 

@@ -109,7 +109,9 @@ def run(
     loaded = asked_suite(
         suite, overrides, data=data, limit=limit, name=name, architectures=architectures, plugin=plugin, wandb=wandb
     )
-    variants = variants_of(loaded, protocols=protocols, regions=regions, seeds=seeds, subsets=subsets, vary=vary)
+    variants = None
+    if any(values is not None for values in (protocols, regions, seeds, subsets, vary)):
+        variants = variants_of(loaded, protocols=protocols, regions=regions, seeds=seeds, subsets=subsets, vary=vary)
     if variants is not None and folds is not None:
         option, values = variants.words
         raise SettingsError(
@@ -137,9 +139,9 @@ def run(
         if json:
             print_json(outcome(made))
         return shown(made, console)
-    from pneumobench.runs.comparison import compare_variants
+    from pneumobench.runs.comparison import compare
 
-    comparison = compare_variants(
+    comparison = compare(
         variants, output=output, retry_failed=retry_failed, accept_changes=accept_changes,
         execution=execution, rehash=rehash, command=command, console=console,
     )  # fmt: skip

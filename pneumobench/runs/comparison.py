@@ -25,8 +25,7 @@ from pneumobench.runs.finished import Run
 from pneumobench.runs.results import Shown
 from pneumobench.runs.run import run
 from pneumobench.suite.registry import load_plugin_file
-from pneumobench.suite.spec import Suite
-from pneumobench.suite.variants import Variants, variants_of
+from pneumobench.suite.variants import Variants
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -57,13 +56,8 @@ class Comparison(Shown):
 
 
 def compare(
-    suite: Suite,
+    variants: Variants,
     *,
-    protocols: Sequence[str] | None = None,
-    regions: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    subsets: Sequence[str] | None = None,
-    vary: str | None = None,
     output: str | Path = "runs",
     retry_failed: bool = False,
     accept_changes: bool = False,
@@ -75,12 +69,7 @@ def compare(
     """Run a suite under several values of one setting, and write what it changes into a folder of its own.
 
     Args:
-        suite: what to run.
-        protocols: values of `folds.protocol`, see `variants_of`; one of these five is given.
-        regions: values of `data.region`.
-        seeds: values of `training.seed`.
-        subsets: values of `folds.training_images`, as text, and `all`.
-        vary: KEY=VALUE,VALUE for any other setting.
+        variants: the suite under each value, see `variants_of`.
         output: folder of runs; that of the comparison lies beside theirs.
         retry_failed: run jobs again that failed or diverged in an earlier start.
         accept_changes: see `run`.
@@ -90,39 +79,17 @@ def compare(
         console: where progress is shown; None = the terminal or notebook.
 
     Raises:
-        SettingsError: nothing or two things are to be compared, a value is not known or does not fit the suite's other
-            settings, or it changes which images there are.
+        SettingsError: a value changes which images there are, or a run lies where the comparison would go.
         DataError: radiographs or lung masks are missing or unreadable, or a split leaks.
 
     Example:
         >>> import pneumobench as pb
         >>> try:
-        ...     pb.compare(pb.load_suite("smoke"), regions=["whole"])
+        ...     pb.compare(pb.variants_of(pb.load_suite("smoke"), regions=["whole"]))
         ... except pb.SettingsError as error:
         ...     print(error)
         --regions whole: expected a further value, to be compared with whole.
     """
-    variants = variants_of(suite, protocols=protocols, regions=regions, seeds=seeds, subsets=subsets, vary=vary)
-    if variants is None:
-        raise SettingsError("nothing to compare: name protocols, regions, seeds, subsets, or a setting to vary.")
-    return compare_variants(
-        variants, output=output, retry_failed=retry_failed, accept_changes=accept_changes, execution=execution,
-        rehash=rehash, command=command, console=console,
-    )  # fmt: skip
-
-
-def compare_variants(
-    variants: Variants,
-    *,
-    output: str | Path = "runs",
-    retry_failed: bool = False,
-    accept_changes: bool = False,
-    execution: Execution | None = None,
-    rehash: bool = False,
-    command: str = "",
-    console: Console | None = None,
-) -> Comparison:
-    """Run each of some variants, and compare them; arguments and errors are those of `compare`."""
     output = Path(output)
     folder = output / variants.name
     if RunFolder(folder).suite_yaml.is_file():

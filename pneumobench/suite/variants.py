@@ -62,8 +62,8 @@ def variants_of(
     seeds: Sequence[int] | None = None,
     subsets: Sequence[str] | None = None,
     vary: str | None = None,
-) -> Variants | None:
-    """Return the variants of a suite that are asked for; None where nothing is.
+) -> Variants:
+    """Return the variants of a suite that are asked for.
 
     Args:
         suite: what they are variants of.
@@ -74,7 +74,7 @@ def variants_of(
         vary: KEY=VALUE,VALUE: values of any other setting; the others are compared with the first.
 
     Raises:
-        SettingsError: two comparisons are asked for, a value is not known, named twice or does not fit the suite's
+        SettingsError: no comparison is asked for, or two, a value is not known, named twice or does not fit the suite's
             other settings, or there is nothing to compare.
 
     Example:
@@ -88,7 +88,7 @@ def variants_of(
     }  # fmt: skip
     asked = [axis for axis in AXES if given[axis] is not None]
     if not asked:
-        return None
+        raise SettingsError(f"nothing to compare: name one of {', '.join(AXES)}.")
     if len(asked) > 1:
         raise SettingsError(f"{' and '.join(f'--{one}' for one in asked)} are several comparisons: leave one out.")
     axis = asked[0]

@@ -63,8 +63,8 @@ def test_the_command_on_the_page_makes_the_same_suite(
         named = {key: values[key] for key in ("data", "limit", "name", "architectures", "plugin", "wandb")}
         suite = asked_suite(values["suite"], values["overrides"], **named)
         narrowed = {key: values[key] for key in ("folds", *AXES)}
-        found = variants_of(suite, **{axis: values[axis] for axis in AXES})
-        compared = () if found is None else found.words
+        variants = {axis: values[axis] for axis in AXES if values[axis] is not None}
+        compared = variants_of(suite, **variants).words if variants else ()
         return suite, run_command(values["suite"], suite, folds=values["folds"], compared=compared), narrowed
 
     suite, command, narrowed = asked(shlex.split(line))

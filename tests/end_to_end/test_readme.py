@@ -135,7 +135,7 @@ def test_a_documented_command_runs(
         if {"--regions", "--seeds", "--subsets", "--vary"} & set(words):  # test_options.py runs each of them
             values = arguments_of(*parsed(command_parser(COMMANDS), words))
             asked = asked_suite(values["suite"], values["overrides"], name=values["name"], plugin=[])
-            assert variants_of(asked, **{axis: values[axis] for axis in AXES}) is not None
+            assert len(variants_of(asked, **{axis: values[axis] for axis in AXES}).suites) > 1
             return
         if "--protocols" in words:
             words += ["--architectures", "test_resnet", "--training.epochs", "1", "--explanation.images_per_fold", "0"]

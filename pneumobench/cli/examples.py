@@ -9,7 +9,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench run",
         "pneumobench run kermany --data DATA --architectures resnet18,densenet121",
         "pneumobench run smoke --name short --training.epochs 1 --seed 3",
-        "pneumobench run kermany-cpu-regions --data DATA --regions whole,fixed_region_removed,mask_only",
+        "pneumobench run kermany-two-networks --data DATA --regions whole,fixed_region_removed,mask_only",
         "pneumobench run smoke --name noise --seeds 1,2,3",
         "pneumobench run smoke --name curve --subsets 8,12,all",
         "pneumobench run smoke --name watched --vary training.monitor=tune_loss,tune_auc",

@@ -28,13 +28,18 @@ EpochReport = Callable[[int, dict[str, float]], None]
 
 
 def best_epoch(values: Sequence[float], monitor: Monitor) -> int:
-    """Return the first epoch (from 0) with the best monitored value; one that is not a number is never the best.
+    """Return the epoch (from 0) with the best monitored value, the last of equals; NaN is never the best.
 
-    >>> best_epoch([math.nan, 0.5, 0.4, 0.4], "tune_loss")
-    2
+    Small validation parts tie: once all are told apart, the AUC is 1 in every further epoch. The last of these have seen
+    most and the lowest learning rate (`benchmark/evidence/epoch_choice.md`).
+
+    >>> best_epoch([math.nan, 0.5, 1.0, 1.0, 0.9], "tune_auc")
+    3
     """
-    sign = 1.0 if monitor == "tune_loss" else -1.0
-    return min(range(len(values)), key=lambda epoch: math.inf if math.isnan(values[epoch]) else sign * values[epoch])
+    sign = -1.0 if monitor == "tune_loss" else 1.0
+    return max(
+        range(len(values)), key=lambda epoch: (-math.inf if math.isnan(values[epoch]) else sign * values[epoch], epoch)
+    )
 
 
 def quiet_lightning() -> None:

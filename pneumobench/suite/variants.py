@@ -37,7 +37,8 @@ class Variants:
         setting: dotted key of what differs.
         asked: values as they were asked for.
         reference: value that the others are compared with, one of `suites`.
-        suites: suite of each value, in the order of tables, named NAME-VALUE.
+        suites: suite of each value, in the order of tables, named NAME-VALUE; for the value that the suite has anyway
+            the suite itself, so that its run serves every comparison.
         name: name of their comparison and its folder.
     """
 
@@ -78,9 +79,9 @@ def variants_of(
             other settings, or there is nothing to compare.
 
     Example:
-        >>> found = variants_of(Suite(name="mine"), seeds=[1, 2])
+        >>> found = variants_of(Suite(name="mine"), seeds=[0, 1])
         >>> found.reference, {value: one.name for value, one in found.suites.items()}
-        ('1', {'1': 'mine-seed-1', '2': 'mine-seed-2'})
+        ('0', {'0': 'mine', '1': 'mine-seed-1'})
     """
     given = {
         "protocols": protocols, "regions": regions, "seeds": None if seeds is None else [str(one) for one in seeds],
@@ -106,14 +107,15 @@ def variants_of(
 
 
 def _one(suite: Suite, axis: Axis, value: str, slug: str, **groups: Mapping[str, Any]) -> Suite:
-    """Return a suite under one value: with fields of its groups changed, and a name of its own.
+    """Return a suite under one value: with fields of its groups changed and a name of its own, or itself if equal.
 
     Raises:
         SettingsError: the suite's other settings do not fit the value.
     """
     try:
         changed = {key: dataclasses.replace(getattr(suite, key), **fields) for key, fields in groups.items()}
-        return dataclasses.replace(suite, name=f"{suite.name}-{slug}", **changed)
+        one = dataclasses.replace(suite, **changed)
+        return one if one == suite else dataclasses.replace(one, name=f"{suite.name}-{slug}")
     except SettingsError as error:
         raise SettingsError(f"--{axis} {value}: {error}") from None
 
@@ -160,7 +162,11 @@ def _seeds(suite: Suite, values: list[str]) -> Variants:
         axis="seeds", setting="training.seed", asked=",".join(values), reference=values[0] if values else "",
         name=f"{suite.name}-seeds",
         suites={
-            value: _one(suite, "seeds", value, f"seed-{value}", training={"seed": int(value)}) for value in values
+            value: _one(
+                suite, "seeds", value, f"seed-{value}",
+                training={} if int(value) == suite.training_seed else {"seed": int(value)},
+            )
+            for value in values
         },
     )  # fmt: skip
 
@@ -193,6 +199,7 @@ def _varied(suite: Suite, text: str) -> Variants:
     if key.startswith(NOT_VARIED):
         raise SettingsError(f"--vary {text}: {key} does not change what a network is; leave it out.")
     suites: dict[str, Suite] = {}
+    slugs: list[str] = []
     for value in values:
         try:
             one = with_overrides(suite, [f"--{key}", value])
@@ -200,9 +207,10 @@ def _varied(suite: Suite, text: str) -> Variants:
             raise SettingsError(f"--vary {text}: {error}") from None
         shown = public_source(value) if key == "architectures.weights" else value
         slug = re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-")
-        if shown in suites or any(known.name == f"{suite.name}-{slug}" for known in suites.values()):
+        if shown in suites or slug in slugs or (one == suite and suite in suites.values()):
             raise SettingsError(f"--vary {text}: {shown} cannot be told from another value by a folder's name.")
-        suites[shown] = _one(one, "vary", text, slug)
+        slugs.append(slug)
+        suites[shown] = one if one == suite else dataclasses.replace(one, name=f"{suite.name}-{slug}")
     last = key.rsplit(".", 1)[-1]
     return Variants(
         axis="vary", setting=key, asked=f"{key}={','.join(suites)}", reference=next(iter(suites)), suites=suites,

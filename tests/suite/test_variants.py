@@ -8,13 +8,14 @@ import pytest
 
 from pneumobench.errors import SettingsError
 from pneumobench.suite.spec import ControlSpec, DataSpec, FoldSpec, Suite
+from pneumobench.suite.training import TrainingSpec
 from pneumobench.suite.variants import variants_of
 
 
 def test_one_suite_becomes_one_for_each_protocol() -> None:
     found = variants_of(Suite(name="s"), protocols=["image_random", "patient", "official"])
     assert [(s.name, s.folds.protocol, s.folds.count) for s in found.suites.values()] == [
-        ("s-image_random", "image_random", 5), ("s-patient", "patient", 5), ("s-official", "official", 1)
+        ("s-image_random", "image_random", 5), ("s", "patient", 5), ("s-official", "official", 1)
     ]  # fmt: skip
     assert (found.name, found.reference) == ("s-protocols", "patient")
     assert found.words == ("--protocols", "image_random,patient,official")
@@ -72,6 +73,23 @@ def test_a_folder_of_weights_is_named_without_its_place() -> None:
     found = variants_of(Suite(name="s"), vary="architectures.weights=none,/home/me/lite")
     assert found.words == ("--vary", "architectures.weights=none,lite")
     assert [one.architectures.weights for one in found.suites.values()] == ["none", "/home/me/lite"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"protocols": ["patient", "official"]},
+        {"regions": ["whole", "mask_only"]},
+        {"seeds": [9, 1]},
+        {"subsets": ["all", "1000"]},
+        {"vary": "training.epochs=7,8"},
+    ],
+)
+def test_the_run_of_the_suite_itself_serves_every_comparison(asked: dict[str, Any]) -> None:
+    suite = Suite(name="s", seed=9, data=DataSpec(require_lung_mask=True), training=TrainingSpec(epochs=7))
+    found = variants_of(suite, **asked)
+    assert found.suites[found.reference] == suite
+    assert [one.name for one in found.suites.values()].count("s") == 1
 
 
 @pytest.mark.parametrize(

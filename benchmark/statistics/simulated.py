@@ -58,7 +58,7 @@ class Films:
 
 def measured() -> Population:
     """Measure the published run: medians over its networks."""
-    index = pd.read_csv(RUN / "index.csv").set_index("image_id")
+    index = pd.read_csv(RUN / "index.csv.gz").set_index("image_id")
     names = load_suite(RUN / "suite.yaml", of_run=True).architectures.names
     logits = pd.DataFrame({name: _out_of_fold(name)["logit"] for name in names})
     fold = _out_of_fold(names[0])["fold"]

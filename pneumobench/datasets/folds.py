@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.fold_advice import CLASS_NAMES
 from pneumobench.datasets.index import Index, content_of
+from pneumobench.datasets.table_files import table_bytes
 from pneumobench.errors import DataError, LeakError
 from pneumobench.files import canonical_json, sha256_of_text, write_json
 
@@ -113,9 +114,10 @@ def read_folds(path: Path) -> Folds:
 
     Raises:
         DataError: the file was changed after it was frozen.
+        RecordError: it lies compressed, and not whole.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(table_bytes(path))
         folds = Folds(
             count=plain["count"],
             seed=plain["seed"],

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from pneumobench.datasets.table_files import table_bytes
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_text, write_text
 from pneumobench.texts import counted
@@ -116,8 +117,9 @@ def read_index_table(path: Path) -> pd.DataFrame:
 
     Raises:
         DataError: a column is missing.
+        RecordError: it lies compressed, and not whole.
     """
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(table_bytes(path)), dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
     if list(table.columns) not in (INDEX_COLUMNS, [*INDEX_COLUMNS, PICTURE]):
         raise DataError(f"{path}: expected the columns {','.join(INDEX_COLUMNS)}, found {','.join(table.columns)}.")
     return table

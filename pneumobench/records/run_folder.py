@@ -12,9 +12,9 @@ from scipy.special import expit
 
 from pneumobench.datasets.folds import Folds, check_folds, read_folds
 from pneumobench.datasets.index import Index, read_index_table
+from pneumobench.datasets.table_files import table_path
 from pneumobench.errors import RecordError
 from pneumobench.records.job_record import JobRecord, read_record
-from pneumobench.records.table_files import table_path
 from pneumobench.records.tables import read_table, require, require_unique, write_table
 from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import CLASSES
@@ -54,13 +54,13 @@ class RunFolder:
 
     @property
     def index_csv(self) -> Path:
-        """One row an image."""
-        return self.path / "index.csv"
+        """One row an image; compressed in a published run."""
+        return table_path(self.path / "index.csv")
 
     @property
     def folds_json(self) -> Path:
-        """The frozen split."""
-        return self.path / "folds.json"
+        """The frozen split; compressed in a published run."""
+        return table_path(self.path / "folds.json")
 
     @property
     def audit_json(self) -> Path:

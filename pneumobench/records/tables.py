@@ -9,8 +9,8 @@ from typing import Final
 
 import pandas as pd
 
+from pneumobench.datasets.table_files import table_bytes, write_table_text
 from pneumobench.errors import RecordError
-from pneumobench.records.table_files import table_bytes, write_table_text
 
 FLOAT_FORMAT: Final = "%.9g"  # nine digits bring a float32 back exactly
 

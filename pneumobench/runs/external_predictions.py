@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from pneumobench.architectures import Architecture
 from pneumobench.datasets.index import Index, read_index_table
+from pneumobench.datasets.table_files import table_bytes, table_path, write_table_text
 from pneumobench.errors import RecordError, SettingsError
 from pneumobench.files import write_json
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.provenance import software_versions
-from pneumobench.records.table_files import table_bytes, table_path, write_table_text
 from pneumobench.records.tables import FLOAT_FORMAT
 from pneumobench.suite.names import is_name
 from pneumobench.suite.training import TrainingSpec

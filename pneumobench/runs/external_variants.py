@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index
+from pneumobench.datasets.table_files import table_path, write_table_text
 from pneumobench.errors import SettingsError
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS
 from pneumobench.leaderboard.external_variants import (
@@ -27,7 +28,6 @@ from pneumobench.lungs.prepared import prepare_images
 from pneumobench.radiographs.gray_facts import GRAY_FACTS, gray_facts
 from pneumobench.radiographs.gray_levels import code_counts, histograms_matched, percentiles_to_uint8
 from pneumobench.records.job_record import JobRecord
-from pneumobench.records.table_files import table_path, write_table_text
 from pneumobench.records.tables import FLOAT_FORMAT
 from pneumobench.reporting.external_variants_table import ALL_FACTS, ExternalVariants
 from pneumobench.runs.context import Bench

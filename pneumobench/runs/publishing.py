@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from pneumobench.datasets.table_files import COMPRESSED, table_bytes, table_path, write_table_text
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, temporary_folder, write_json
 from pneumobench.records.comparison import is_comparison, read_comparison
@@ -16,7 +17,6 @@ from pneumobench.records.explanation_record import read_explanation_record
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import EXPLANATION_FILE, MANIFEST_FORMAT, read_manifest
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.records.table_files import COMPRESSED, table_bytes, table_path, write_table_text
 from pneumobench.reporting.comparison import ComparisonPaths, write_comparison
 from pneumobench.reporting.external_variants_table import FACTS_TABLE, PAGE, STRATA_TABLE, VARIANTS_TABLE
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
@@ -103,7 +103,9 @@ def _refuse_taken(to: Path, *, replace: bool) -> None:
 
 def _copied(source: RunFolder, copy: RunFolder) -> Iterator[tuple[str, str]]:
     """Copy the files of a run and its jobs, and give the name of each in the run and in the copy."""
-    shared = (source.suite_yaml, source.index_csv, source.folds_json, source.audit_json, source.environment_json)
+    for path in (source.index_csv, source.folds_json):
+        yield _compressed(source, copy, path)
+    shared = (source.suite_yaml, source.audit_json, source.environment_json)
     for path in (*shared, *(source.cost / name for name in COST_FILES)):
         if path.is_file():
             yield _as_it_is(source, copy, path)

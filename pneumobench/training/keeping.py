@@ -30,8 +30,8 @@ EpochReport = Callable[[int, dict[str, float]], None]
 def best_epoch(values: Sequence[float], monitor: Monitor) -> int:
     """Return the epoch (from 0) with the best monitored value, the last of equals; NaN is never the best.
 
-    Small validation parts tie: once all are told apart, the AUC is 1 in every further epoch. The last of these have seen
-    most and the lowest learning rate (`benchmark/evidence/epoch_choice.md`).
+    Small validation parts tie: once all images are told apart, the AUC is 1 in every further epoch. The last one has
+    seen most, at the lowest learning rate (`benchmark/evidence/epoch_choice.md`).
 
     >>> best_epoch([math.nan, 0.5, 1.0, 1.0, 0.9], "tune_auc")
     3

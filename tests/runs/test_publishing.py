@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from pneumobench.cli import main as cli
+from pneumobench.datasets.table_files import table_bytes, write_table_text
 from pneumobench.errors import PneumobenchError, RecordError, SettingsError
 from pneumobench.files import sha256_of_file, write_json
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import read_manifest
 from pneumobench.records.run_folder import RunFolder, write_predictions
-from pneumobench.records.table_files import table_bytes, write_table_text
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.runs import external_predictions
 from pneumobench.runs.publishing import publish_run
@@ -54,8 +54,15 @@ def test_a_published_copy_has_the_numbers_of_the_run(sealed_template: Path, publ
 
 def test_only_what_may_be_shown_is_copied(sealed_template: Path, published: Path, tmp_path: Path) -> None:
     names = {Path(name).name for name in _files(published)}
-    assert {name for name in names if name.endswith(".csv")} == {"index.csv", "history.csv", "leaderboard.csv"}
-    assert {"predictions.csv.gz", "attention.csv.gz", "reliance.csv.gz", "gradcam.csv.gz"} <= names
+    assert {name for name in names if name.endswith(".csv")} == {"history.csv", "leaderboard.csv"}
+    assert {
+        "index.csv.gz",
+        "folds.json.gz",
+        "predictions.csv.gz",
+        "attention.csv.gz",
+        "reliance.csv.gz",
+        "gradcam.csv.gz",
+    } <= names
     assert not [name for name in names if Path(name).suffix in (".png", ".safetensors", ".npz", ".lock", ".turn")]
     shutil.copytree(sealed_template, tmp_path / "run")
     for name in ("note.txt", f"{JOB}/patients.csv", f"{JOB}/explanations/more.csv", "external/other/film.png"):

@@ -1,4 +1,7 @@
-"""A table of images as a file: plain CSV, or compressed as published runs hold it. Its SHA-256 is that of the text."""
+"""A table of images, or a split, as a file: plain, or compressed as published runs hold it.
+
+The SHA-256 that records name is that of the text.
+"""
 
 from __future__ import annotations
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumobench.errors import RecordError
-from pneumobench.files import sha256_of_text
-from pneumobench.records import table_files
-from pneumobench.records.table_files import (
+from pneumobench.datasets import table_files
+from pneumobench.datasets.table_files import (
     TABLE_BYTES_MAX,
     compressed_bytes,
     table_bytes,
     table_path,
     write_table_text,
 )
+from pneumobench.errors import RecordError
+from pneumobench.files import sha256_of_text
 
 MIB = 2**20
 TEXT = "image_id,label\n" + "".join(f"train/{number}.png,{number % 2}\n" for number in range(500))

@@ -16,6 +16,7 @@ from pneumobench.suite.rules import check_known_names
 from pneumobench.suite.search_space import RANGE_KEYS, SPACE_PREFIX, check_space_key, read_space
 from pneumobench.suite.shipped import suite_path
 from pneumobench.suite.spec import DataSpec, Suite
+from pneumobench.suite.training import FIRST_MONITOR
 from pneumobench.suite.types import is_text, known_keys, typed_suite
 from pneumobench.suite.weights import is_folder
 
@@ -58,6 +59,8 @@ def load_suite(
         _check_key(key, "load_suite")
         _put(values, key, value)
         lines[key] = "load_suite"
+    if of_run and "monitor" not in (training := values.get("training", {})) and isinstance(training, dict):
+        _put(values, "training.monitor", FIRST_MONITOR)
     space = _taken_space(values, lines, str(path))
     suite = typed_suite(values, lines, str(path))
     suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, space=space))

@@ -34,7 +34,7 @@ from pneumobench.suite.rules import (
     check_protocol,
     check_together,
 )
-from pneumobench.suite.training import AugmentationSpec, TrainingSpec
+from pneumobench.suite.training import FIRST_MONITOR, AugmentationSpec, TrainingSpec
 from pneumobench.suite.weights import public_source
 
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
@@ -265,10 +265,7 @@ class Suite(Checked):
         return self.data.region == "whole" and self.explanation.images_per_fold != 0
 
     def plain(self) -> dict[str, Any]:
-        """Return the resolved suite as dictionaries and lists, every key in the order of the classes above.
-
-        The group `search` stands there only in a suite that has one.
-        """
+        """Return the resolved suite as dictionaries and lists, in the order above; `search` only if it has one."""
         plain = dataclasses.asdict(self)
         for group in plain.values():
             for key, value in group.items() if isinstance(group, dict) else ():
@@ -287,10 +284,11 @@ class Suite(Checked):
         Left out: the lists of architectures and controls (adding one keeps finished jobs valid), the data root (the
         index hash covers the images), where weights lie (records have their content), the sources of weights of single
         architectures (each record names its own), devices to log to, worker processes, and the search. Values that
-        stand at their default are left out too: a key that a later version adds leaves the hash of older suites alone.
+        stand at their default, or at what it was first, are left out too: the hash of older suites stays as it is.
         """
-        plain, default = dataclasses.asdict(self), dataclasses.asdict(Suite())
+        plain = dataclasses.asdict(self)
         plain["architectures"]["weights"] = public_source(self.architectures.weights)
+        default = dataclasses.asdict(Suite(training=TrainingSpec(monitor=FIRST_MONITOR)))
         for settings in (plain, default):
             del settings["logging"], settings["controls"], settings["search"], settings["data"]["root"]
             del settings["training"]["loader_workers"]

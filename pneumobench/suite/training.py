@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pneumobench.suite.checked import Checked
 from pneumobench.suite.rules import (
@@ -29,6 +29,7 @@ from pneumobench.suite.rules import (
 
 Monitor = Literal["tune_loss", "tune_accuracy", "tune_auc"]
 Fit = Literal["network", "frozen_logistic", "frozen_neighbours"]
+FIRST_MONITOR: Final = "tune_loss"  # what it was by default before: in runs that do not name it, and in hashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ class TrainingSpec(Checked, group="training"):
         warmup_epochs: epochs (fractions allowed) of linear warm-up from zero.
         plateau_patience: epochs without a better value before the rate falls (schedule: plateau).
         plateau_factor: what the rate is then multiplied by.
-        monitor: what decides which epoch is the best, early stopping and the plateau.
+        monitor: what decides which epoch is the best (the last of equals), early stopping and the plateau.
         early_stopping_patience: epochs without a better value before a job stops; null = never.
         ema_decay: use an exponential moving average of the weights, whose decay grows from 0.1 to this value over the
             first steps; null = the weights as they are.
@@ -187,7 +188,7 @@ class TrainingSpec(Checked, group="training"):
     warmup_epochs: Annotated[float, EPOCHS] = 0.5
     plateau_patience: Annotated[int, PATIENCE] = 2
     plateau_factor: Annotated[float, INSIDE_0_1] = 0.2
-    monitor: Monitor = "tune_loss"
+    monitor: Monitor = "tune_auc"
     early_stopping_patience: Annotated[int | None, COUNT] = None
     ema_decay: Annotated[float | None, INSIDE_0_1] = None
     gradient_clip_norm: Annotated[float | None, NORM] = 1.0

@@ -199,7 +199,7 @@ FORGERIES: Final = (
     _forged("a control that failed", _control, r"control-thumbnail/fold-0/record\.json: found status failed"),
     # facts of a record
     _forged("best epoch", _training(best_epoch=4), r"record\.json: found best_epoch 4 of 4 epochs, expected 0 to 3"),
-    _forged("another best epoch", _training(best_epoch=1), r"history\.csv: found the best tune_loss in epoch 3"),
+    _forged("another best epoch", _training(best_epoch=1), r"history\.csv: found the best tune_auc in epoch 3"),
     _forged("epochs", _training(epochs_run=21), r"record\.json: found epochs_run 21, expected 1 to 20"),
     _forged("no epochs", with_json(RECORD, lambda p: p["training"].pop("epochs_run")), "found epochs_run None"),
     _forged(
@@ -218,7 +218,7 @@ FORGERIES: Final = (
     _forged("parameters", _cost(trainable_parameters=10**9), r"record\.json: found 1000000000 trainable parameters"),
     _forged("parameters of a fold", _cost(parameters=10**9), r"record\.json: found parameters 11170753, expected 10"),
     _forged("created in the future", record(created="2999-01-01T00:00:00+00:00"), r"record\.json: found created 2999"),
-    _forged("history: an epoch less", edited(HISTORY, "3,0.2\n", ""), r"history\.csv: found 3 epochs, expected 4"),
+    _forged("history: an epoch less", edited(HISTORY, "3,0.8\n", ""), r"history\.csv: found 3 epochs, expected 4"),
     # jobs that do not go together
     _forged("a version of one job", software(torch="9.9"), r"record\.json: found torch 9\.9, expected 2\.15\.0"),
     _forged("code of one job", software(code="d" * 64), r"record\.json: found code d+, expected c+"),

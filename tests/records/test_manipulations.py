@@ -64,7 +64,7 @@ def sealed_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         software = {**job.software, "code": "c" * 64}
         write_record(path, dataclasses.replace(job, software=software, inputs=inputs))
         if job.completed:
-            (path.parent / "history.csv").write_text("epoch,tune_loss\n0,0.5\n1,0.4\n2,0.3\n3,0.2\n")
+            (path.parent / "history.csv").write_text("epoch,tune_auc\n0,0.5\n1,0.6\n2,0.7\n3,0.8\n")
     write_json(
         folder.environment_json, {"command": "pneumobench run fake.yaml", "software": software, "inputs": inputs}
     )

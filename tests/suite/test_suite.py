@@ -313,7 +313,17 @@ def test_the_patient_rule_decides_a_job_and_its_default_leaves_older_hashes_alon
     assert load_suite(path, ["--data.patient_rule", "number"]).training_hash() == default
     assert load_suite(path, ["--data.patient_rule", "folder_subtype_number"]).training_hash() != default
     # as it was before the key existed
-    assert default == "1213f3cf5b93ca266e874db4c1d454d6bc467560f14038c8d699f28ec075aec3"
+    former = load_suite(path, ["--training.monitor", "tune_loss"]).training_hash()
+    assert former == "1213f3cf5b93ca266e874db4c1d454d6bc467560f14038c8d699f28ec075aec3"
+
+
+def test_a_run_that_names_no_monitor_was_made_when_the_loss_was_the_default(write: Write) -> None:
+    path = write("name: a\ndata:\n  source: kermany")
+    assert load_suite(path).training.monitor == "tune_auc"
+    run = load_suite(path, of_run=True)
+    assert run.training.monitor == "tune_loss"
+    assert run.training_hash() == load_suite(path, ["--training.monitor", "tune_loss"]).training_hash()
+    assert load_suite(write("training: {monitor: tune_accuracy}"), of_run=True).training.monitor == "tune_accuracy"
 
 
 def test_the_data_folder_comes_from_the_suite_or_the_variable(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:

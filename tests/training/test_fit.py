@@ -151,7 +151,8 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path: Path) -> None:
 
 
 def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path: Path) -> None:
-    spec = tiny_spec(epochs=12, early_stopping_patience=1, learning_rate=0.5, schedule="constant", warmup_epochs=0.0)
+    rate = {"learning_rate": 0.5, "schedule": "constant", "warmup_epochs": 0.0}
+    spec = tiny_spec(epochs=12, early_stopping_patience=1, monitor="tune_loss", **rate)
     result = fit(tiny_architecture(), tiny_data(tiny_images()), spec, folder=tmp_path, seed=0)
     assert result.stopped_early
     assert result.epochs_run < 12
@@ -167,8 +168,8 @@ def test_a_network_that_was_looked_at_before_is_trained_in_training_mode(tmp_pat
 
 @pytest.mark.usefixtures("checkpoint_of_each_epoch")
 def test_the_best_epoch_is_kept_when_the_folder_was_moved_in_between(tmp_path: Path) -> None:
-    # the rate is far too high after the first epochs, so that a later epoch is worse
-    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=1.5, warmup_epochs=3.0)
+    # the rate is too high after the first epochs, so that a later epoch is worse
+    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=0.1, warmup_epochs=3.0, monitor="tune_loss")
     whole = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "whole", seed=1)
     with pytest.raises(_InterruptionError):
         fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "a", seed=1, callbacks=(_StopAt(18),))
@@ -180,7 +181,8 @@ def test_the_best_epoch_is_kept_when_the_folder_was_moved_in_between(tmp_path: P
 
 
 def test_a_finished_training_is_not_trained_again_when_only_its_scoring_was_broken_off(tmp_path: Path) -> None:
-    spec = tiny_spec(epochs=12, early_stopping_patience=1, learning_rate=0.5, schedule="constant", warmup_epochs=0.0)
+    rate = {"learning_rate": 0.5, "schedule": "constant", "warmup_epochs": 0.0}
+    spec = tiny_spec(epochs=12, early_stopping_patience=1, monitor="tune_loss", **rate)
     first = fit(tiny_architecture(), tiny_data(tiny_images()), spec, folder=tmp_path, seed=0)
     before = sha256_of_file(tmp_path / "weights.safetensors")
     assert first.stopped_early
@@ -302,8 +304,8 @@ def test_the_first_epoch_and_the_last_have_a_checkpoint_and_others_where_it_is_t
 
 
 def test_epochs_since_the_last_checkpoint_are_trained_again_and_end_the_same(tmp_path: Path) -> None:
-    # the rate is far too high after the first epochs, so that the best epoch is none of those with a checkpoint
-    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=1.5, warmup_epochs=3.0)
+    # the rate is too high after the first epochs, so that the best epoch is none of those with a checkpoint
+    images, spec = tiny_images(), tiny_spec(epochs=4, learning_rate=0.1, warmup_epochs=3.0, monitor="tune_loss")
     whole = fit(tiny_architecture(), tiny_data(images), spec, folder=tmp_path / "a", seed=1)
     assert 0 < whole.best_epoch < 3
     with pytest.raises(_InterruptionError):

@@ -261,7 +261,7 @@ def test_the_best_epoch_is_the_best_by_what_is_monitored(monitor: str, tmp_path:
 
     _, result = trained(tmp_path, epochs=4, learning_rate=0.3, schedule="constant", monitor=monitor)
     history = pd.read_csv(tmp_path / "history.csv")[monitor]
-    best = history.idxmin() if monitor == "tune_loss" else history.idxmax()
+    best = history[history == (history.min() if monitor == "tune_loss" else history.max())].index[-1]
     assert result.best_epoch == best
 
 

@@ -52,6 +52,10 @@ class LearningCurve:
     doubled_interval: Interval
     residual: float
 
+    def area(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the areas that the law gives for numbers of training images."""
+        return self.limit - (self.limit - self.doubled) * (images / self.images[-1] / 2) ** -self.exponent
+
 
 def learning_curves(effects: Sequence[VariantEffect], images: Mapping[str, float]) -> tuple[LearningCurve, ...]:
     """Return the curves of the architectures that are there for every number of images; none for fewer than 4 numbers.

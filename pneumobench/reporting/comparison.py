@@ -15,13 +15,14 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.errors import RecordError
 from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
-from pneumobench.leaderboard.learning_curve import learning_curves
+from pneumobench.leaderboard.learning_curve import LearningCurve, learning_curves
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.leaderboard.seed_noise import seed_noise
 from pneumobench.leaderboard.variant_effect import VariantEffect, variant_effects
 from pneumobench.lungs.tiers import mask_tier
 from pneumobench.records.comparison import ComparisonRecord, read_comparison
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.comparison_figure import comparison_figure
 from pneumobench.reporting.variant_table import (
     curve_lines,
     seed_lines,
@@ -36,6 +37,7 @@ from pneumobench.suite.reader import load_suite
 from pneumobench.texts import markdown_text
 
 TABLE: Final = "comparison.csv"
+FIGURE: Final = "comparison.svg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class ComparisonPaths:
 
 
 def write_comparison(folder: Path, *, check_weights: bool = False) -> ComparisonPaths:
-    """Compute a comparison from its runs, and write README.md and comparison.csv beside comparison.json.
+    """Compute a comparison from its runs, and write README.md, its table and its figure beside comparison.json.
 
     The same runs give the same bytes.
 
@@ -89,10 +91,15 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
     shown = markdown_text(data_words(boards[record.reference]))
     lines += [f"With {words.heading} `{record.reference}`: {shown}", ""]
     lines += [f"`{record.command}`", ""] if record.command else []
-    lines += variant_lines(effects, words, record.reference)
-    folds = {value: found for value, (_, found) in opened.items()}
-    lines += _further(record, effects, folds)
+    lines += [*variant_lines(effects, words, record.reference), "", f"![{words.title}]({FIGURE})"]
+    images = {value: _training_images(found) for value, (_, found) in opened.items()}
+    curves = learning_curves(effects, images) if record.axis == "subsets" else ()
+    lines += _further(record, effects, curves)
     page = folder / "README.md"
+    drawn = comparison_figure(
+        effects, words.heading, images=images if record.axis == "subsets" else None, curves=curves
+    )  # fmt: skip
+    write_text(folder / FIGURE, drawn)
     write_text(folder / TABLE, variant_csv(effects, words.heading))
     write_text(page, "\n".join(lines) + "\n")
     return ComparisonPaths(
@@ -116,12 +123,13 @@ def _mask_tier(run: Path, drawn: object) -> str:
     return mask_tier(masked, drawn_masks=bool(np.any(np.asarray(drawn) != "")))
 
 
-def _further(record: ComparisonRecord, effects: tuple[VariantEffect, ...], folds: Mapping[str, Folds]) -> list[str]:
+def _further(
+    record: ComparisonRecord, effects: tuple[VariantEffect, ...], curves: tuple[LearningCurve, ...]
+) -> list[str]:
     """Return what seeds and numbers of training images add to the table."""
     if record.axis == "seeds":
         return ["", *seed_lines(*seed_noise(effects))]
     if record.axis == "subsets":
-        curves = learning_curves(effects, {value: _training_images(found) for value, found in folds.items()})
         return ["", *(curve_lines(curves) if curves else [TOO_FEW_SIZES_WORDS])]
     return []
 

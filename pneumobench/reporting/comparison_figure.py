@@ -1,0 +1,143 @@
+"""The figure of a comparison: areas under the curve with their intervals, as SVG, on an axis that opens towards 1."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pneumobench.leaderboard.learning_curve import LearningCurve
+from pneumobench.leaderboard.variant_effect import VariantEffect
+from pneumobench.reporting.columns import number
+from pneumobench.suite.names import CONTROL_PREFIX
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+# hues that stay apart for colour-blind readers (Okabe and Ito 2008), without the yellow, which is pale on white
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+TICKS: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+LEAST_LOSS: Final = 1e-5  # of an area: where a perfect one is drawn
+WIDTH_IN: Final = 7.2
+LANE_IN: Final = 0.2
+
+
+def comparison_figure(
+    effects: Sequence[VariantEffect],
+    heading: str,
+    *,
+    images: Mapping[str, float] | None = None,
+    curves: Sequence[LearningCurve] = (),
+) -> str:
+    """Return the figure of a comparison as SVG.
+
+    Args:
+        effects: a row for each architecture and value.
+        heading: what the values are of.
+        images: training images of a fold by value, for a comparison of their numbers: the figure is a curve then, else
+            a lane for each row.
+        curves: fitted laws, drawn through the curve.
+    """
+    import matplotlib as mpl  # a third of a second, for this alone
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(effect.architecture for effect in effects))
+    height = 4.2 if images else 1.1 + LANE_IN * (len(effects) + len(names))
+    # the same figure gives the same bytes; text stays text
+    with mpl.rc_context(
+        {"svg.hashsalt": "pneumobench", "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
+    ):
+        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+        axes = figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="both" if images else "x", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        if images:
+            _curves(axes, names, effects, images, curves)
+        else:
+            _lanes(axes, names, effects, heading)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _losses(effects: Sequence[VariantEffect]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return 1 - AUC, and that of the low and the high end of its interval, (n, 3)."""
+    ends = [(one.area.value, one.area_interval.low, one.area_interval.high) for one in effects]
+    return np.maximum(1 - np.array(ends, dtype=np.float64), LEAST_LOSS)
+
+
+def _area_axis(axis: Axis, axes: Axes, losses: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+    """Let an axis of 1 - AUC run logarithmically towards 0, with areas written at it."""
+    low, high = float(losses.min()) / 1.15, min(float(losses.max()) * 1.15, 1.0)
+    limits, scale = (
+        (axes.set_xlim, axes.set_xscale) if axis is axes.xaxis else (axes.set_ylim, axes.set_yscale)
+    )  # fmt: skip
+    scale("log")
+    limits(high, low)
+    shown = [area for area in TICKS if low <= 1 - area <= high]
+    axis.set_ticks([1 - area for area in shown], [f"{area:g}" for area in shown])
+    axis.set_ticks([], minor=True)
+    axis.set_label_text("AUC within folds, with its 95 % interval over patients (logarithmic towards 1)")
+
+
+def _curves(
+    axes: Axes,
+    names: Sequence[str],
+    effects: Sequence[VariantEffect],
+    images: Mapping[str, float],
+    curves: Sequence[LearningCurve],
+) -> None:
+    laws = {curve.architecture: curve for curve in curves}
+    for place, name in enumerate(names):
+        own = sorted((one for one in effects if one.architecture == name), key=lambda one: images[one.value])
+        x, losses = np.array([images[one.value] for one in own]), _losses(own)
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        axes.errorbar(
+            x, losses[:, 0], yerr=np.abs(losses[:, 1:] - losses[:, :1]).T[::-1], fmt=marker, color=colour,
+            markersize=5, elinewidth=1.2, label=name.removeprefix(CONTROL_PREFIX),
+        )  # fmt: skip
+        if name in laws:
+            between = np.geomspace(x.min(), x.max(), 100)
+            axes.plot(between, np.maximum(1 - laws[name].area(between), LEAST_LOSS), color=colour, linewidth=1)
+    axes.set_xscale("log")
+    sizes = sorted(set(images.values()))
+    axes.xaxis.set_ticks(sizes, [f"{size:,.0f}" for size in sizes])
+    axes.xaxis.set_ticks([], minor=True)
+    axes.set_xlabel("training images of a fold, validation part among them" + (" (line: fitted law)" if laws else ""))
+    _area_axis(axes.yaxis, axes, _losses(effects))
+    axes.set_ylabel("AUC within folds [95 %]")
+    axes.legend(frameon=False)
+
+
+def _lanes(axes: Axes, names: Sequence[str], effects: Sequence[VariantEffect], heading: str) -> None:
+    values = list(dict.fromkeys(effect.value for effect in effects))
+    at, labels, y = [], [], 0.0
+    for name in names:
+        axes.annotate(
+            name.removeprefix(CONTROL_PREFIX), (0, y), xycoords=("axes fraction", "data"), xytext=(-4, 0),
+            textcoords="offset points", ha="right", va="center", weight="bold", annotation_clip=False,
+        )  # fmt: skip
+        y += 1
+        for effect in (one for one in effects if one.architecture == name):
+            place = values.index(effect.value)
+            loss, low, high = _losses([effect])[0]
+            colour = COLOURS[place % len(COLOURS)]
+            axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
+            axes.plot([loss], [y], marker=MARKERS[place % len(MARKERS)], color=colour, markersize=5.5)
+            axes.annotate(
+                number(effect.area.value, 3), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
+                textcoords="offset points", va="center", annotation_clip=False,
+            )  # fmt: skip
+            at.append(y)
+            labels.append(effect.value)
+            y += 1
+    axes.set_yticks(at, labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(y - 0.3, -0.7)
+    axes.set_title(heading, loc="left", fontsize=9)
+    _area_axis(axes.xaxis, axes, _losses(effects))

@@ -147,12 +147,12 @@ def test_one_suite_on_fewer_training_images_and_what_is_refused(
     assert main([*asked, "--subsets", "24,all"]) == 2
     assert "holds a run, where the comparison would go" in " ".join(capsys.readouterr().err.split())
     taken.unlink()
-    assert not list(Path("runs").glob("curve-subset-*")), "nothing was trained"
+    assert not [*Path("runs").glob("curve-subset-*"), *Path("runs").glob("curve/*")], "nothing was trained"
     assert main([*asked, "--subsets", "24,all", "--json"]) == 0
     capsys.readouterr()
     readme = Path("runs/curve-subsets/README.md").read_text()
     assert "it is fitted to four numbers of images or more" in readme
-    small, whole = (RunFolder(Path(f"runs/curve-subset-{value}")) for value in ("24", "all"))
+    small, whole = (RunFolder(Path("runs") / name) for name in ("curve-subset-24", "curve"))
     index, folds = small.index_and_folds()
     _, every = whole.index_and_folds()
     for fold in range(folds.count):

@@ -46,5 +46,8 @@ def test_an_installed_package_finds_its_suites(wheel: Path, tmp_path: Path) -> N
         [sys.executable, "-c", code, str(tmp_path / "site"), str(REPOSITORY)],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.splitlines()[0] == "kermany,kermany-cpu,kermany-two-networks,quickstart,search-demo,smoke"
+    assert (
+        done.stdout.splitlines()[0]
+        == "kermany,kermany-cpu,kermany-two-networks,kermany-weights,quickstart,search-demo,smoke"
+    )
     assert str(tmp_path / "site") in done.stdout.splitlines()[1]

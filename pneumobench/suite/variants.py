@@ -22,8 +22,8 @@ AXES: Final[tuple[Axis, ...]] = typing.get_args(Axis)
 PATIENT: Final = "patient"  # the protocol that the others are compared with
 WHOLE: Final = "whole"  # the region that the others are compared with
 ALL: Final = "all"  # images of the training parts
-# of the shipped controls the one that reads what a region shows; the others see the same whatever it is
-CONTROLS_OF_REGIONS: Final = ("thumbnail",)
+# of the shipped controls those that read what a region shows; the others see the same whatever it is
+CONTROLS_OF_REGIONS: Final = ("gray_facts", "thumbnail")
 # settings that a variant cannot have: they change nothing, or are what runs are told apart by
 NOT_VARIED: Final = ("name", "data.root", "logging.", "search.", "training.loader_workers", "architectures.names")
 

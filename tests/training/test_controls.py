@@ -127,6 +127,17 @@ def test_an_outline_tells_the_class_where_it_is_left_and_not_where_one_region_is
     assert auc("thumbnail") == pytest.approx(0.5, abs=0.2)
 
 
+def test_the_noise_of_an_image_is_a_fact_that_a_thumbnail_cannot_see(tmp_path: Path) -> None:
+    wide = np.where(LABEL == 1, 24, 8)[:, None, None]
+    radiographs = (128 + wide * RNG.uniform(-1, 1, (COUNT, 4 * SIDE, 4 * SIDE))).astype(np.uint8)
+    index = _index(tmp_path)
+    assert _auc(features_of("gray_facts", index, radiographs, "")) > 0.99
+    assert features_of("gray_facts", index, radiographs, "").shape == (COUNT, 8)
+    gray = radiographs.mean(axis=(1, 2))
+    flat = np.broadcast_to(gray[:, None, None], radiographs.shape).astype(np.uint8)
+    assert _auc(features_of("gray_facts", index, flat, "")) == pytest.approx(0.5, abs=0.2)
+
+
 def test_the_mask_alone_sees_no_gray_value(tmp_path: Path) -> None:
     index, masks = _index(tmp_path), _outlined()
     features = []

@@ -26,6 +26,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for page, make in INTRODUCED.items():
         made[page] = make((REPOSITORY / "docs" / page).read_text(encoding="utf-8"))
     made |= {page: repository.page_text(page) for page in repository.PAGES}
+    made |= {figure: (REPOSITORY / file).read_text(encoding="utf-8") for figure, file in repository.FIGURES.items()}
     for path in sorted((REPOSITORY / "docs/notebooks").glob("*.ipynb")):
         made[f"notebooks/{path.stem}.md"] = notebooks.notebook_page(path)
     for page, text in made.items():

@@ -10,11 +10,13 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+COMPARISONS = ("kermany-two-networks-regions", "kermany-two-networks-subsets")  # published, each with a figure
 # page of the site -> file of the repository
 PAGES: Mapping[str, str] = {
     "results/kermany-cpu.md": "leaderboard/kermany-cpu/leaderboard/README.md",
     "results/kermany-cpu-three-class.md": "leaderboard/kermany-cpu-three-class/leaderboard/README.md",
     "results/kermany-cpu-protocols.md": "leaderboard/kermany-cpu-protocols/README.md",
+    **{f"results/{name}.md": f"leaderboard/{name}/README.md" for name in COMPARISONS},
     "results/nih.md": "leaderboard/kermany-cpu/external/nih/README.md",
     "results/external-facts.md": "leaderboard/external-facts/README.md",
     "results/external-variants.md": "leaderboard/external-variants/README.md",
@@ -38,6 +40,7 @@ PAGES: Mapping[str, str] = {
         for path in sorted((REPOSITORY / "benchmark/datasets").glob("*.md"))
     },
 }
+FIGURES: Mapping[str, str] = {f"results/{name}.svg": f"leaderboard/{name}/comparison.svg" for name in COMPARISONS}
 WIDE = "---\nhide:\n  - toc\n---\n"  # leaves the width of the page to the tables
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
 LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
@@ -57,7 +60,7 @@ def page_text(page: str) -> str:
 def _to_page(link: re.Match[str], page: str, file: str) -> str:
     """Turn a link to a file into one to its page; a file without a page keeps its name alone."""
     target = os.path.normpath((Path(file).parent / link[2]).as_posix())
-    pages = {name: shown for shown, name in PAGES.items()}
+    pages = {name: shown for shown, name in {**PAGES, **FIGURES}.items()}
     pages |= {f"docs/{path}": path for path in _own_pages()}
     if target not in pages:
         raise ValueError(f"{file}: links to {link[2]}, which has no page of the site (docs/_make/repository.py).")

@@ -16,11 +16,13 @@ from pneumobench.datasets.table_files import table_bytes, write_table_text
 from pneumobench.errors import LeakError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.comparison import write_comparison
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.runs.publishing import publish_run
 from tests.end_to_end.commands import REPOSITORY
 
 PUBLISHED = sorted(path.parent for path in (REPOSITORY / "leaderboard").glob("*/folds.json.gz"))
+COMPARED = sorted(path.parent for path in (REPOSITORY / "leaderboard").glob("*/comparison.json"))
 KERMANY_CPU = REPOSITORY / "leaderboard" / "kermany-cpu"
 
 
@@ -90,6 +92,17 @@ def test_the_first_published_run_is_complete() -> None:
         ]
         assert board["auc"][name] == pytest.approx(sum(within) / len(table), abs=1e-5), name
     assert board["auc"].max() >= 0.99
+
+
+@pytest.mark.parametrize("folder", COMPARED, ids=lambda path: path.name)
+def test_a_comparison_is_computed_again_from_the_predictions_of_its_runs(folder: Path, tmp_path: Path) -> None:
+    """The figure is left out: another version of matplotlib draws other bytes."""
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("leaderboard", "*.svg"))
+    written = {name: (copy / name).read_bytes() for name in ("README.md", "comparison.csv")}
+    write_comparison(copy)
+    assert {name: (copy / name).read_bytes() for name in written} == written
+    assert (copy / "comparison.svg").is_file()
 
 
 def test_no_image_is_published() -> None:

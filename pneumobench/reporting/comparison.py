@@ -84,14 +84,16 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
             )
     effects = variant_effects(boards, record.reference, index.table.set_index("image_id")["group"])
     words = words_of(record.axis, record.setting)
-    lines = [f"# {words.title}", "", *_notices(boards), "", f"{words.meaning} {INTERVAL_WORDS}", ""]
+    meant = [f"- `{value}`: {words.values[value]}" for value in record.runs if value in words.values]
+    lines = [f"# {words.title}", "", *_notices(boards), "", words.meaning, ""]
+    lines += [*meant, "", INTERVAL_WORDS, ""] if meant else [INTERVAL_WORDS, ""]
     if record.axis == "regions":
         tier = mask_words(_mask_tier(runs[record.reference], index.table["lung_mask"]), boards[record.reference].source)
         lines += [f"Lung masks: {tier}. Images without one are left out.", ""]
     shown = markdown_text(data_words(boards[record.reference]))
     lines += [f"With {words.heading} `{record.reference}`: {shown}", ""]
     lines += [f"`{record.command}`", ""] if record.command else []
-    lines += [*variant_lines(effects, words, record.reference), "", f"![{words.title}]({FIGURE})"]
+    lines += [f"![{words.title}]({FIGURE})", "", *variant_lines(effects, words, record.reference)]
     images = {value: _training_images(found) for value, (_, found) in opened.items()}
     curves = learning_curves(effects, images) if record.axis == "subsets" else ()
     lines += _further(record, effects, curves)

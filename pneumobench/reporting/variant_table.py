@@ -37,6 +37,7 @@ def words_of(axis: Axis, setting: str) -> VariantWords:
         title=words.title.format(setting=setting),
         heading=words.heading.format(setting=setting),
         meaning=words.meaning.format(setting=setting),
+        values=words.values,
     )
 
 

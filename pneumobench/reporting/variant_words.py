@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from pneumobench.suite.variants import Axis
@@ -15,31 +16,42 @@ INTERVAL_WORDS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class VariantWords:
-    """The words of a comparison; `title` and `meaning` may name the setting as {setting}."""
+    """The words of a comparison; `title` and `meaning` may name the setting as {setting}; `values` explains some."""
 
     title: str
     heading: str
     meaning: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
+_OTHER: Final = "the lungs of another patient, drawn without regard to class among the images tested in the same fold"
 VARIANT_WORDS: Final[dict[Axis, VariantWords]] = {
     "protocols": VariantWords(
         title="Effect of the split",
         heading="protocol",
-        meaning="The same networks, settings and images; only the split differs. `patient`: folds by patient. "
-        "`image_random`: folds by image, with images of one patient on both sides. `official`: trained on the official "
-        "train folder, tested on the official test folder, another population. `holdout`: one test part by patient.",
+        meaning="The same networks, settings and images; only the split differs.",
+        values={
+            "patient": "folds by patient",
+            "image_random": "folds by image, with images of one patient on both sides",
+            "official": "trained on the official train folder, tested on the official test folder, another population",
+            "holdout": "one test part by patient",
+        },
     ),
     "regions": VariantWords(
         title="Networks trained and tested on a region",
         heading="region",
         meaning="Every network was trained, tuned and tested on images of one region, on the same images, folds and "
-        "settings. `without_lungs`, `only_lungs`: masked by the image's own lungs; their outline stays visible as the "
-        "edge of the mask. `without_lungs_other_outline`, `only_lungs_other_outline`: masked by the lungs of another "
-        "patient, drawn without regard to class among the images tested in the same fold; parts of the image's own "
-        "lungs stay. `fixed_region_removed`: without the smallest region that holds 99.5 % of all lung pixels of the "
-        "fold's training part, the same for all images: no outline, and next to no lung. `mask_only`: the lung mask, "
-        "without gray values. What is masked has the mean gray of what is left.",
+        "settings. What is masked has the mean gray of what is left.",
+        values={
+            "whole": "all of the image",
+            "without_lungs": "masked by the image's own lungs, whose outline stays visible as the edge of the mask",
+            "only_lungs": "all but the image's own lungs masked; their outline stays visible as the edge of the mask",
+            "without_lungs_other_outline": f"masked by {_OTHER}; parts of the image's own lungs stay",
+            "only_lungs_other_outline": f"all masked but {_OTHER}; parts of what surrounds the image's own stay",
+            "fixed_region_removed": "without the smallest region that holds 99.5 % of all lung pixels of the fold's "
+            "training part, the same for all images: no outline, and next to no lung",
+            "mask_only": "the lung mask, without gray values",
+        },
     ),
     "seeds": VariantWords(
         title="Noise of the seed",

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPARISONS = ("kermany-two-networks-regions",)  # published, each with a figure
+COMPARISONS = ("kermany-two-networks-regions", "kermany-two-networks-subsets")  # published, each with a figure
 # page of the site -> file of the repository
 PAGES: Mapping[str, str] = {
     "results/kermany-cpu.md": "leaderboard/kermany-cpu/leaderboard/README.md",

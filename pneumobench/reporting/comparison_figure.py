@@ -96,14 +96,18 @@ def _curves(
     for place, name in enumerate(names):
         own = sorted((one for one in effects if one.architecture == name), key=lambda one: images[one.value])
         x, losses = np.array([images[one.value] for one in own]), _losses(own)
-        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        colour = COLOURS[place % len(COLOURS)]
+        marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]  # no pair twice
+        control = name.startswith(CONTROL_PREFIX)
         axes.errorbar(
             x, losses[:, 0], yerr=np.abs(losses[:, 1:] - losses[:, :1]).T[::-1], fmt=marker, color=colour,
-            markersize=5, elinewidth=1.2, label=name.removeprefix(CONTROL_PREFIX),
+            markersize=5, markerfacecolor="white" if control else colour, elinewidth=1.2,
+            label=name.removeprefix(CONTROL_PREFIX),
         )  # fmt: skip
         if name in laws:
             between = np.geomspace(x.min(), x.max(), 100)
-            axes.plot(between, np.maximum(1 - laws[name].area(between), LEAST_LOSS), color=colour, linewidth=1)
+            areas = np.maximum(1 - laws[name].area(between), LEAST_LOSS)
+            axes.plot(between, areas, color=colour, linewidth=1, linestyle="--" if control else "-")
     axes.set_xscale("log")
     sizes = sorted(set(images.values()))
     axes.xaxis.set_ticks(sizes, [f"{size:,.0f}" for size in sizes])
@@ -111,7 +115,7 @@ def _curves(
     axes.set_xlabel("training images of a fold, validation part among them" + (" (line: fitted law)" if laws else ""))
     _area_axis(axes.yaxis, axes, _losses(effects))
     axes.set_ylabel("AUC within folds [95 %]")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _lanes(axes: Axes, names: Sequence[str], effects: Sequence[VariantEffect], heading: str) -> None:

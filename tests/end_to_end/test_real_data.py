@@ -18,6 +18,7 @@ from pneumobench.lungs.masks import lung_masks
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.explanation_record import read_explanations
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.suite.names import DEFAULT_CONTROLS, control_record_name
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.training.controls import CONTROLS, Seen, control_features, fit_control
 from pneumobench.training.predictions import probability_of
@@ -67,8 +68,7 @@ def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     ]  # fmt: skip
     assert main(arguments) == 0
     run = RunFolder(output / "kermany-cpu-limit120")
-    names = ["fixed-region-removed", "image-facts", "majority", "mask-only", "thumbnail", "thumbnail-without-lungs"]
-    expected = [*(f"control-{name}" for name in names), "resnet18"]
+    expected = [*sorted(control_record_name(name) for name in DEFAULT_CONTROLS), "resnet18"]
     assert [(record.architecture, record.fold, record.status) for record in run.records()] == [
         (name, fold, "completed") for name in expected for fold in (0, 1)
     ]

@@ -48,6 +48,6 @@ def test_an_installed_package_finds_its_suites(wheel: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert (
         done.stdout.splitlines()[0]
-        == "kermany,kermany-cpu,kermany-lite0,kermany-two-networks,quickstart,search-demo,smoke"
+        == "kermany,kermany-cpu,kermany-lite0,kermany-official,kermany-two-networks,quickstart,search-demo,smoke"
     )
     assert str(tmp_path / "site") in done.stdout.splitlines()[1]

@@ -30,6 +30,7 @@ PAGES: Mapping[str, str] = {
     "results/labels.md": "leaderboard/kermany-cpu/labels/README.md",
     "results/near-duplicates.md": "benchmark/evidence/near_duplicates.md",
     "results/epoch-choice.md": "benchmark/evidence/epoch_choice.md",
+    "results/official-test.md": "benchmark/evidence/official_test.md",
     "results/label-noise.md": "benchmark/evidence/label_noise.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",

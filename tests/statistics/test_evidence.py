@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.evidence import epoch_choice, label_noise, near_duplicates
+from benchmark.evidence import epoch_choice, label_noise, near_duplicates, official_test
 from benchmark.performance.measuring import markdown_table
 from pneumobench.datasets.look_alikes import NEAR_HASH_DISTANCE
 from tests.datasets.tiny_sets import write_kermany
@@ -99,3 +99,20 @@ def test_the_table_of_epochs_follows_from_the_committed_trainings() -> None:
     page = (HOME / "epoch_choice.md").read_text()
     for line in markdown_table(rows):
         assert line in page
+
+
+def test_the_tries_on_the_official_test_folder_are_computed_from_the_published_predictions() -> None:
+    boards = official_test.read_boards(official_test.RUNS)
+    page = official_test.report(boards)
+    assert page == (HOME / "official_test.md").read_text()
+    rows = list(official_test.tries(boards))
+    assert len(rows) == len({row["run"] for row in rows}), "one network a run"
+    assert all(row["command"].startswith("pneumobench run kermany-official ") for row in rows)
+    assert page.index(max(rows, key=lambda row: row["auc"])["run"]) < page.index(
+        min(rows, key=lambda row: row["auc"])["run"]
+    )
+
+
+def test_a_folder_without_published_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no published run, expected some"):
+        official_test.read_boards(tmp_path)

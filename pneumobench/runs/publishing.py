@@ -43,16 +43,10 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
         LeakError: a patient is on two sides of a fold.
         SettingsError: the folder is taken, or cannot be written.
     """
-    source = RunFolder(run)
-    gather(run, check_weights=True)
     _refuse_taken(to, replace=replace)
     with temporary_folder(to.parent, to.name) as place:
         copy = RunFolder(place / to.name)
-        names = {**dict(_copied(source, copy)), **dict(_copied_external(source, copy))}
-        for folder in (source.confounds, source.labels):  # what was asked of the predictions
-            for path in sorted(folder.glob("*.md")) + sorted(folder.glob("*.csv")):
-                _as_it_is(source, copy, path)
-        _write_manifest(source, copy, names)
+        _copy_run(RunFolder(run), copy)
         made = write_leaderboard(copy.path)
         if to.exists():
             to.rename(place / "earlier")  # goes with the temporary folder
@@ -64,7 +58,8 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
 def publish_comparison(comparison: Path, to: Path, *, replace: bool = False) -> ComparisonPaths:
     """Copy what of a comparison and its runs is published to a folder, and compute it there; whole or not at all.
 
-    The copies of the runs lie inside, so that the folder is complete by itself.
+    The copies of the runs lie inside, so that the folder is complete by itself; without their own leaderboards, which
+    `pneumobench leaderboard` writes.
 
     Args:
         comparison: folder of a comparison, or of a published one.
@@ -82,13 +77,27 @@ def publish_comparison(comparison: Path, to: Path, *, replace: bool = False) -> 
         copy = place / to.name
         runs = {value: (comparison / name).resolve() for value, name in record.runs.items()}
         for run in runs.values():
-            publish_run(run, copy / run.name)
+            _copy_run(RunFolder(run), RunFolder(copy / run.name))
         dataclasses.replace(record, runs={value: run.name for value, run in runs.items()}).write(copy)
         made = write_comparison(copy)
         if to.exists():
             to.rename(place / "earlier")  # goes with the temporary folder
         copy.rename(to)
     return dataclasses.replace(made, page=to / made.page.name, csv=to / made.csv.name)
+
+
+def _copy_run(source: RunFolder, copy: RunFolder) -> None:
+    """Copy what of a run is published, after all of its files were checked.
+
+    Raises:
+        RecordError, LeakError: see `publish_run`.
+    """
+    gather(source.path, check_weights=True)
+    names = {**dict(_copied(source, copy)), **dict(_copied_external(source, copy))}
+    for folder in (source.confounds, source.labels):  # what was asked of the predictions
+        for path in sorted(folder.glob("*.md")) + sorted(folder.glob("*.csv")):
+            _as_it_is(source, copy, path)
+    _write_manifest(source, copy, names)
 
 
 def _refuse_taken(to: Path, *, replace: bool) -> None:

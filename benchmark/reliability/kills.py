@@ -84,7 +84,7 @@ def child(output: Path, settings: dict[str, Any], kill: Kill, counted: Path | No
     """Run the suite; die at the n-th file or in the n-th window, or count the files."""
     os.setsid()
     multiprocessing.set_start_method(None, force=True)  # of loader processes, as in a run that was typed
-    sys.stdout = sys.stderr = io.StringIO()
+    sys.stdout, sys.stderr = io.StringIO(), said_by(output).open("a", buffering=1)
     moves, windows = 0, 0
     replace = Path.replace
 
@@ -213,12 +213,14 @@ class Trials:
         if turn % 2 and others:  # a third one takes over
             killed += ended(others[0], chance.uniform(0, alone.seconds))
         faults = [
-            f"the other runner ended with {one.exitcode}" for one in others if not ended(one, None) and one.exitcode
+            f"the other runner ended with {one.exitcode}: {last_words(output)}"
+            for one in others
+            if not ended(one, None) and one.exitcode
         ]
         again = self.start(output, settings)
         again.join()
         if again.exitcode != 0:
-            faults.append(f"the run that repairs ended with {again.exitcode}")
+            faults.append(f"the run that repairs ended with {again.exitcode}: {last_words(output)}")
         else:
             found = files_of(output / NAME)
             faults += [f"{name}: {word}" for name, word in differences(alone.files, found).items()]
@@ -227,6 +229,16 @@ class Trials:
         if not faults:
             shutil.rmtree(output)
         return Outcome(variant=variant, kill=kill, killed=killed, faults=tuple(faults))
+
+
+def said_by(output: Path) -> Path:
+    """Return the file beside a folder of runs that has what its processes say of errors."""
+    return output.with_name(f"{output.name}.txt")
+
+
+def last_words(output: Path) -> str:
+    """Return the last line that a process said which ended with an error."""
+    return (said_by(output).read_text().splitlines() or ["nothing said"])[-1]
 
 
 def ended(process: Any, after_s: float | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from pneumobench.files import cannot_write, remove_left_over
 
 _held: set[TextIO] = set()  # locks of this process
 LOCKS: Final = (".lock", ".turn")
+MOMENT_S: Final = 2.0  # longer than another process holds a folder to look whether it is free, or to begin to share it
 
 
 def _let_go() -> None:
@@ -61,9 +63,9 @@ def claim_folder(folder: Path, *, shared: bool = False) -> Iterator[None]:
                 os.ftruncate(lock.fileno(), 0)
                 os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
             remove_left_over(folder)
-            free = not shared or _locked(lock, fcntl.LOCK_SH)
+            free = not shared or _locked_soon(lock, fcntl.LOCK_SH)
         else:
-            free = shared and _locked(lock, fcntl.LOCK_SH)
+            free = _locked_soon(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         if not free:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
@@ -80,6 +82,14 @@ def _locked(lock: TextIO, how: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _locked_soon(lock: TextIO, how: int) -> bool:
+    """Lock a file that another process may hold for a moment: locks are not turned from one kind to another at once."""
+    until = time.monotonic() + MOMENT_S
+    while not (locked := _locked(lock, how)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return locked
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Event
 
 import pandas as pd
 import pytest
@@ -139,6 +141,38 @@ def test_a_folder_belongs_to_one_process_until_it_lets_go(tmp_path: Path) -> Non
         with claim_folder(tmp_path / "run"):
             assert "in use by another run (process " in pool.apply(_claim, (tmp_path / "run",))
         assert pool.apply(_claim, (tmp_path / "run",)) == "claimed"
+
+
+def _share_often(path: Path) -> str:
+    for _ in range(300):
+        try:
+            with claim_folder(path, shared=True):
+                pass
+        except SettingsError as error:
+            return str(error)
+    return "shared"
+
+
+def test_processes_that_begin_to_share_a_folder_at_the_same_time_are_not_refused(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:  # a lock belongs to an open file: threads meet as processes do
+        assert set(pool.map(_share_often, [tmp_path / "run"] * 4)) == {"shared"}
+
+
+def test_a_look_whether_a_folder_is_free_does_not_keep_it_from_being_claimed(tmp_path: Path) -> None:
+    path, ended = tmp_path / "run", Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            is_claimed(path)
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            claimed = [_claim(path) for _ in range(300)]
+        finally:
+            ended.set()
+        looking.result()
+    assert set(claimed) == {"claimed"}
 
 
 def test_a_run_keeps_no_name_and_goes_on_with_the_same_numbers(tmp_path: Path) -> None:

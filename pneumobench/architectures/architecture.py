@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
 Layout = Literal["NCHW", "NHWC", "tokens"]
+FLAT_IMAGE_SD: Final = 1 / 255  # of pixels in [0, 1]; below it an image shows nothing, and is not stretched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Architecture:
         heatmap_layers: layers for heat maps from shallow to deep; empty = heat maps are not available.
         pixel_mean: mean subtracted from pixels in [0, 1].
         pixel_std: standard deviation that they are then divided by.
+        own_statistics: each image's own mean and standard deviation are taken instead.
         weights_origin: `random`, `timm:TAG`, `hf-hub:USER/NAME` or `file:NAME`.
         weights_source: who trained them on what, or where they are published; empty = not known.
         weights_licence: under which licence; empty = not known.
@@ -60,6 +62,7 @@ class Architecture:
     heatmap_layers: tuple[HeatMapLayer, ...] = ()
     pixel_mean: float = 0.5
     pixel_std: float = 0.25
+    own_statistics: bool = False
     weights_origin: str = "random"
     weights_source: str = ""
     weights_licence: str = ""
@@ -67,7 +70,12 @@ class Architecture:
 
     def normalise(self, radiographs: Tensor) -> Tensor:
         """Turn images (B, 1, H, W) uint8 into network input (B, in_channels, H, W) float32."""
-        normal = (radiographs.float() / 255 - self.pixel_mean) / self.pixel_std
+        pixels = radiographs.float() / 255
+        if self.own_statistics:
+            spread, mean = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True, correction=0)
+            normal = (pixels - mean) / spread.clamp(min=FLAT_IMAGE_SD)
+        else:
+            normal = (pixels - self.pixel_mean) / self.pixel_std
         return normal.expand(-1, self.in_channels, -1, -1)
 
     def class_logits(self, radiographs: Tensor) -> Tensor:

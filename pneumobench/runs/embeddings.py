@@ -63,7 +63,8 @@ def embedding(
         "architecture": name,
         "weights": sha256_of_weights(architecture.module, without=head_layer(architecture)),
         "images": _content_of(radiographs),
-        "pixels": (architecture.pixel_mean, architecture.pixel_std, architecture.in_channels),
+        "pixels": (architecture.pixel_mean, architecture.pixel_std, architecture.in_channels)
+        + (("own",) if architecture.own_statistics else ()),
         "precision": spec.precision,
     }
     folder = cache / "features" / sha256_of_text(canonical_json(depends))[:32]

@@ -38,6 +38,8 @@ def build_network(suite: Suite, name: str, *, weights: str | None = None) -> Arc
     attach_head(architecture, suite.training.head)
     if suite.data.pixel_statistics == "auto":
         return architecture
+    if suite.data.pixel_statistics == "image":
+        return dataclasses.replace(architecture, own_statistics=True)
     mean, std = PIXEL_STATISTICS[suite.data.pixel_statistics]
     return dataclasses.replace(architecture, pixel_mean=mean, pixel_std=std)
 

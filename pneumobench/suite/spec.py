@@ -74,7 +74,8 @@ class DataSpec(Checked, group="data"):
         image_side_px: side of the square a network sees, in pixels.
         channels: 1 (gray) or 3 (the gray image three times, for pretrained stems).
         pixel_statistics: how gray levels in [0, 1] are normalised: `auto` (those of the pretrained weights, else mean
-            0.5 and deviation 0.25), `unit` (left as they are) or `imagenet` (mean 0.449, deviation 0.226).
+            0.5 and deviation 0.25), `unit` (left as they are), `imagenet` (mean 0.449, deviation 0.226) or `image`
+            (each image by its own mean and deviation, whatever the weights saw).
         limit_images: use only about this many training and as many official test images, whole patients,
             drawn by the seed; null = all.
         subset_images: use a random subset of so many images in all, drawn one by one by the seed, with the shares of
@@ -95,7 +96,7 @@ class DataSpec(Checked, group="data"):
     require_lung_mask: bool = False
     image_side_px: Annotated[int, SIDE_PX] = 224
     channels: Literal[1, 3] = 1
-    pixel_statistics: Literal["auto", "unit", "imagenet"] = "auto"
+    pixel_statistics: Literal["auto", "unit", "imagenet", "image"] = "auto"
     limit_images: Annotated[int | None, IMAGES] = None
     subset_images: Annotated[int | None, IMAGES] = None
     columns: ColumnSpec = field(default_factory=ColumnSpec)

@@ -13,6 +13,22 @@ def test_images_are_normalised_to_zero_mean_and_unit_range() -> None:
     assert architecture.normalise(radiographs).flatten().tolist() == [-2.0, 2.0]
 
 
+def test_images_are_normalised_by_their_own_statistics_whatever_their_exposure() -> None:
+    architecture = Architecture(module=nn.Identity(), in_channels=3, own_statistics=True)
+    radiographs = torch.randint(40, 120, (2, 1, 8, 8), dtype=torch.uint8)
+    normal = architecture.normalise(radiographs)
+    assert normal.shape == (2, 3, 8, 8)
+    torch.testing.assert_close(normal.mean(dim=(1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normal.square().mean(dim=(1, 2, 3)), torch.ones(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(architecture.normalise(2 * radiographs), normal)  # brighter, and more contrast
+    torch.testing.assert_close(architecture.normalise(radiographs + 20), normal)
+
+
+def test_an_image_of_one_gray_level_is_not_stretched() -> None:
+    architecture = Architecture(module=nn.Identity(), own_statistics=True)
+    assert not architecture.normalise(torch.full((1, 1, 4, 4), 77, dtype=torch.uint8)).any()
+
+
 def test_three_channels_are_the_gray_image_three_times() -> None:
     radiographs = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
     normal = Architecture(module=nn.Identity(), in_channels=3).normalise(radiographs)

@@ -22,6 +22,7 @@ PAGES: Mapping[str, str] = {
     "results/external-variants.md": "leaderboard/external-variants/README.md",
     "results/papers.md": "leaderboard/papers.md",
     "results/lung-outline.md": "leaderboard/lung-outline/README.md",
+    "results/framing.md": "leaderboard/framing/README.md",
     "results/region-fills.md": "leaderboard/region-fills/README.md",
     "results/interval-coverage.md": "benchmark/statistics/interval_coverage.md",
     "results/share-coverage.md": "benchmark/statistics/share_coverage.md",

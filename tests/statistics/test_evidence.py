@@ -102,17 +102,30 @@ def test_the_table_of_epochs_follows_from_the_committed_trainings() -> None:
 
 
 def test_the_tries_on_the_official_test_folder_are_computed_from_the_published_predictions() -> None:
-    boards = official_test.read_boards(official_test.RUNS)
-    page = official_test.report(boards)
+    runs = official_test.read_runs(official_test.RUNS)
+    page = official_test.report(runs)
     assert page == (HOME / "official_test.md").read_text()
-    rows = list(official_test.tries(boards))
-    assert len(rows) == len({row["run"] for row in rows}), "one network a run"
-    assert all(row["command"].startswith("pneumobench run kermany-official ") for row in rows)
-    assert page.index(max(rows, key=lambda row: row["auc"])["run"]) < page.index(
-        min(rows, key=lambda row: row["auc"])["run"]
-    )
+    rows = list(official_test.tries(runs))
+    single = [row for row in rows if row.command]
+    assert len(single) == len({row.run for row in single}), "one network a run"
+    assert all(row.command.startswith("pneumobench run kermany-official ") for row in single)
+    areas = [float(area) for area in re.findall(r"\| (0\.\d{3}) \[", page)]
+    assert len(areas) == len(rows)
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_a_mean_of_tries_is_that_of_all_that_see_the_same() -> None:
+    runs = official_test.read_runs(official_test.RUNS)
+    rows = list(official_test.tries(runs))
+    for mean in (row for row in rows if not row.command):
+        members = [row for row in rows if row.command and row.sees.split(",")[0] == mean.sees and "region" not in row.sees]
+        assert mean.run == f"mean of {len(members)} runs"
+        tables = [row.predictions.set_index("image_id")["probability"] for row in members]
+        by_hand = sum(table.reindex(tables[0].index) for table in tables) / len(tables)
+        mixed = mean.predictions.set_index("image_id")["probability"].reindex(tables[0].index)
+        pd.testing.assert_series_equal(mixed, by_hand, check_names=False, rtol=1e-12)
 
 
 def test_a_folder_without_published_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no published run, expected some"):
-        official_test.read_boards(tmp_path)
+        official_test.read_runs(tmp_path)

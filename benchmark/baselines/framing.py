@@ -108,7 +108,7 @@ def standardised(thumbnail: NDArray[np.float64]) -> NDArray[np.float64]:
 def apart(features: NDArray[np.float64], index: Index, seed: int, chosen: NDArray[np.bool_]) -> str:
     """Return the AUC with which images of the two folders are told apart among the chosen, on five folds by patient."""
     rows = np.flatnonzero(chosen)
-    from_test = (index.table["split"] == "test").to_numpy(np.int64)
+    from_test = (index.table["split"] == "test").to_numpy().astype(np.int64)
     group = index.table["group"].to_numpy(np.int64)
     probability, fold = np.full(len(from_test), np.nan), np.zeros(len(from_test), np.int64)
     parts = GroupKFold(5, shuffle=True, random_state=seed).split(rows, groups=group[rows])
@@ -124,7 +124,7 @@ def extents(index: Index, cache: Path) -> list[dict[str, object]]:
     usable = masks.usable_rows()
     assert usable is not None
     lungs = masks.of_rows(usable)
-    rows, columns = lungs.any(axis=2), lungs.any(axis=1)
+    rows, columns = np.asarray(lungs.any(axis=2)), np.asarray(lungs.any(axis=1))
     table = pd.DataFrame(
         {
             "folder": index.table["split"].to_numpy()[usable],

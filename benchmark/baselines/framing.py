@@ -42,10 +42,10 @@ Gradient boosting on what the first column names, on the folds of
 the official test folder (mean probability of the five folds' models). AUC within folds with its 95 % interval over
 patients. The fixed crop shows rows 15-90 % and columns 20-80 % of every image; the lungs' box is that around the
 lungs that the shipped network segments, 5 % of the image wider on each side, and the fixed crop for {by_fixed} images
-without usable ones. Standardised: from the gray levels of each thumbnail its own mean is subtracted, and they are
-divided by its own standard deviation. The last two columns: the AUC with which the same features tell an image of the
-test folder from one of the train folder, among images of one label, on five folds by patient; 0.5 where the folders do
-not differ in what is seen.
+without usable ones; the segmenter learnt from manual masks of the train folder. Standardised: from the gray levels of
+each thumbnail its own mean is subtracted, and they are divided by its own standard deviation. The last two columns: the
+AUC with which the same features tell an image of the test folder from one of the train folder, among images of one
+label, on five folds by patient; 0.5 where the folders do not differ in what is seen.
 
 `python benchmark/baselines/framing.py DATA`
 

@@ -7,39 +7,20 @@ import pytest
 
 from pneumobench.leaderboard.learning_curve import fitted_law, learning_curves
 from pneumobench.leaderboard.seed_noise import seed_noise
-from pneumobench.leaderboard.variant_effect import VariantEffect
 from pneumobench.metrics.estimates import PatientEstimate
-
-PATIENTS = 400
-
-
-def _effect(architecture: str, value: str, area: PatientEstimate) -> VariantEffect:
-    return VariantEffect(
-        architecture=architecture, value=value, images=PATIENTS, area=area, area_interval=area.area_interval(),
-        official_auc=None, official_interval=None, against=None,
-    )  # fmt: skip
-
-
-def _shifted(area: float, *, scale: float = 1.0, seed: int = 0) -> PatientEstimate:
-    """Return an area with made-up influences of 400 patients."""
-    influence = np.random.default_rng(seed).normal(size=PATIENTS) * 1e-4 * scale
-    return PatientEstimate(
-        value=area, patients=np.arange(PATIENTS), influence=influence - influence.mean(), least_error=1e-4
-    )
+from tests.leaderboard.effects import PATIENTS, effect, shifted
 
 
 def test_the_noise_of_seeds_is_their_standard_deviation() -> None:
     values = {"a": [0.97, 0.98, 0.99], "b": [0.96, 0.985, 0.965]}
     effects = [
-        _effect(name, str(seed), _shifted(value, seed=1))
-        for name, of in values.items()
-        for seed, value in enumerate(of)
+        effect(name, str(seed), shifted(value, seed=1)) for name, of in values.items() for seed, value in enumerate(of)
     ]
-    (first, second), (order,) = seed_noise([*effects, _effect("once", "0", _shifted(0.9))])
+    (first, second), (order,) = seed_noise([*effects, effect("once", "0", shifted(0.9))])
     assert [first.architecture, second.architecture] == ["a", "b"]
     assert first.seed_sd == pytest.approx(0.01)
     assert second.seed_sd == pytest.approx(float(np.std(values["b"], ddof=1)))
-    assert first.patient_error == pytest.approx(_shifted(0.97, seed=1).standard_error)
+    assert first.patient_error == pytest.approx(shifted(0.97, seed=1).standard_error)
     assert first.single_run_sd == pytest.approx(np.hypot(first.seed_sd, first.patient_error))
     # of nine pairs, b is before a in (.97, .985), (.98, .985)
     assert (order.turned, order.pairs) == (2, 9)
@@ -65,7 +46,7 @@ def test_the_interval_of_two_means_holds_the_truth_as_often_as_it_says() -> None
                     value=truth + patients + rng.normal() * 0.003, patients=np.arange(PATIENTS),
                     influence=influence - influence.mean(), least_error=1e-4,
                 )  # fmt: skip
-                effects.append(_effect(name, str(seed), area))
+                effects.append(effect(name, str(seed), area))
         order = seed_noise(effects)[1][0]
         sign = 1 if order.better == "a" else -1
         inside += order.interval.low <= sign * 0.01 <= order.interval.high
@@ -78,8 +59,8 @@ def test_a_law_of_learning_is_found_again() -> None:
     def law(images: float) -> float:
         return float(1 - 0.02 * (images / 4000) ** -0.6 - 0.005)
 
-    effects = [_effect("a", value, _shifted(law(images), seed=int(images))) for value, images in sizes.items()]
-    (curve,) = learning_curves([*effects, _effect("b", "all", _shifted(0.9))], sizes)
+    effects = [effect("a", value, shifted(law(images), seed=int(images))) for value, images in sizes.items()]
+    (curve,) = learning_curves([*effects, effect("b", "all", shifted(0.9))], sizes)
     assert curve.architecture == "a"
     assert curve.images == tuple(sizes.values())
     assert curve.exponent == pytest.approx(0.6, rel=0.01)
@@ -108,4 +89,4 @@ def test_the_closed_form_is_the_least_squares_of_scipy() -> None:
 
 def test_three_numbers_of_images_are_too_few_for_a_law() -> None:
     sizes = {"250": 250.0, "500": 500.0, "all": 4000.0}
-    assert learning_curves([_effect("a", value, _shifted(0.9)) for value in sizes], sizes) == ()
+    assert learning_curves([effect("a", value, shifted(0.9)) for value in sizes], sizes) == ()

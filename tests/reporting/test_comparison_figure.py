@@ -9,21 +9,11 @@ import numpy as np
 import pytest
 
 from pneumobench.leaderboard.learning_curve import learning_curves
-from pneumobench.leaderboard.variant_effect import VariantEffect
-from pneumobench.metrics.estimates import PatientEstimate
 from pneumobench.reporting.comparison_figure import comparison_figure
+from tests.leaderboard.effects import effect
 
 SIZES = {"250": 250.0, "500": 500.0, "1000": 1000.0, "all": 4000.0}
 TEXT = "{http://www.w3.org/2000/svg}text"
-
-
-def _effect(architecture: str, value: str, area: float) -> VariantEffect:
-    influence = np.random.default_rng(0).normal(size=100) * 1e-4
-    estimate = PatientEstimate(value=area, patients=np.arange(100), influence=influence, least_error=1e-4)
-    return VariantEffect(
-        architecture=architecture, value=value, images=100, area=estimate, area_interval=estimate.area_interval(),
-        official_auc=None, official_interval=None, against=None,
-    )  # fmt: skip
 
 
 def _texts(svg: str) -> list[str]:
@@ -32,9 +22,9 @@ def _texts(svg: str) -> list[str]:
 
 def test_every_row_of_a_comparison_is_a_lane_with_its_area() -> None:
     effects = [
-        _effect("resnet18", "whole", 0.9912),
-        _effect("resnet18", "mask_only", 0.9604),
-        _effect("control-thumbnail", "whole", 1.0),
+        effect("resnet18", "whole", 0.9912),
+        effect("resnet18", "mask_only", 0.9604),
+        effect("control-thumbnail", "whole", 1.0),
     ]
     svg = comparison_figure(effects, "region")
     texts = _texts(svg)
@@ -44,11 +34,11 @@ def test_every_row_of_a_comparison_is_a_lane_with_its_area() -> None:
 
 @pytest.mark.parametrize("value", ["$a$", "[dense 16, relu] & <more>", "été"])
 def test_values_are_written_as_they_are(value: str) -> None:
-    assert value in _texts(comparison_figure([_effect("a", value, 0.9), _effect("a", "b", 0.8)], "training.head"))
+    assert value in _texts(comparison_figure([effect("a", value, 0.9), effect("a", "b", 0.8)], "training.head"))
 
 
 def test_a_learning_curve_has_its_numbers_of_images_and_the_fitted_law() -> None:
-    effects = [_effect("a", value, 1 - 0.1 * (size / 4000) ** -0.5) for value, size in SIZES.items()]
+    effects = [effect("a", value, 1 - 0.1 * (size / 4000) ** -0.5) for value, size in SIZES.items()]
     curves = learning_curves(effects, SIZES)
     assert curves[0].area(np.array([8000.0])) == pytest.approx(curves[0].doubled)
     assert curves[0].area(np.array(list(SIZES.values()))) == pytest.approx(curves[0].auc, abs=1e-3)

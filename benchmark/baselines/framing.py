@@ -20,7 +20,7 @@ from benchmark.performance.measuring import markdown_table
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
-from pneumobench.lungs.crop import Crop, image_crop
+from pneumobench.lungs.crop import Crop, image_crop, lung_edges
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.records.run_folder import RunFolder
@@ -51,6 +51,7 @@ label, on five folds by patient; 0.5 where the folders do not differ in what is 
 
 {scores}
 """
+EDGES = ("top", "bottom", "left", "right")
 CROPS: dict[str, Crop] = {"image": "none", "fixed crop": "fixed", "lungs' box": "adaptive"}
 
 
@@ -124,22 +125,19 @@ def extents(index: Index, cache: Path) -> list[dict[str, object]]:
     usable = masks.usable_rows()
     assert usable is not None
     lungs = masks.of_rows(usable)
-    rows, columns = np.asarray(lungs.any(axis=2)), np.asarray(lungs.any(axis=1))
+    edges = np.array([lung_edges(mask) for mask in lungs])
     table = pd.DataFrame(
         {
             "folder": index.table["split"].to_numpy()[usable],
             "images of": np.where(index.table["label"].to_numpy()[usable] == 1, "pneumonia", "normal"),
-            "top": rows.argmax(axis=1) / 224,
-            "bottom": 1 - rows[:, ::-1].argmax(axis=1) / 224,
-            "left": columns.argmax(axis=1) / 224,
-            "right": 1 - columns[:, ::-1].argmax(axis=1) / 224,
+            **dict(zip(EDGES, edges.T, strict=True)),
             "area": lungs.mean(axis=(1, 2)),
         }
     )
     groups = table.groupby(["folder", "images of"], sort=True)
     return [
         {"folder": folder, "images of": label, "images": f"{len(group):,}",
-         **{name: f"{100 * group[name].median():.0f}" for name in ("top", "bottom", "left", "right", "area")}}
+         **{name: f"{100 * group[name].median():.0f}" for name in (*EDGES, "area")}}
         for (folder, label), group in groups
     ]  # fmt: skip
 

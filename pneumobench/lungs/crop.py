@@ -39,12 +39,20 @@ class ImageCrop:
 
 def lung_box(mask: NDArray[np.bool_]) -> CropBox:
     """Return the box around a mask (H, W) that is not empty, 5 % of the image wider on every side, within the image."""
-    box = []
+    top, bottom, left, right = lung_edges(mask)
+    wider = (max(top - MARGIN, 0.0), min(bottom + MARGIN, 1.0), max(left - MARGIN, 0.0), min(right + MARGIN, 1.0))
+    top, bottom, left, right = (round(edge, 4) for edge in wider)
+    return top, bottom, left, right
+
+
+def lung_edges(mask: NDArray[np.bool_]) -> CropBox:
+    """Return top, bottom, left and right of the lungs in a mask (H, W) that is not empty, in shares of its sides."""
+    edges = []
     for axis in (1, 0):  # rows, then columns
         lung = np.flatnonzero(mask.any(axis=axis))
         side = mask.shape[1 - axis]
-        box += [max(lung[0] / side - MARGIN, 0.0), min((lung[-1] + 1) / side + MARGIN, 1.0)]
-    top, bottom, left, right = (round(float(edge), 4) for edge in box)
+        edges += [float(lung[0]) / side, float(lung[-1] + 1) / side]
+    top, bottom, left, right = edges
     return top, bottom, left, right
 
 

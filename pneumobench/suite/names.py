@@ -14,7 +14,7 @@ WEIGHTED_ENSEMBLE: Final = f"{ENSEMBLE_PREFIX}weighted"
 LAYOUT_GROUP, SHIPPED_LAYOUTS = "pneumobench.data_layouts", "pneumobench.datasets.layouts"
 CONTROL_GROUP, SHIPPED_CONTROLS = "pneumobench.controls", "pneumobench.training.controls"
 DEFAULT_CONTROLS: Final = (
-    "majority", "image_facts", "gray_facts", "thumbnail", "thumbnail_without_lungs", "mask_only",
+    "majority", "image_facts", "gray_facts", "lung_box", "thumbnail", "thumbnail_without_lungs", "mask_only",
     "fixed_region_removed",
 )  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

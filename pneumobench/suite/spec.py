@@ -143,9 +143,9 @@ class ControlSpec(Checked, group="controls"):
 
     Args:
         names: `majority` (the prevalence), `image_facts` (width, height, aspect ratio, and bytes of the file),
-            `gray_facts` (eight numbers of gray levels, borders and fine detail), `thumbnail` (12 x 12 px),
-            `thumbnail_without_lungs`, `mask_only` and `fixed_region_removed` (12 x 12 px of what `data.region` calls
-            so), and names that a plugin registers.
+            `gray_facts` (eight numbers of gray levels, borders and fine detail), `lung_box` (four edges), `thumbnail`
+            (12 x 12 px), `thumbnail_without_lungs`, `mask_only` and `fixed_region_removed` (12 x 12 px of what
+            `data.region` calls so), and names that a plugin registers.
         original_sizes: table image,original_width,original_height, relative to the data root, for images that were
             resized before; `image_facts` then sees these sizes and no bytes.
     """

@@ -127,6 +127,21 @@ def test_an_outline_tells_the_class_where_it_is_left_and_not_where_one_region_is
     assert auc("thumbnail") == pytest.approx(0.5, abs=0.2)
 
 
+def test_the_edges_of_the_lungs_tell_how_an_image_was_framed(tmp_path: Path) -> None:
+    lungs = np.zeros((COUNT, SIDE, SIDE), dtype=np.uint8)
+    lungs[:, 6:18, 6:18] = 1
+    lungs[LABEL == 1, 4:6, 6:18] = 1  # nearer to the top
+    lungs[0] = 0  # nothing was found
+    masks = LungMasks(kind="drawn", masks=lungs, row_of={row: row for row in range(COUNT)}, box=BOX)
+    radiographs = RNG.integers(80, 120, (COUNT, SIDE, SIDE)).astype(np.uint8)
+    seen = Seen(index=_index(tmp_path), radiographs=radiographs, masks=masks, train=np.arange(140))
+    edges = control_features(CONTROLS.get("lung_box"), seen)
+    assert np.isnan(edges[0]).all()
+    assert (edges[1:, 1:] * SIDE == [18, 6, 18]).all()
+    assert (edges[1:, 0] * SIDE == np.where(LABEL == 1, 4, 6)[1:]).all()
+    assert _auc(edges) > 0.99
+
+
 def test_the_noise_of_an_image_is_a_fact_that_a_thumbnail_cannot_see(tmp_path: Path) -> None:
     wide = np.where(LABEL == 1, 24, 8)[:, None, None]
     radiographs = (128 + wide * RNG.uniform(-1, 1, (COUNT, 4 * SIDE, 4 * SIDE))).astype(np.uint8)
@@ -213,7 +228,7 @@ def test_every_module_registers_the_control_it_is_named_after() -> None:
         assert f"{name}.py:" in CONTROLS.get(name).origin
     assert CONTROLS.get("image_facts").record_name == "control-image-facts"
     of_all = {name for name, control in CONTROLS.loaded().items() if control.masks_lungs}
-    assert of_all == {"thumbnail_without_lungs", "mask_only"}
+    assert of_all == {"thumbnail_without_lungs", "mask_only", "lung_box"}
     assert {name for name, control in CONTROLS.loaded().items() if control.of_fold} == {"fixed_region_removed"}
 
 

@@ -96,7 +96,7 @@ def test_controls_score_what_is_known_of_the_data(output: Path) -> None:
     label, group = (index.table[column].to_numpy(np.int64) for column in ("label", "group"))
     folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(rows, label[rows], group[rows]))
     known: dict[str, float] = {
-        "image_facts": 0.910, "lung_box": 0.93, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972,
+        "image_facts": 0.910, "lung_box": 0.909, "thumbnail": 0.983, "thumbnail_without_lungs": 0.972,
         "mask_only": 0.951, "fixed_region_removed": 0.95,
     }  # fmt: skip
     for name, expected in known.items():

@@ -38,8 +38,8 @@ PREAMBLE: Final = (
     "at on the same test images while settings were being chosen, so the best of them is better than it would be on "
     "new images. The intervals are over patients and say nothing of that choice. A mean is that of the probabilities "
     "of all runs in the table that see whole images, or the lungs' box, whatever each scored; its threshold is chosen "
-    "as theirs. What a lungs' box is, and why it matters here: "
-    "[how lungs are framed](../../leaderboard/framing/README.md)."
+    "as theirs. Where a region is removed, images without plausible lungs are left out. What a lungs' box is, and why "
+    "it matters here: [how lungs are framed](../../leaderboard/framing/README.md)."
 )
 
 
@@ -129,6 +129,7 @@ def _row(one: Try, scores: Scores) -> dict[str, Any]:
         "sees": one.sees,
         "px": one.px,
         "epochs": one.epochs,
+        "images": scores.images,
         "AUC [95 %]": f"{number(scores.auc)} {interval_text(scores.auc_interval)}".strip(),
         "accuracy": number(scores.at_tuned.value("accuracy")),
         "recall": number(scores.at_tuned.value("recall")),

@@ -10,7 +10,11 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPARISONS = ("kermany-two-networks-regions", "kermany-two-networks-subsets")  # published, each with a figure
+COMPARISONS = (  # published, each with a figure
+    "kermany-two-networks-regions",
+    "kermany-two-networks-subsets",
+    "kermany-lite0-weights",
+)
 # page of the site -> file of the repository
 PAGES: Mapping[str, str] = {
     "results/kermany-cpu.md": "leaderboard/kermany-cpu/leaderboard/README.md",

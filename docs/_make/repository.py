@@ -14,6 +14,7 @@ COMPARISONS = (  # published, each with a figure
     "kermany-two-networks-regions",
     "kermany-two-networks-subsets",
     "kermany-lite0-weights",
+    "kermany-lite0-imagenet-lite-fit",
 )
 # page of the site -> file of the repository
 PAGES: Mapping[str, str] = {

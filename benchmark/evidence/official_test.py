@@ -3,7 +3,8 @@
 python -m benchmark.evidence.official_test --write
 
 Reads the runs in leaderboard/official-test/, which were made as the commands in the page say, and computes their scores
-from their predictions. Thresholds are those of the validation part, which is taken from the train folder.
+from their predictions. Thresholds are those of the validation part, which is taken from the train folder. The pages of
+the runs themselves are not kept: `pneumobench leaderboard RUN` writes each.
 """
 
 from __future__ import annotations

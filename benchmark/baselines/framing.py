@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from benchmark.baselines.lung_outline import REPOSITORY, score, sigmoid
+from benchmark.baselines.lung_outline import REPOSITORY, score, scores, sigmoid
 from benchmark.performance.measuring import markdown_table
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_images
@@ -72,16 +72,7 @@ def main(data: Path, cache: Path) -> None:
     tested = np.concatenate([part["test"] for part in parts])
     rows = []
     for words, features in seen.items():
-        probability, fold = np.full(len(label), np.nan), np.zeros(len(label), np.int64)
-        of_folds = []
-        for number, part in enumerate(parts):
-            chance = sigmoid(fit_control(features, label, part["train"], suite.seed)[:, 0])
-            probability[part["test"]], fold[part["test"]] = chance[part["test"]], number
-            of_folds.append(chance[official])
-        probability[official] = np.mean(of_folds, axis=0)
-        inside, outside = (
-            score(probability[chosen], label[chosen], group[chosen], fold[chosen]) for chosen in (tested, official)
-        )
+        inside, outside = scores([features] * folds.count, label, group, parts, suite.seed)
         rows.append(
             {"seen": words, "features": features.shape[1], "AUC out of fold [95 %]": inside,
              "AUC official test folder [95 %]": outside,

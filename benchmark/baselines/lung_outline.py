@@ -8,11 +8,13 @@ DATA holds the images of Kermany et al. and `lung_masks/`. Folds and settings ar
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumobench.datasets.folds import Part
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
@@ -80,22 +82,15 @@ def main(data: Path, cache: Path) -> None:
     tested = np.setdiff1d(rows, official)
     lines = []
     for words, region in SEEN.items():
-        probability, fold = np.full(len(label), np.nan), np.zeros(len(label), np.int64)
         of_folds = []
-        for number, part in enumerate(parts):
+        for part in parts:
             outlines = fold_outlines(index, folds, masks, part["train"])
             shown = features(region, radiographs, outlines, rows)
             every = np.zeros((len(label), shown.shape[1]))
             every[rows] = shown
-            logit = fit_control(every, label, part["train"], suite.seed)[:, 0]
-            probability[part["test"]], fold[part["test"]] = sigmoid(logit[part["test"]]), number
-            of_folds.append(sigmoid(logit[official]))
-        probability[official] = np.mean(of_folds, axis=0)
-        scores = [
-            score(probability[chosen], label[chosen], group[chosen], fold[chosen])
-            for chosen in (tested, official)  # the official images are of fold 0: one predictor scores them
-        ]
-        lines.append(f"| {words} | {shown.shape[1]} | {scores[0]} | {scores[1]} |")
+            of_folds.append(every)
+        inside, outside = scores(of_folds, label, group, parts, suite.seed)
+        lines.append(f"| {words} | {of_folds[0].shape[1]} | {inside} | {outside} |")
         print(lines[-1], flush=True)
     head = HEAD.format(images=len(tested), official=len(official))
     write_text(TABLE, head + "\n".join(lines) + "\n")
@@ -112,6 +107,36 @@ def features(
         return thumbnails(radiographs[rows])
     shown = TRAINED_REGIONS[region]
     return masked_thumbnails(radiographs[rows], shown, lambda some: outlines.of_rows(rows[some], shown.outline))
+
+
+def scores(
+    of_folds: Sequence[NDArray[np.float64]],
+    label: NDArray[np.int64],
+    group: NDArray[np.int64],
+    parts: Sequence[Mapping[Part, NDArray[np.int64]]],
+    seed: int,
+) -> tuple[str, str]:
+    """Return the AUC out of fold, and that of the mean probability of all folds on the official test folder.
+
+    Args:
+        of_folds: features of all images (N, features), for each fold.
+        label: of all images.
+        group: patient group of all images.
+        parts: rows of each part, for each fold.
+        seed: of the boosting.
+    """
+    probability, fold = np.full(len(label), np.nan), np.zeros(len(label), np.int64)
+    official, on_official = parts[0]["official_test"], []
+    for number, (features_of_fold, part) in enumerate(zip(of_folds, parts, strict=True)):
+        chance = sigmoid(fit_control(features_of_fold, label, part["train"], seed)[:, 0])
+        probability[part["test"]], fold[part["test"]] = chance[part["test"]], number
+        on_official.append(chance[official])
+    probability[official] = np.mean(on_official, axis=0)
+    tested = np.concatenate([part["test"] for part in parts])
+    inside, outside = (  # the official images are of fold 0: one predictor scores them
+        score(probability[chosen], label[chosen], group[chosen], fold[chosen]) for chosen in (tested, official)
+    )
+    return inside, outside
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:

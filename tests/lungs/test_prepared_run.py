@@ -18,6 +18,7 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import Bench, open_data
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.spec import DataSpec, FoldSpec, Suite
+from pneumobench.texts import counted
 
 
 def prepared(folder: Path, **data: Any) -> tuple[Bench, dict[str, Any], str]:
@@ -46,7 +47,7 @@ def test_segmented_lungs_and_adaptive_crop_reach_images_masks_and_facts(
     assert metadata["lung_masks"]["tier"] == bench.masks.tier() == "segmented"
     assert metadata["crop"] == {"kind": "adaptive", "films_by_fixed_crop": radiographs - len(usable)}
     assert sum(metadata["segmenter"]["refused"].values()) == radiographs - len(usable)
-    assert f"segmented lungs: {len(usable)} images usable, {radiographs} in all" in shown
+    assert f"segmented lungs: {counted(len(usable), 'image')} usable, {radiographs} in all" in shown
     assert not np.array_equal(bench.radiographs, whole.radiographs)
 
 

@@ -65,12 +65,17 @@ def ensemble_gain(ensemble: Ensemble) -> tuple[float, float, float]:
     return ensemble.gain, -pair.high, -pair.low
 
 
+def control_words() -> dict[str, str]:
+    """Return what each shortcut baseline looks at, by the name of its row."""
+    return {control.record_name: control.words for control in CONTROLS.loaded().values()}
+
+
 def controls_words(board: Leaderboard) -> str:
     """Say what the shortcut baselines are and what a network has to show against them; nothing where none was run."""
     names = {row.architecture for row in board.rows if row.kind == "control"}
     if not names:
         return ""
-    words = {control.record_name: control.words for control in CONTROLS.loaded().values()}
+    words = control_words()
     seen = [words.get(name, name.removeprefix(CONTROL_PREFIX)) for name in sorted(names)]
     listed = seen[0] if len(seen) == 1 else f"{', '.join(seen[:-1])} and {seen[-1]}"
     model = " (gradient boosting)" if names - {f"{CONTROL_PREFIX}majority"} else ""

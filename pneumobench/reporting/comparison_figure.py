@@ -10,6 +10,7 @@ import numpy as np
 
 from pneumobench.leaderboard.learning_curve import LearningCurve
 from pneumobench.leaderboard.variant_effect import VariantEffect
+from pneumobench.reporting.area_axis import LEAST_LOSS, TICKS
 from pneumobench.reporting.columns import number
 from pneumobench.suite.names import CONTROL_PREFIX
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 # hues that stay apart for colour-blind readers (Okabe and Ito 2008), without the yellow, which is pale on white
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-TICKS: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
-LEAST_LOSS: Final = 1e-5  # of an area: where a perfect one is drawn
 WIDTH_IN: Final = 7.2
 LANE_IN: Final = 0.2
 

@@ -33,6 +33,7 @@ from pneumobench.reporting.compared import (
     folds_words,
 )
 from pneumobench.reporting.cost_table import cost_facts, cost_markdown, cost_meaning, quiet_words
+from pneumobench.reporting.finding import finding, finding_details
 from pneumobench.reporting.map_words import (
     LUNG_ATTENTION_WORDS,
     METHOD_COLUMNS,
@@ -67,6 +68,8 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     """
     parts = [
         f"# Leaderboard: {markdown_text(board.suite)}",
+        f"**{markdown_text(finding(board))}.**",
+        *(["\n".join(f"- {markdown_text(one)}" for one in details)] if (details := finding_details(board)) else []),
         f"> **{markdown_text(weights_notice(board))}**",
         *([f"> **{markdown_text(leak_notice(board))}**"] if leak_notice(board) else []),
         markdown_text(data_words(board)),

@@ -16,6 +16,7 @@ from pneumobench.metrics.confusion import Confusion
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import interval_text, number, p_value_text
 from pneumobench.reporting.compared import ensemble_words
+from pneumobench.reporting.finding import finding
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
@@ -81,7 +82,8 @@ def test_numbers_that_do_not_exist_are_null_and_empty(board: Leaderboard) -> Non
 
 def test_markdown_says_what_a_reader_needs(board: Leaderboard) -> None:
     text = leaderboard_markdown(board, command="pneumobench run fake.yaml")
-    assert text.startswith("# Leaderboard: fake\n\n> **Random initialisation: no network here was pretrained")
+    assert text.startswith(f"# Leaderboard: fake\n\n**{finding(board)}.**\n\n- ")
+    assert "\n> **Random initialisation: no network here was pretrained" in text.split("##", 1)[0]
     assert "120 images of 40 patients (78 with pneumonia)" in text
     assert "official test folder: 30 images of 10 patients" in text
     assert "```bash\npneumobench run fake.yaml\n```" in text

@@ -1,0 +1,153 @@
+"""The page as a reader uses it, in headless Chromium. Needs the group `browser` and an installed Chromium."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.overlays import read_overlays
+from pneumobench.reporting.page import leaderboard_page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+NAMES = (
+    "table => [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.querySelector('.name').textContent)"
+)
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def address(fake_run_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    board = rank_run(fake_run_template)
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    overlays = read_overlays(RunFolder(fake_run_template), board)
+    path.write_text(leaderboard_page(board, overlays, command="pneumobench run x"), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """An open page, whose console must stay silent and which must ask for nothing."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    opened, said, asked = context.new_page(), [], []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(address)
+    yield opened
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    context.close()
+
+
+def shown(page: Any, section: str = "ranking") -> list[str]:
+    names: list[str] = page.eval_on_selector(f"#{section} table.chosen", NAMES)
+    return names
+
+
+def test_rows_are_filtered_by_text_and_kind_and_the_address_keeps_the_view(page: Any, address: str) -> None:
+    everything = shown(page)
+    page.fill("input[name=q]", "resnet")
+    only = shown(page)
+    assert only
+    assert all("resnet" in name for name in only)
+    page.fill("input[name=q]", "")
+    page.uncheck("input[name=kind][value=network]")
+    without = shown(page)
+    assert 0 < len(without) < len(everything)
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert shown(other) == without
+    page.click("button[type=reset]")
+    assert shown(page) == everything
+    assert page.url == address
+
+
+def test_a_column_sorts_both_ways_by_button_and_by_list(page: Any) -> None:
+    ranked = shown(page)
+    head = page.locator("#ranking table.chosen thead th[data-key=auc] button")
+    head.focus()
+    page.keyboard.press("Enter")
+    falling = page.eval_on_selector_all(
+        "#ranking table.chosen tbody td[data-label=AUC]", "cells => cells.map(cell => cell.dataset.value)"
+    )
+    numbers = [float(value) for value in falling if value]
+    assert numbers == sorted(numbers, reverse=True)
+    assert page.locator("#ranking table.chosen th[data-key=auc]").get_attribute("aria-sort") == "descending"
+    page.keyboard.press("Enter")
+    assert page.locator("#ranking table.chosen th[data-key=auc]").get_attribute("aria-sort") == "ascending"
+    assert "sort=auc%2B" in page.url
+    page.select_option("select[name=sort]", "architecture+")
+    assert shown(page) == sorted(ranked)
+
+
+def test_columns_can_be_put_away(page: Any) -> None:
+    page.click(".choice summary")
+    page.uncheck("input[name=column][value=accuracy]")
+    assert page.locator("#ranking table.chosen td[data-label=Accuracy]:visible").count() == 0
+    assert page.locator("#ranking table.chosen td[data-label=AUC]:visible").count() > 0
+
+
+def test_what_is_shown_can_be_copied_in_three_forms(page: Any) -> None:
+    page.fill("input[name=q]", "resnet18")
+    page.click("button[value=CSV]")
+    first, _, _ = page.input_value(".copied textarea").partition("\n\n")
+    rows = list(csv.DictReader(io.StringIO(first)))
+    assert [row["architecture"] for row in rows] == ["resnet18"]
+    assert float(rows[0]["auc_low"]) < float(rows[0]["auc"]) < float(rows[0]["auc_high"])
+    page.click("button[value=Markdown]")
+    assert page.input_value(".copied textarea").startswith("| Architecture | AUC | ")
+    page.click("button[value=LaTeX]")
+    text = page.input_value(".copied textarea")
+    assert text.startswith("\\begin{tabular}{lr")
+    assert "resnet18 & 0." in text
+    assert page.inner_text(".told").startswith("LaTeX, ")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", WIDTHS)
+def test_no_accessibility_violation_and_no_sideways_scrolling(
+    browser: Any, address: str, device: str, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    width, height = WIDTHS[device]
+    # axe is put into the page, which its policy forbids to everybody else
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto(address)
+    found = axe.Axe().run(opened)
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_the_answer_stands_on_the_first_screen(page: Any) -> None:
+    for selector in ("h1", "table.forest tbody tr >> nth=0"):
+        box = page.locator(selector).bounding_box()
+        assert box["y"] + box["height"] < 900
+
+
+def test_on_a_phone_a_number_is_on_the_first_screen(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    opened.goto(address)
+    box = opened.locator("table.forest td.numbers >> nth=0").bounding_box()
+    assert box["y"] + box["height"] < 844
+    context.close()

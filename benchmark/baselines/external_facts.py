@@ -1,6 +1,6 @@
 """What gray levels alone say of the label in two sources: leaderboard/external-facts/README.md.
 
-python benchmark/baselines/external_facts.py DATA TABLE [CACHE]
+python -m benchmark.baselines.external_facts DATA TABLE [CACHE]
 
 DATA holds the images of Kermany et al., the folder of TABLE those that the published networks were asked about in
 leaderboard/kermany-cpu/external/nih. Folds, settings and predictions are those of leaderboard/kermany-cpu.
@@ -35,7 +35,7 @@ Own: {own:,} images of [kermany-cpu](../kermany-cpu/leaderboard/README.md), test
 images of adults ([its networks on them](../kermany-cpu/external/nih/README.md)). Both at {side} x {side} px, as the
 networks see them. AUC with its 95 % interval over patients; it is called {inverted}.
 
-`python benchmark/baselines/external_facts.py DATA TABLE`
+`python -m benchmark.baselines.external_facts DATA TABLE`
 
 | architecture | AUC [95 %], all external images |
 | --- | ---: |

@@ -1,6 +1,6 @@
 """How far the official test folder differs by how lungs are framed: leaderboard/framing/README.md.
 
-python benchmark/baselines/framing.py DATA [CACHE]
+python -m benchmark.baselines.framing DATA [CACHE]
 
 DATA holds the images of Kermany et al. and `lung_masks/`. Folds and settings are those of leaderboard/kermany-cpu.
 """
@@ -32,7 +32,7 @@ TABLE = REPOSITORY / "leaderboard/framing/README.md"
 HEAD = """\
 # How lungs are framed, and what the official test folder shares of it
 
-Where the lungs lie in an image, by manually drawn masks: medians, in percent of the image's height, width or area.
+Where the lungs lie in an image, by manually annotated masks: medians, in percent of the image's height, width or area.
 Every image of the copy used here was squeezed to a square, so that its original aspect is part of the framing.
 
 {extents}
@@ -42,16 +42,18 @@ Gradient boosting on what the first column names, on the folds of
 the official test folder (mean probability of the five folds' models). AUC within folds with its 95 % interval over
 patients. The fixed crop shows rows 15-90 % and columns 20-80 % of every image; the lungs' box is that around the
 lungs that the shipped network segments, 5 % of the image wider on each side, and the fixed crop for {by_fixed} images
-without usable ones; the segmenter learnt from manual masks of the train folder. Standardised: from the gray levels of
-each thumbnail its own mean is subtracted, and they are divided by its own standard deviation. The last two columns: the
-AUC with which the same features tell an image of the test folder from one of the train folder, among images of one
-label, on five folds by patient; 0.5 where the folders do not differ in what is seen.
+without usable ones, {ill} of which show pneumonia; the segmenter learnt from manual masks of the train folder.
+Standardised: from the gray levels of each thumbnail its own mean is subtracted, and they are divided by its own
+standard deviation. The last two columns: the AUC with which the same features tell an image of the test folder from
+one of the train folder, among images of one label, on five folds by patient; 0.5 where the folders do not differ in
+what is seen.
 
-`python benchmark/baselines/framing.py DATA`
+`python -m benchmark.baselines.framing DATA`
 
 {scores}
 """
 EDGES = ("top", "bottom", "left", "right")
+EDGES_SEEN = "edges of the lungs' box"
 CROPS: dict[str, Crop] = {"image": "none", "fixed crop": "fixed", "lungs' box": "adaptive"}
 
 
@@ -62,7 +64,7 @@ def main(data: Path, cache: Path) -> None:
     index = Index(root=data, table=kept.table)
     segmented, side = segmented_lungs(index, cache), suite.data.image_side_px
     crops = {words: image_crop(kind, index, segmented) for words, kind in CROPS.items()}
-    seen: dict[str, NDArray[np.float64]] = {"edges of the lungs' box": np.array(crops["lungs' box"].boxes)}
+    seen: dict[str, NDArray[np.float64]] = {EDGES_SEEN: np.array(crops["lungs' box"].boxes)}
     for words, crop in crops.items():
         seen[f"{words}, 12 x 12 pixels"] = thumbnails(cached_images(index, side, cache, crop.boxes))
         seen[f"{words}, 12 x 12 pixels, standardised"] = standardised(seen[f"{words}, 12 x 12 pixels"])
@@ -70,14 +72,20 @@ def main(data: Path, cache: Path) -> None:
     parts = [folds.positions(index, fold) for fold in range(folds.count)]
     official = parts[0]["official_test"]
     tested = np.concatenate([part["test"] for part in parts])
+    usable = np.zeros(len(label), dtype=bool)
+    usable[segmented.usable_rows()] = True
+    # what has no usable lungs gets one box, which is a fact of its own: nearly all of these images show pneumonia
+    alone = [{name: rows[usable[rows]] for name, rows in part.items()} for part in parts]
+    tried = [(words, features, parts, np.ones_like(usable)) for words, features in seen.items()]
+    tried.insert(1, (f"{EDGES_SEEN}, where lungs were found", seen[EDGES_SEEN], alone, usable))
     rows = []
-    for words, features in seen.items():
-        inside, outside = scores([features] * folds.count, label, group, parts, suite.seed)
+    for words, features, inside_of, chosen in tried:
+        inside, outside = scores([features] * folds.count, label, group, inside_of, suite.seed)
         rows.append(
             {"seen": words, "features": features.shape[1], "AUC out of fold [95 %]": inside,
              "AUC official test folder [95 %]": outside,
-             "folders apart, normal": apart(features, index, suite.seed, label == 0),
-             "folders apart, pneumonia": apart(features, index, suite.seed, label == 1)}
+             "folders apart, normal": apart(features, index, suite.seed, chosen & (label == 0)),
+             "folders apart, pneumonia": apart(features, index, suite.seed, chosen & (label == 1))}
         )  # fmt: skip
         print(rows[-1], flush=True)
     page = HEAD.format(
@@ -85,6 +93,7 @@ def main(data: Path, cache: Path) -> None:
         images=len(tested),
         official=len(official),
         by_fixed=crops["lungs' box"].by_fixed,
+        ill=int(label[~usable].sum()),
         scores="\n".join(markdown_table(rows)),
     )
     write_text(TABLE, page)
@@ -111,7 +120,7 @@ def apart(features: NDArray[np.float64], index: Index, seed: int, chosen: NDArra
 
 
 def extents(index: Index, cache: Path) -> list[dict[str, object]]:
-    """Return where manually drawn lungs lie in the images of each official folder, one row each."""
+    """Return where manually annotated lungs lie in the images of each official folder, one row each."""
     masks = lung_masks(index, 224, cache, tier="drawn")
     usable = masks.usable_rows()
     assert usable is not None

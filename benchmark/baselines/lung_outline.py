@@ -1,6 +1,6 @@
 """What the outline of the lungs says of the label, and what is left without it: leaderboard/lung-outline/README.md.
 
-python benchmark/baselines/lung_outline.py DATA [CACHE]
+python -m benchmark.baselines.lung_outline DATA [CACHE]
 
 DATA holds the images of Kermany et al. and `lung_masks/`. Folds and settings are those of leaderboard/kermany-cpu.
 """
@@ -34,9 +34,9 @@ HEAD = """\
 # What the outline of the lungs says, and what is left without it
 
 Gradient boosting on what the first column names, on the folds of
-[kermany-cpu](../kermany-cpu/leaderboard/README.md): out of fold on {images:,} images that have a manually drawn lung
-mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC within
-folds with its 95 % interval over patients. Images without a mask are neither trained on nor scored.
+[kermany-cpu](../kermany-cpu/leaderboard/README.md): out of fold on {images:,} images that have a manually annotated
+lung mask, and on {official:,} images of the official test folder (mean probability of the five folds' models). AUC
+within folds with its 95 % interval over patients. Images without a mask are neither trained on nor scored.
 
 All but the area are shown at 12 x 12 pixels. An image with its lungs masked by their own outline still holds that
 outline, as the shape of the hole: its score is no measure of what lies outside the lungs. The outline of another
@@ -44,7 +44,7 @@ patient is drawn without regard to class among the images tested in the same fol
 visible. The fixed region is the smallest that holds 99.5 % of all lung pixels of the training part; it is the same for
 all images, so that neither outline nor lungs stay, but for a few pixels.
 
-`python benchmark/baselines/lung_outline.py DATA`
+`python -m benchmark.baselines.lung_outline DATA`
 
 | seen | features | AUC out of fold [95 %] | AUC official test folder [95 %] |
 | --- | ---: | ---: | ---: |

@@ -1,6 +1,6 @@
 """Which fill of a masked region is least foreign to networks of whole images: leaderboard/region-fills/README.md.
 
-python benchmark/baselines/region_fills.py DATA [OUTPUT]
+python -m benchmark.baselines.region_fills DATA [OUTPUT]
 
 DATA holds the images of Kermany et al. and `lung_masks/`. Networks are trained on fold 0 of the suite kermany-cpu, in
 OUTPUT (runs), and shown its test images with regions masked by each fill.
@@ -51,11 +51,11 @@ continued smoothly into the hole, with noise of its grain (`inpainted`). `blur` 
 masked; the other two hand on nothing of it.
 
 Shown: {normal:,} normal and {ill:,} pneumonia images of one test part of
-[kermany-cpu](../kermany-cpu/leaderboard/README.md) with a manually drawn lung mask, to networks trained there ({epochs}
-epochs, {side} px). Each cell: share of the normal images that are called pneumonia (threshold 0.5), and AUC. A share
-near that of whole images = the network takes masked images for what it knows.
+[kermany-cpu](../kermany-cpu/leaderboard/README.md) with a manually annotated lung mask, to networks trained there
+({epochs} epochs, {side} px). Each cell: share of the normal images that are called pneumonia (threshold 0.5), and AUC.
+A share near that of whole images = the network takes masked images for what it knows.
 
-`python benchmark/baselines/region_fills.py DATA`
+`python -m benchmark.baselines.region_fills DATA`
 
 """
 

@@ -34,7 +34,8 @@ RUNS: Final = HOME.parents[1] / "leaderboard" / "official-test"
 CROPS: Final = {"none": "whole image", "fixed": "fixed crop", "adaptive": "lungs' box"}
 PREAMBLE: Final = (
     "Trained on the official train folder, tested on the official test folder ({images} images of {patients} "
-    "patients). Every run that was tried is here, best AUC first. Accuracy, recall and specificity: at the threshold "
+    "patients). Every finished run of the suite kermany-official is here, best AUC first; other published runs "
+    "score this folder too. Accuracy, recall and specificity: at the threshold "
     "that Youden's index chooses on the validation part, a tenth of the train folder by patient. The rows were looked "
     "at on the same test images while settings were being chosen, so the best of them is better than it would be on "
     "new images. The intervals are over patients and say nothing of that choice. A mean is that of the probabilities "

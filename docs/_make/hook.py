@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # mkdocs runs this file by its path
@@ -14,6 +15,7 @@ sys.path.insert(0, str(REPOSITORY))  # mkdocs runs this file by its path
 from docs._make import notebooks, reference, repository  # noqa: E402
 
 INTRODUCED = {
+    "reference/commands.md": reference.commands_page,
     "reference/suite.md": reference.suite_page,
     "reference/metrics.md": reference.metrics_page,
     "reference/api.md": reference.api_page,
@@ -22,7 +24,7 @@ INTRODUCED = {
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add generated pages; a page in docs/reference/ is the introduction of what is generated below it."""
-    made = {"reference/commands.md": reference.commands_page()}
+    made = {}
     for page, make in INTRODUCED.items():
         made[page] = make((REPOSITORY / "docs" / page).read_text(encoding="utf-8"))
     made |= {page: repository.page_text(page) for page in repository.PAGES}
@@ -34,3 +36,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
             files.remove(written)
         files.append(File.generated(config, page, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Turn links of the pages in docs/ to files of the repository, which work where they stand, to their pages."""
+    name = page.file.src_uri
+    return repository.own_page(name, markdown) if (REPOSITORY / "docs" / name).is_file() else markdown

@@ -21,11 +21,10 @@ FURTHER_COLUMNS = {
 }
 
 
-def commands_page() -> str:
-    """Return a section for each command, with its options, as the parser knows them."""
+def commands_page(introduction: str) -> str:
+    """Return the introduction and a section for each command, with its options, as the parser knows them."""
     parser = command_parser(COMMANDS)
-    lines = ["# Commands", "", str(parser.description), "", *_code(parser.format_usage()), "", str(parser.epilog), ""]
-    lines += ["Made from the parser of the command line, the one that `pneumobench COMMAND --help` prints.", ""]
+    lines = [introduction, "", *_code(parser.format_usage()), "", str(parser.epilog), ""]
     for name, command, summary in commands(parser):
         lines += [f"## {name}", "", _sentence(command.description or summary), ""]
         lines += _code(command.format_usage().removeprefix("usage: "))

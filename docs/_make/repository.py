@@ -48,6 +48,7 @@ PAGES: Mapping[str, str] = {
     },
 }
 FIGURES: Mapping[str, str] = {f"results/{name}.svg": f"leaderboard/{name}/comparison.svg" for name in COMPARISONS}
+OWN = ("*.md", "*.ipynb", "*.svg", "*.png", "*.jpg")  # what pages of docs/ link to
 WIDE = "---\nhide:\n  - toc\n---\n"  # leaves the width of the page to the tables
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
 LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
@@ -64,11 +65,16 @@ def page_text(page: str) -> str:
     return WIDE + text if page.startswith("results/") else text
 
 
+def own_page(page: str, text: str) -> str:
+    """Return the Markdown of a page of docs/ with its links to files of the repository turned to pages of the site."""
+    return LINK.sub(lambda link: _to_page(link, page, f"docs/{page}"), text)
+
+
 def _to_page(link: re.Match[str], page: str, file: str) -> str:
     """Turn a link to a file into one to its page; a file without a page keeps its name alone."""
     target = os.path.normpath((Path(file).parent / link[2]).as_posix())
     pages = {name: shown for shown, name in {**PAGES, **FIGURES}.items()}
-    pages |= {f"docs/{path}": path for path in _own_pages()}
+    pages |= {f"docs/{path}": re.sub(r"\.ipynb$", ".md", path) for path in _own_pages()}
     if target not in pages:
         raise ValueError(f"{file}: links to {link[2]}, which has no page of the site (docs/_make/repository.py).")
     return f"{link[1]}{os.path.relpath(pages[target], Path(page).parent)}{link[3] or ''})"
@@ -76,7 +82,7 @@ def _to_page(link: re.Match[str], page: str, file: str) -> str:
 
 def _own_pages() -> list[str]:
     docs = REPOSITORY / "docs"
-    return [path.relative_to(docs).as_posix() for path in docs.rglob("*.md")]
+    return [path.relative_to(docs).as_posix() for kind in OWN for path in docs.rglob(kind)]
 
 
 def _card(front: Mapping[str, object], body: str) -> str:

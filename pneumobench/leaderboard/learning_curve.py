@@ -52,6 +52,11 @@ class LearningCurve:
     doubled_interval: Interval
     residual: float
 
+    @property
+    def holds(self) -> bool:
+        """Whether no area lies farther from the law than half the width of the interval of `doubled`."""
+        return self.residual <= (self.doubled_interval.high - self.doubled_interval.low) / 2
+
     def area(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the areas that the law gives for numbers of training images."""
         return self.limit - (self.limit - self.doubled) * (images / self.images[-1] / 2) ** -self.exponent

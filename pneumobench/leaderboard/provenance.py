@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from pneumobench.leaderboard.board import Provenance
 from pneumobench.records.job_record import JobRecord
 from pneumobench.suite.weights import TRAINED_ON
+
+WEIGHTS_KEY: Final = "initial weights of "  # before the name of an architecture
 
 
 def provenance_of(records: tuple[JobRecord, ...]) -> Provenance:
@@ -49,4 +52,4 @@ def _weights_facts(record: JobRecord) -> dict[str, str]:
         known.append(f"trained on {trained_on}")
     sha256 = record.hashes.get("initial_weights")
     words = [record.weights_origin, *known, *([f"SHA-256 of the tensors {sha256}"] if sha256 else [])]
-    return {f"initial weights of {record.architecture}": ", ".join(words)}
+    return {f"{WEIGHTS_KEY}{record.architecture}": ", ".join(words)}

@@ -16,6 +16,7 @@ from pneumobench.errors import RecordError
 from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.learning_curve import LearningCurve, learning_curves
+from pneumobench.leaderboard.provenance import WEIGHTS_KEY
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.leaderboard.seed_noise import seed_noise
 from pneumobench.leaderboard.variant_effect import VariantEffect, variant_effects
@@ -32,7 +33,7 @@ from pneumobench.reporting.variant_table import (
     words_of,
 )
 from pneumobench.reporting.variant_words import INTERVAL_WORDS, TOO_FEW_SIZES_WORDS
-from pneumobench.reporting.words import data_words, mask_words, weights_notice
+from pneumobench.reporting.words import data_words, mask_words, shared_patients_words, weights_notice
 from pneumobench.suite.reader import load_suite
 from pneumobench.texts import markdown_text
 
@@ -91,7 +92,9 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
         tier = mask_words(_mask_tier(runs[record.reference], index.table["lung_mask"]), boards[record.reference].source)
         lines += [f"Lung masks: {tier}. Images without one are left out.", ""]
     shown = markdown_text(data_words(boards[record.reference]))
-    lines += [f"With {words.heading} `{record.reference}`: {shown}", ""]
+    shared = shared_patients_words(boards[record.reference])
+    lines += [f"With {words.heading} `{record.reference}`: {shown}{shared}", ""]
+    lines += _weights_lines(boards)
     lines += [f"`{record.command}`", ""] if record.command else []
     lines += [f"![{words.title}]({FIGURE})", "", *variant_lines(effects, words, record.reference)]
     images = {value: _training_images(found) for value, (_, found) in opened.items()}
@@ -116,6 +119,18 @@ def _notices(boards: Mapping[str, Leaderboard]) -> list[str]:
         return [f"> **{next(iter(notices.values()))}**"]
     lines = [f"> {markdown_text(value)}: **{notice}**" for value, notice in notices.items()]
     return [line for pair in zip(lines, [">"] * len(lines), strict=True) for line in pair][:-1]
+
+
+def _weights_lines(boards: Mapping[str, Leaderboard]) -> list[str]:
+    """Return where pretrained weights come from, once for each architecture."""
+    seen = dict.fromkeys(
+        f"- {markdown_text(key)}: {markdown_text(value)}"
+        for board in boards.values()
+        for key, values in board.provenance.software.items()
+        if key.startswith(WEIGHTS_KEY)
+        for value in values
+    )
+    return [*seen, ""] if seen else []
 
 
 def _mask_tier(run: Path, drawn: object) -> str:

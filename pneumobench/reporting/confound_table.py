@@ -24,8 +24,10 @@ from pneumobench.texts import counted, markdown_text
 AREAS: Final = {"all_images": "AUC, all images", "matched": "AUC, matched images", "adjusted": "adjusted AUC"}
 FACT_WORDS: Final = {"width": "width", "height": "height", "aspect": "width / height", GRAY: "mean gray level"}
 PARTS: Final = {"out_of_fold": "Out of fold", "official": "Official test folder"}
+CHANCE: Final = 0.5  # the area of what tells nothing
 MEANING: Final = (
-    "Width, height and mean gray level of an image come from how it was acquired, cut and stored. Matched: pairs of an "
+    "Width and height of an image come from how it was acquired, cut and stored; its mean gray level may come from "
+    "that or from the disease, so that matching on it may take away what a network should see. Matched: pairs of an "
     "image with pneumonia and a normal one of the same fold, alike in all three; no image is in two pairs (optimal "
     "matching, Rosenbaum 1989). Adjusted: each image with pneumonia is set against the normal ones of its fold and its "
     f"stratum alone (covariate-adjusted AUC, Janes and Pepe 2009); the {SCORE_STRATA} strata hold equal numbers of "
@@ -102,7 +104,7 @@ def write_confound_tables(
         lines += _score_table([score for score in found.scores if score.kind != "fact"])
         lines += ["", f"### Check: {PARTS[part].lower()}", "", f"{CHECK} {FITTED[part]}", ""]
         lines += _score_table([score for score in found.scores if score.kind == "fact"])
-        lines += [""]
+        lines += ["", *failed_check(found)]
     lines += [
         "## By stratum",
         "",
@@ -124,6 +126,18 @@ def _counts(found: Confounds) -> str:
         f"{far['aspect']}, and the mean gray level by {found.farthest[GRAY]:.1f} of 255. Adjusted: "
         f"{_percent(found.compared)} of the images with pneumonia have a normal one in their stratum and fold."
     )
+
+
+def failed_check(found: Confounds) -> list[str]:
+    """Say which facts the matching did not take away; nothing where none is left."""
+    left = [
+        f"{FACT_WORDS.get(score.name, score.name)} {_with_interval(score.matched)}"
+        for score in found.scores
+        if score.kind == "fact" and (score.matched.interval.low > CHANCE or score.matched.interval.high < CHANCE)
+    ]
+    if not left:
+        return []
+    return [f"**The check fails here:** {'; '.join(left)}. The AUC of matched images says nothing in this part.", ""]
 
 
 def _percent(share: float) -> str:

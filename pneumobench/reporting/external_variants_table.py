@@ -138,7 +138,7 @@ def _page(found: ExternalVariants, what: str, commands: Sequence[str]) -> list[s
 def facts_lines(facts: Sequence[FactScore]) -> list[str]:
     """Return the lines of what facts say of the label in both sets, as Markdown."""
     return [
-        "## What facts without content say of the label",
+        "## What coarse facts without structure say of the label",
         "",
         "Facts of the images as the networks see them, resized. An AUC above 0.5: the value is higher with pneumonia; "
         "below: lower. Own: the images that were tested within folds of the run. A fact with opposite directions, "

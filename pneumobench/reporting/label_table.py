@@ -23,8 +23,9 @@ MEANING: Final = (
     "Candidates to look at, not errors: networks doubt hard images as well as wrong labels. Confident learning "
     "(Northcutt et al. 2021, by cleanlab) is asked fold by fold, with probabilities of networks that did not learn "
     "from the image, after temperature scaling. Listed are images that the mean of all networks doubts. Quality: the "
-    "probability that this mean gives to the label. Of a label that networks alone doubt, shortcut baselines think as "
-    "its class does; one that a baseline doubts too is of an image unlike its class in ways that need no lungs."
+    "probability that this mean gives to the label. A label that networks alone doubt is one that no shortcut "
+    "baseline flags; one that a baseline doubts too is of an image unlike its class in ways that coarse pixels or its "
+    "size show."
 )
 
 

@@ -137,8 +137,8 @@ def curve_lines(curves: Sequence[LearningCurve]) -> list[str]:
         [
             one.architecture,
             _with_interval(one.exponent, one.exponent_interval, 2),
-            _with_interval(one.doubled, one.doubled_interval),
-            _with_interval(one.limit, one.limit_interval),
+            _with_interval(one.doubled, one.doubled_interval) if one.holds else NOTHING,
+            _with_interval(one.limit, one.limit_interval) if one.holds else NOTHING,
             number(one.residual, DIGITS),
         ]
         for one in curves

@@ -33,15 +33,15 @@ VARIANT_WORDS: Final[dict[Axis, VariantWords]] = {
         values={
             "patient": "folds by patient",
             "image_random": "folds by image, with images of one patient on both sides",
-            "official": "trained on the official train folder, tested on the official test folder, another population",
+            "official": "trained on the official train folder, tested on the official test folder, which may differ",
             "holdout": "one test part by patient",
         },
     ),
     "regions": VariantWords(
         title="Networks trained and tested on a region",
         heading="region",
-        meaning="Every network was trained, tuned and tested on images of one region, on the same images, folds and "
-        "settings. What is masked has the mean gray of what is left.",
+        meaning="Every network was trained, validated and tested on images of one region, on the same images, folds "
+        "and settings. What is masked has the mean gray of what is left.",
         values={
             "whole": "all of the image",
             "without_lungs": "masked by the image's own lungs, whose outline stays visible as the edge of the mask",
@@ -69,7 +69,8 @@ VARIANT_WORDS: Final[dict[Axis, VariantWords]] = {
     "vary": VariantWords(
         title="Effect of {setting}",
         heading="{setting}",
-        meaning="The same images and settings; only `{setting}` differs.",
+        meaning="The same images and settings; only `{setting}` differs, and what it brings with it: initial weights, "
+        "for example, have their own pixel statistics.",
     ),
 }
 SEED_NOISE_WORDS: Final = (
@@ -83,7 +84,8 @@ SEED_ORDER_WORDS: Final = (
 )
 CURVE_WORDS: Final = (
     "1 - AUC = a (images / all)^-b + c, fitted to the areas above, weighted by their errors. Intervals say what other "
-    "tested patients would change, and nothing of other trainings. The area for twice the images and the limit lie "
-    "beyond what was measured."
+    "tested patients would change if the law holds, and nothing of other trainings. The area for twice the images and "
+    "the limit lie beyond what was measured; a dash stands where an area lies farther from the law than half the width "
+    "of the interval that it would give for twice the images."
 )
 TOO_FEW_SIZES_WORDS: Final = "A law of learning has three parameters; it is fitted to four numbers of images or more."

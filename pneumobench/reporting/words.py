@@ -220,7 +220,7 @@ def separate_test_words(board: Leaderboard) -> str:
         f"The mean probability of the {board.folds} folds' models on {board.official_images:,} images that none of "
         "them saw. "
         + ("Patients were put aside before the folds were made. " if board.held_out else
-           "This folder is another population than the cross-validated images: compare numbers within a table only. ")
+           "This folder may differ from the cross-validated images: compare numbers within a table only. ")
         + f"The order is that of the ranking above.{shared_patients_words(board)}"
     )  # fmt: skip
 

@@ -18,7 +18,9 @@ from pneumobench.reporting.paper_table import PaperResult, paper_table, write_pa
 from pneumobench.reporting.tracking import NoTracking
 from pneumobench.runs.finished import Run
 from pneumobench.runs.run import run
+from pneumobench.suite.commands import DATA_WORD, MADE_ON_THE_SPOT
 from pneumobench.suite.reader import load_suite, public_overrides
+from pneumobench.suite.shipped import declared_folder
 from pneumobench.suite.spec import SearchSpec, Suite
 from pneumobench.suite.weights import NONE
 
@@ -53,8 +55,7 @@ def run_papers(
         if _differences(original, suite):  # what is not the recipe is another run
             suite = dataclasses.replace(suite, name=f"{suite.name}-changed")
         prepared.append((metadata, original, suite, read_claims(path)))
-    names = [path.name for path in files]
-    command = shlex.join(["pneumobench", "papers", *names, *public_overrides(overrides)])
+    command = _command(files, overrides, [suite for _, _, suite, _ in prepared])
     results, runs = [], []
     for metadata, original, suite, reported in prepared:
         done = run(suite, output=output, console=console, tracker=NoTracking(), command=command)
@@ -72,6 +73,15 @@ def run_papers(
         )
         console.print(paper_table(results[-1]))
     return tuple(runs), write_paper_table(output, results, command)
+
+
+def _command(files: Sequence[Path], overrides: Sequence[str], suites: Sequence[Suite]) -> str:
+    """Return the command line that does this again, in a clone of the repository, without folders of this machine."""
+    shipped = declared_folder().resolve() / "papers"
+    names = [f"benchmark/papers/{path.name}" if path.resolve().parent == shipped else path.name for path in files]
+    own_data = any(suite.data.source != MADE_ON_THE_SPOT for suite in suites)
+    data = ["--data", DATA_WORD] if own_data else []
+    return shlex.join(["pneumobench", "papers", *names, *data, *public_overrides(overrides)])
 
 
 def read_paper(path: Path) -> dict[str, Any]:

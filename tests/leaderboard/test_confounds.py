@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pneumobench.leaderboard.confounds import FACTS, confounds
+from pneumobench.reporting.confound_table import failed_check
 
 IMAGES = 2000
 
@@ -42,6 +43,10 @@ def test_what_a_fact_gave_is_gone_among_matched_images_and_what_lungs_gave_is_no
     rows = {row.name: row for row in found.scores}
     assert list(rows) == ["by_width", "by_lungs", *FACTS, "all facts", "all facts, fitted to the pairs"]
     assert rows["by_width"].all_images.value > 0.85
+    assert failed_check(found) == []
+    loose = confounds(tables, kinds, facts, group, facts_score=score, refitted_score=score, caliper_sd=20)
+    assert loose.pairs > found.pairs
+    assert failed_check(loose)[0].startswith("**The check fails here:** width 0.")
     for name in ("by_width", "width", "height", "mean_gray", "all facts"):
         interval = rows[name].matched.interval
         assert interval.low < 0.5 < interval.high, name

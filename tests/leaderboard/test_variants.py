@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from pneumobench.leaderboard.learning_curve import fitted_law, learning_curves
 from pneumobench.leaderboard.seed_noise import seed_noise
 from pneumobench.metrics.estimates import PatientEstimate
+from pneumobench.reporting.columns import NOTHING
+from pneumobench.reporting.variant_table import curve_lines
 from tests.leaderboard.effects import PATIENTS, effect, shifted
 
 
@@ -69,6 +73,17 @@ def test_a_law_of_learning_is_found_again() -> None:
     assert curve.residual < 1e-4
     assert curve.exponent_interval.low <= 0.6 <= curve.exponent_interval.high
     assert curve.doubled_interval.low < curve.doubled < curve.doubled_interval.high
+
+
+def test_a_law_that_does_not_hold_says_nothing_of_what_was_not_measured() -> None:
+    sizes = {"250": 250.0, "500": 500.0, "1000": 1000.0, "2000": 2000.0, "all": 4000.0}
+    areas = dict(zip(sizes, (0.80, 0.94, 0.86, 0.95, 0.93), strict=True))
+    (curve,) = learning_curves([effect("a", value, shifted(area)) for value, area in areas.items()], sizes)
+    assert not curve.holds
+    row = next(line for line in curve_lines([curve]) if line.startswith("| a "))
+    assert row.count(NOTHING) == 2
+    held = dataclasses.replace(curve, residual=0.0)
+    assert NOTHING not in next(line for line in curve_lines([held]) if line.startswith("| a "))
 
 
 def test_the_closed_form_is_the_least_squares_of_scipy() -> None:

@@ -29,7 +29,7 @@ from pneumobench.suite.reader import load_suite
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABLE = REPOSITORY / "leaderboard/external-facts/README.md"
 HEAD = """\
-# Facts without content, here and in another hospital
+# Coarse facts without structure, here and in another hospital
 
 Own: {own:,} images of [kermany-cpu](../kermany-cpu/leaderboard/README.md), tested within folds. External: {external:,}
 images of adults ([its networks on them](../kermany-cpu/external/nih/README.md)). Both at {side} x {side} px, as the

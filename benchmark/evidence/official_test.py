@@ -34,14 +34,16 @@ RUNS: Final = HOME.parents[1] / "leaderboard" / "official-test"
 CROPS: Final = {"none": "whole image", "fixed": "fixed crop", "adaptive": "lungs' box"}
 PREAMBLE: Final = (
     "Trained on the official train folder, tested on the official test folder ({images} images of {patients} "
-    "patients). Every finished run of the suite kermany-official is here, best AUC first; other published runs "
-    "score this folder too. Accuracy, recall and specificity: at the threshold "
-    "that Youden's index chooses on the validation part, a tenth of the train folder by patient. The rows were looked "
-    "at on the same test images while settings were being chosen, so the best of them is better than it would be on "
-    "new images. The intervals are over patients and say nothing of that choice. A mean is that of the probabilities "
-    "of all runs in the table that see whole images, or the lungs' box, whatever each scored; its threshold is chosen "
-    "as theirs. Where a region is removed, images without plausible lungs are left out. What a lungs' box is, and why "
-    "it matters here: [how lungs are framed](../../leaderboard/framing/README.md)."
+    "patients). {shared} of these patient names stand in the train folder too, with {shared_ill} of the {ill} "
+    "images of pneumonia and {shared_normal} of the {normal} normal ones; whether they are the same children is not"
+    " known. Every finished run of the suite kermany-official is here, best AUC first; other published runs score "
+    "this folder too. Accuracy, recall and specificity: at the threshold that Youden's index chooses on the "
+    "validation part, a tenth of the train folder by patient. The rows were looked at on the same test images while"
+    " settings were being chosen, so the best of them is better than it would be on new images. The intervals are "
+    "over patients and say nothing of that choice. A mean is that of the probabilities of all runs in the table "
+    "that see whole images, or the lungs' box, whatever each scored; its threshold is chosen as theirs. Where a "
+    "region is removed, images without plausible lungs are left out. What a lungs' box is, and why it matters here:"
+    " [how lungs are framed](../../leaderboard/framing/README.md)."
 )
 
 
@@ -146,7 +148,12 @@ def report(runs: Sequence[GatheredRun]) -> str:
     found = [(one, scored(one, index["group"])) for one in tries(runs)]
     found.sort(key=lambda pair: -pair[1].auc)
     tested = index.loc[runs[0].folds.tested()]
-    said = PREAMBLE.format(images=len(tested), patients=tested["patient"].nunique())
+    trained = index["patient"].drop(tested.index).unique()
+    also, ill = tested["patient"].isin(trained), tested["label"] == 1
+    said = PREAMBLE.format(
+        images=len(tested), patients=tested["patient"].nunique(), shared=tested["patient"][also].nunique(),
+        shared_ill=(also & ill).sum(), ill=ill.sum(), shared_normal=(also & ~ill).sum(), normal=(~ill).sum(),
+    )  # fmt: skip
     commands = [f"- `{one.run}`: `{one.command}`" for one, _ in found if one.command]
     return "\n".join(
         ["# Tries on the official test folder", "", f"`{_command()}`", "", said, "",

@@ -1,4 +1,4 @@
-"""What another way of showing external images changes, and what facts without content say of the label."""
+"""What another way of showing external images changes, and what coarse facts without structure say of the label."""
 
 from __future__ import annotations
 

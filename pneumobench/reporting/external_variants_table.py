@@ -1,4 +1,4 @@
-"""External images shown in several ways, and what facts without content say of the label: Markdown and CSV."""
+"""External images shown in several ways, and what coarse facts without structure say of the label: Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ExternalVariants:
 
     Args:
         scores: a row for each architecture and variant, as they are first.
-        facts: what facts without content say of the label in both sets.
+        facts: what coarse facts without structure say of the label in both sets.
         strata: AUC among external images that are alike in a fact.
         lungs_refused: external images whose segmented lungs were not plausible; None where none were segmented.
     """

@@ -20,9 +20,10 @@ from pneumobench.cli.shown import (
 )
 from pneumobench.errors import SettingsError
 from pneumobench.runs.execution import Execution, ExecutorName, Jobs
+from pneumobench.suite.logging import WandbMode
 from pneumobench.suite.named_values import named_values
 from pneumobench.suite.regions import Region
-from pneumobench.suite.spec import Protocol, WandbMode
+from pneumobench.suite.spec import Protocol
 from pneumobench.texts import counted
 
 if TYPE_CHECKING:

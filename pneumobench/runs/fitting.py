@@ -6,10 +6,8 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.weights_file import load_weights, save_weights
@@ -84,10 +82,18 @@ def fitted_network(
     data: FoldDataModule,
     *,
     report: EpochReport | None,
-    loggers: tuple[Any, ...],
-    callbacks: tuple[Callback, ...],
+    history: EpochReport | None,
 ) -> Fitted:
     """Fit an architecture with its initial weights as the suite says, in place, and write the weights of the job.
+
+    Args:
+        bench: what the jobs of a run share.
+        name: the architecture.
+        fold: its fold.
+        architecture: with its initial weights.
+        data: batches of the fold.
+        report: called after every epoch.
+        history: called with every epoch, those before an interruption first.
 
     Raises:
         DivergedError: the loss became infinite or not a number.
@@ -98,7 +104,7 @@ def fitted_network(
     spec = bench.suite.training
     found = fit(
         architecture, data, spec, folder=bench.folder.job_folder(name, fold), seed=bench.suite.training_seed,
-        epoch_report=report, loggers=loggers, callbacks=callbacks,
+        epoch_report=report, history=history,
     )  # fmt: skip
     trained = architecture.parameter_count(trainable_only=True)
     peak = max(found.peak_memory_mib, peak_memory_mib(device_of(spec).type))

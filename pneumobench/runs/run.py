@@ -17,8 +17,8 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.records.run_state import as_begun, jobs_to_run, write_run_metadata
 from pneumobench.reporting.leaderboard import write_leaderboard
 from pneumobench.reporting.progress import RunProgress
+from pneumobench.reporting.trackers import tracker_for
 from pneumobench.reporting.tracking import Tracker
-from pneumobench.reporting.wandb_tracking import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.control_job import run_controls
 from pneumobench.runs.execution import Execution
@@ -123,6 +123,7 @@ def run(
             explain_jobs(bench, jobs, *asked, console)  # of earlier starts
             leaderboard = write_leaderboard(folder.path)
         tracker.summary(folder, suite)
+        tracker.close()
     data = suite.data.root or None
     board = Leaderboard.written(leaderboard)
     return Run(folder.path, suite, jobs=jobs, data=data, trust_plugins=True, console=console, board=board)

@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
@@ -65,9 +64,9 @@ def _run_job(bench: Bench, name: str, fold: int, tracker: Tracker, report: Epoch
     try:
         with (
             no_sudden_end(f"architecture {name!r}"),
-            tracker.job(bench.suite, name, fold) as (loggers, callbacks),
+            tracker.job(bench.folder, bench.suite, name, fold) as history,
         ):
-            record = _completed(bench, name, fold, tuple(loggers), tuple(callbacks), report)
+            record = _completed(bench, name, fold, report, history)
             tracker.finished(bench.folder, record)
     except NoRoomError:  # no fault of the architecture: the run stops, and goes on here when there is room
         raise
@@ -124,9 +123,8 @@ def _completed(
     bench: Bench,
     name: str,
     fold: int,
-    loggers: tuple[object, ...],
-    callbacks: tuple[Callback, ...],
     report: EpochReport | None,
+    history: EpochReport,
 ) -> JobRecord:
     suite, spec, images = bench.suite, bench.suite.training, bench.fold_images(fold)
     try_network(suite, name)
@@ -140,7 +138,7 @@ def _completed(
     initial = sha256_of_weights(architecture.module)
     fitted = fitted_network(
         bench, name, fold, architecture, fold_data(suite, images),
-        report=report, loggers=loggers, callbacks=callbacks,
+        report=report, history=history,
     )  # fmt: skip
     scored = {part: fitted.score(part) for part in SCORED_PARTS}
     for part, part_scored in scored.items():

@@ -12,6 +12,7 @@ from pneumobench.files import sha256_of_text
 from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.checked import Checked, changed
 from pneumobench.suite.columns import ColumnSpec
+from pneumobench.suite.logging import LoggingSpec as LoggingSpec
 from pneumobench.suite.names import DEFAULT_CONTROLS
 from pneumobench.suite.phantoms import PhantomSpec
 from pneumobench.suite.pretraining import PretrainingSpec
@@ -29,7 +30,6 @@ from pneumobench.suite.rules import (
     SEED,
     SIDE_PX,
     SOME_IMAGES,
-    TEXT,
     UP_TO_HALF,
     check_protocol,
     check_together,
@@ -40,7 +40,6 @@ from pneumobench.suite.weights import public_source
 DATA_VARIABLE = "PNEUMOBENCH_DATA"
 CLASSES = ("normal", "bacterial", "viral")  # of the task `three_class`, in the order of a network's outputs
 Protocol = Literal["patient", "holdout", "official", "image_random"]
-WandbMode = Literal["off", "offline", "online"]
 PatientRule = Literal["number", "folder_subtype_number", "image"]
 
 
@@ -170,21 +169,6 @@ class ExplanationSpec(Checked, group="explanation"):
     overlays_per_fold: Annotated[int, OVERLAYS] = 6
     methods: tuple[str, ...] = ("gradcam",)
     checked_images_per_fold: Annotated[int, SOME_IMAGES] = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoggingSpec(Checked, group="logging"):
-    """Experiment tracking besides the CSV history that is always written.
-
-    Args:
-        wandb: Weights & Biases: `off`, `offline` (files only) or `online`.
-        wandb_project: project that the runs go to.
-        wandb_heat_maps: send heat maps drawn over radiographs too; those of phantoms are always sent.
-    """
-
-    wandb: WandbMode = "off"
-    wandb_project: Annotated[str, TEXT] = "pneumobench"
-    wandb_heat_maps: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,7 @@ from pneumobench.training.keeping import (
     EpochReport,
     TrainingKeeper,
     best_epoch,
+    both_reports,
     quiet_lightning,
     state_of,
 )
@@ -88,7 +89,7 @@ def fit(
     folder: Path,
     seed: int,
     epoch_report: EpochReport | None = None,
-    loggers: tuple[Any, ...] = (),
+    history: EpochReport | None = None,
     callbacks: tuple[Callback, ...] = (),
 ) -> FitResult:
     """Train, or go on training where an interrupted start left off; write weights.safetensors and history.csv.
@@ -100,7 +101,7 @@ def fit(
         folder: folder of the job.
         seed: seed of all randomness.
         epoch_report: called after every epoch with its number and its losses.
-        loggers: Lightning loggers.
+        history: called with every epoch of the training, those before an interruption first.
         callbacks: further Lightning callbacks.
 
     Raises:
@@ -117,10 +118,13 @@ def fit(
     module = PneumoniaClassifier(architecture, spec, class_weight=data.images.class_weight(), seed=seed)
     resume = folder / RESUME_FILE
     found = SafeCheckpointIO().load_checkpoint(resume) if can_resume(resume) else None
+    if found is not None and history is not None:
+        for row in state_of(found, TrainingKeeper)["rows"]:
+            history(int(row["epoch"]), row)
     if found is None or not _is_over(found, spec):
-        with reported(epoch_report, spec.devices) as report:
+        with reported(both_reports(epoch_report, history), spec.devices) as report:
             keeper = TrainingKeeper(folder, spec, report)
-            trainer = _trainer(spec, folder, keeper, callbacks, loggers)
+            trainer = _trainer(spec, folder, keeper, callbacks)
             module.to(memory_format=memory_format(spec))
             module.train()  # Lightning keeps the mode it is given, and looking at a network leaves it in eval mode
             folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +154,6 @@ def _trainer(
     folder: Path,
     keeper: TrainingKeeper,
     callbacks: tuple[Callback, ...],
-    loggers: tuple[Any, ...],
 ) -> lightning.Trainer:
     further: list[Callback] = []
     if spec.early_stopping_patience is not None:
@@ -173,7 +176,7 @@ def _trainer(
         deterministic="warn" if spec.deterministic else False,
         plugins=[SafeCheckpointIO(), LightningEnvironment()],  # also where Slurm started this process, which is alone
         callbacks=[*further, *callbacks, keeper],
-        logger=list(loggers) or False,
+        logger=False,
         use_distributed_sampler=False,  # the data module deals out images, each once
         reload_dataloaders_every_n_epochs=1,  # the order of images is drawn anew for each epoch
         num_sanity_val_steps=0,

@@ -27,6 +27,19 @@ NETWORK: Final = "network."  # before the names of the network's weights in a Li
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
+def both_reports(first: EpochReport | None, second: EpochReport | None) -> EpochReport | None:
+    """Return what calls both, None where both are None."""
+    asked = [report for report in (first, second) if report is not None]
+    if len(asked) < 2:
+        return asked[0] if asked else None
+
+    def both(epoch: int, row: dict[str, float]) -> None:
+        for report in asked:
+            report(epoch, row)
+
+    return both
+
+
 def best_epoch(values: Sequence[float], monitor: Monitor) -> int:
     """Return the epoch (from 0) with the best monitored value, the last of equals; NaN is never the best.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -20,18 +21,26 @@ import pytest
 import wandb
 from sklearn.metrics import matthews_corrcoef, recall_score, roc_auc_score
 
+from pneumobench.cli.main import main
+from pneumobench.errors import RecordError, SettingsError
 from pneumobench.files import write_text
 from pneumobench.metrics.confusion import confusion_of
 from pneumobench.metrics.table import METRICS
 from pneumobench.records.job_record import read_record
+from pneumobench.records.loaded_run import gather
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.reporting import wandb_tracking
+from pneumobench.reporting import trackers, wandb_runs, wandb_tracking
 from pneumobench.reporting.final_metrics import final_metrics
-from pneumobench.reporting.tracking import NoTracking
-from pneumobench.reporting.wandb_tracking import WandbTracking, suite_config, tracker_for
+from pneumobench.reporting.leaderboard import write_leaderboard
+from pneumobench.reporting.trackers import tracker_for
+from pneumobench.reporting.tracking import History, NoTracking, nothing
+from pneumobench.reporting.wandb_publishing import publish_to_wandb
+from pneumobench.reporting.wandb_runs import WandbRuns, job_run, suite_config
+from pneumobench.reporting.wandb_tracking import WandbTracking
 from pneumobench.suite.architectures import ArchitectureSpec
 from pneumobench.suite.spec import DataSpec, LoggingSpec, Suite
 from pneumobench.training.fit import FitResult, fit
+from tests.reporting.offline_runs import offline_runs
 from tests.training.tiny_fold import tiny_architecture, tiny_data, tiny_images, tiny_spec
 
 CANARY_ROOT = "/canary-hospital/children"
@@ -56,10 +65,10 @@ def tracking_for(suite: Suite, folder: Path) -> WandbTracking:
     return tracking
 
 
-def train(loggers: Any, folder: Path, epochs: int = 1) -> FitResult:
+def train(history: History, folder: Path, epochs: int = 1) -> FitResult:
     return fit(
         tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=epochs),
-        folder=folder, seed=0, loggers=tuple(loggers),
+        folder=folder, seed=0, history=history,
     )  # fmt: skip
 
 
@@ -79,7 +88,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def real_wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The real package, whose service is ended afterwards, with time enough on a starved machine."""
     monkeypatch.setattr(wandb_tracking, "LAST_WAIT_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(wandb_tracking, "INIT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(wandb_runs, "INIT_SECONDS", PATIENCE_SECONDS)
     yield
     wandb.teardown()
 
@@ -89,14 +98,20 @@ class FakeRun:
 
     def __init__(self, fault: Callable[[str], None]) -> None:
         self.fault, self.told, self.exit_codes = fault, list[dict[str, Any]](), list[int]()
-        self.summary = types.SimpleNamespace(update=lambda _: fault("summary"))
+        self.summary = types.SimpleNamespace(update=lambda _: fault("summary"), get=lambda _: None)
+        self.offline, self.artifacts = True, list[str]()
 
     def define_metric(self, *args: Any, **kwargs: Any) -> None:
         self.fault("define_metric")
 
-    def log(self, told: dict[str, Any]) -> None:
+    def log(self, told: dict[str, Any], step: int | None = None) -> None:
         self.fault("log")
         self.told.append(told)
+
+    def log_artifact(self, artifact: Any) -> None:
+        self.artifacts.append(artifact.name)
+
+    use_artifact = log_artifact
 
     def finish(self, exit_code: int) -> None:
         self.exit_codes.append(exit_code)
@@ -146,7 +161,7 @@ def raises(error: BaseException) -> Callable[[], None]:
 
 def test_off_tracks_nothing_and_needs_no_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # any import of it fails
-    spec = importlib.util.spec_from_file_location("second_copy", wandb_tracking.__file__)
+    spec = importlib.util.spec_from_file_location("second_copy", trackers.__file__)
     assert spec is not None
     assert spec.loader is not None
     second_copy = importlib.util.module_from_spec(spec)
@@ -155,8 +170,9 @@ def test_off_tracks_nothing_and_needs_no_wandb(monkeypatch: pytest.MonkeyPatch, 
     tracker = second_copy.tracker_for(make_suite("off"), tmp_path)
 
     assert isinstance(tracker, NoTracking)
-    with tracker.job(make_suite("off"), "resnet18", 0) as (loggers, callbacks):
-        assert (tuple(loggers), tuple(callbacks)) == ((), ())
+    with tracker.job(RunFolder(tmp_path), make_suite("off"), "resnet18", 0) as history:
+        history(0, {"train_loss": 0.5})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_package_is_told_and_training_goes_on(
@@ -164,9 +180,10 @@ def test_missing_package_is_told_and_training_goes_on(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     tracking = tracking_for(make_suite("offline"), tmp_path)
-    with tracking.job(make_suite("offline"), "resnet18", 0) as (loggers, _):
-        assert tuple(loggers) == ()
+    with tracking.job(RunFolder(tmp_path), make_suite("offline"), "resnet18", 0) as history:
+        history(0, {"train_loss": 0.5})
     tracking.summary(RunFolder(tmp_path), make_suite("offline"))
+    tracking.close()
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
     assert "the package wandb cannot be imported" in told[0]
@@ -191,25 +208,42 @@ def test_offline_suite_is_one_run_a_job_and_a_summary(
     suite = make_suite("offline", wandb_heat_maps=True)
     tracking = tracking_for(suite, tmp_path / "runs")
     for fold in (0, 1):
-        with tracking.job(suite, "resnet18", fold) as (loggers, callbacks):
-            assert tuple(callbacks) == ()
-            assert train(loggers, tmp_path / f"fold-{fold}", epochs=2).epochs_run == 2
+        with tracking.job(RunFolder(tmp_path), suite, "resnet18", fold) as history:
+            assert train(history, tmp_path / f"fold-{fold}", epochs=2).epochs_run == 2
             tracking.finished(run, read_record(run.record_path("resnet18", fold)))
     write_text(run.leaderboard / "leaderboard.csv", "architecture,auc,plugin\nresnet18,0.98,\nmine,0.9,a paper\n")
     tracking.summary(run, suite)
+    tracking.close()
 
     assert capsys.readouterr() == ("", "")
-    assert [job.name for job in opened] == ["fold-0", "fold-1", "summary"]
+    assert [job.name for job in opened] == ["resnet18 / fold 0", "resnet18 / fold 1", "leaderboard"]
     assert [job.job_type for job in opened] == ["resnet18", "resnet18", "leaderboard"]
     assert {(job.project, job.group) for job in opened} == {("lungs", "tracked")}
     assert dict(opened[1].config) == suite_config(suite, "resnet18", 1)
     folders = sorted((tmp_path / "runs" / "wandb").glob("offline-run-*"))
     assert {folder.name.rpartition("-")[2] for folder in folders} == {job.id for job in opened}
     by_id = {folder.name.rpartition("-")[2]: folder for folder in folders}
-    for job in opened[:2]:
-        sent = (by_id[job.id] / f"run-{job.id}.wandb").read_bytes()
-        for word in ("resnet18", "tracked", "train_loss", "tune_auc", "test_auc", "test_lar_box", "pneumonia found"):
-            assert word.encode() in sent, word
+    sent_runs = offline_runs(tmp_path / "runs" / "wandb")
+    for fold, job in enumerate(opened[:2]):
+        found = sent_runs[f"resnet18 / fold {fold}"]
+        assert found.tags == ["tracked", "binary", "split patient", "weights folder"]
+        assert found.metrics["*"] == "epoch"
+        # the record says how many epochs its own training had; the results stand behind them
+        assert [found.history[epoch]["epoch"] for epoch in (0, 1)] == [0, 1]
+        assert {"learning_rate", "train_loss", "tune_loss", "tune_auc"} <= set(found.history[1])
+        results = found.history[max(found.history)]
+        for name in ("test_auc", "test_auc_low", "test_auc_high", "test_lar_box", "cost_parameters"):
+            assert results[name] == found.summary[name], name
+        assert results["test_auc_low"] < results["test_auc"] <= results["test_auc_high"]
+        for chart in ("roc", "precision_recall", "confusion"):
+            assert any(name.startswith(chart) for name in results), chart
+        rows = json.loads(next(by_id[job.id].rglob("predictions*.table.json")).read_text())
+        assert rows["columns"] == ["row", "label", "etiology", "probability"]
+        images, weights = (found.artifacts[name] for name in ("tracked-images", f"tracked-resnet18-fold-{fold}"))
+        assert (images["type"], weights["type"]) == ("dataset", "model")
+        assert weights["images"] == "tracked-images"
+        assert images["index"] == weights["hashes"]["index"]
+        assert b"pneumonia found" in (by_id[job.id] / f"run-{job.id}.wandb").read_bytes()
         assert len(list(by_id[job.id].glob("files/media/images/heat_maps*.png"))) == 4
     table = json.loads(next(by_id[opened[2].id].rglob("leaderboard*.table.json")).read_text())
     assert table["data"] == [["resnet18", 0.98, None], ["mine", 0.9, "a paper"]]
@@ -236,7 +270,7 @@ def test_the_command_line_leaves_only_without_our_settings(
         """Keep a run open until its files name the data folder, at most for `seconds`."""
         suite = make_suite("offline")
         tracking = tracking_for(suite, runs_folder)
-        with tracking.job(suite, "resnet18", 0):
+        with tracking.job(RunFolder(runs_folder), suite, "resnet18", 0):
             end = time.monotonic() + seconds
             while time.monotonic() < end and not canaries(runs_folder):
                 time.sleep(0.05)
@@ -248,7 +282,7 @@ def test_the_command_line_leaves_only_without_our_settings(
 
     with monkeypatch.context() as patch:
         settings = wandb.Settings(mode="offline", silent=True, console="off")
-        patch.setattr(WandbTracking, "_settings", lambda self: settings)
+        patch.setattr(WandbRuns, "settings", lambda self: settings)
         started = time.monotonic()
         assert leaks(tmp_path / "open", PATIENCE_SECONDS)
     assert not leaks(tmp_path / "closed", 1.2 * (time.monotonic() - started))
@@ -263,7 +297,7 @@ def test_heat_maps_of_real_images_stay_unless_asked_for(
     suite = make_suite("offline", wandb_heat_maps=asked_for)
     suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, source=source))
     tracking = tracking_for(suite, tmp_path / "runs")
-    with tracking.job(suite, "resnet18", 0):
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 0):
         tracking.finished(run, read_record(run.record_path("resnet18", 0)))
     tracking._leave(HANG_SECONDS)
     images = [image for told in service.runs[0].told for image in told.get("heat_maps", [])]
@@ -288,9 +322,10 @@ def test_no_key_is_told_without_a_prompt_and_training_goes_on(
     suite = make_suite("online")
     tracking = tracking_for(suite, tmp_path / "runs")
     for fold in (0, 1):
-        with tracking.job(suite, "resnet18", fold) as (loggers, _):
-            assert train(loggers, tmp_path / f"fold-{fold}").epochs_run == 1
+        with tracking.job(RunFolder(tmp_path), suite, "resnet18", fold) as history:
+            assert train(history, tmp_path / f"fold-{fold}").epochs_run == 1
     tracking.summary(RunFolder(tmp_path), suite)
+    tracking.close()
     told = capsys.readouterr()
     assert told.out == ""
     assert len(told.err.strip().splitlines()) == 1
@@ -302,13 +337,13 @@ def test_no_key_is_told_without_a_prompt_and_training_goes_on(
 def test_online_with_a_key_logs_in_without_a_prompt(tmp_path: Path, service: FakeService) -> None:
     suite = make_suite("online")
     tracking = tracking_for(suite, tmp_path)
-    with tracking.job(suite, "resnet18", 3) as (loggers, _):
-        loggers[0].log_metrics({"train_loss": 0.5}, 7)
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 3) as history:
+        history(7, {"train_loss": 0.5, "epoch": 7.0})
     tracking._leave(HANG_SECONDS)
     assert service.logins == [{"prompt": False, "verify": False}]
     assert service.inits[0]["mode"] == "online"
     assert service.inits[0]["settings"].init_timeout + service.inits[0]["settings"].finish_timeout <= 30
-    assert service.runs[0].told == [{"train_loss": 0.5, "trainer/global_step": 7}]
+    assert service.runs[0].told == [{"train_loss": 0.5, "epoch": 7}]
     assert service.runs[0].exit_codes == [0]
 
 
@@ -325,14 +360,15 @@ def test_a_fault_of_wandb_ends_tracking_only(
     service.faults[place] = raises(error)
     suite = make_suite("online")
     tracking = tracking_for(suite, tmp_path / "runs")
-    with tracking.job(suite, "resnet18", 0) as (loggers, _):
-        for step in range(3):
-            loggers[0].log_metrics({"train_loss": 0.5}, step)
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 0) as history:
+        for epoch in range(3):
+            history(epoch, {"train_loss": 0.5})
         tracking.finished(run, read_record(run.record_path("resnet18", 0)))
     tracking._leave(HANG_SECONDS)
-    with tracking.job(suite, "resnet18", 1) as (loggers, _):
-        assert tuple(loggers) == ()  # nothing is tried again
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 1) as history:
+        history(0, {"train_loss": 0.5})  # nothing is tried again
     tracking.summary(run, suite)
+    tracking.close()
 
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
@@ -347,12 +383,12 @@ def test_a_fault_of_wandb_ends_tracking_only(
 def test_a_logger_that_fails_does_not_change_the_training(
     tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alone = train((), tmp_path / "alone", epochs=2)
+    alone = train(nothing, tmp_path / "alone", epochs=2)
     service.faults["log"] = raises(RuntimeError("quota"))
     suite = make_suite("online")
     tracking = tracking_for(suite, tmp_path / "runs")
-    with tracking.job(suite, "resnet18", 0) as (loggers, _):
-        tracked = train(loggers, tmp_path / "tracked", epochs=2)
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 0) as history:
+        tracked = train(history, tmp_path / "tracked", epochs=2)
     tracking._leave(HANG_SECONDS)
     assert "RuntimeError: quota" in capsys.readouterr().err
     untimed = [dataclasses.replace(found, seconds=0, step_seconds=0) for found in (tracked, alone)]
@@ -377,11 +413,12 @@ def test_a_service_that_hangs_costs_one_short_wait(
     tracking = tracking_for(suite, tmp_path)
     started = time.monotonic()
     for fold in range(5):
-        with tracking.job(suite, "resnet18", fold) as (loggers, _):
-            for step in range(200):
-                loggers[0].log_metrics({"train_loss": 0.5}, step)
+        with tracking.job(RunFolder(tmp_path), suite, "resnet18", fold) as history:
+            for epoch in range(200):
+                history(epoch, {"train_loss": 0.5})
     assert time.monotonic() - started < HANG_SECONDS / 3
     tracking.summary(RunFolder(tmp_path), suite)
+    tracking.close()
     assert 0.3 <= time.monotonic() - started < HANG_SECONDS / 2
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
@@ -396,13 +433,13 @@ def test_an_error_of_the_training_fails_the_run_and_passes_through(
 ) -> None:
     suite = make_suite("offline")
     tracking = tracking_for(suite, tmp_path)
-    with pytest.raises(type(error)) as caught, tracking.job(suite, "resnet18", 0):
+    with pytest.raises(type(error)) as caught, tracking.job(RunFolder(tmp_path), suite, "resnet18", 0):
         raise error
     assert caught.value is error
     tracking._leave(HANG_SECONDS)
     assert service.runs[0].exit_codes == [1]
     assert capsys.readouterr().err == ""
-    with tracking.job(suite, "resnet18", 1):
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 1):
         pass
     tracking._leave(HANG_SECONDS)
     assert service.runs[1].exit_codes == [0]
@@ -416,9 +453,10 @@ def test_an_unwritable_folder_is_told_and_nothing_goes_elsewhere(
     write_text(tmp_path / "runs", "a file where the folder should be")
     suite = make_suite("offline")
     tracking = tracking_for(suite, tmp_path / "runs")
-    with tracking.job(suite, "resnet18", 0) as (loggers, _):
-        assert tuple(loggers) == ()
+    with tracking.job(RunFolder(tmp_path), suite, "resnet18", 0) as history:
+        history(0, {"train_loss": 0.5})
     tracking.summary(RunFolder(tmp_path), suite)
+    tracking.close()
     told = capsys.readouterr().err
     assert f"cannot write {tmp_path / 'runs' / 'wandb'} (" in told
     assert told.count("warning:") == 1
@@ -433,11 +471,61 @@ def test_run_identity_is_never_shared_by_the_environment(
     suite = make_suite("offline")
     tracking = tracking_for(suite, tmp_path)
     for fold in range(3):
-        with tracking.job(suite, "resnet18", fold):
+        with tracking.job(RunFolder(tmp_path), suite, "resnet18", fold):
             pass
     tracking._leave(HANG_SECONDS)
     assert len({options["id"] for options in service.inits} - {"fixed"}) == 3
     assert {options["dir"] for options in service.inits} == {str(tmp_path)}
+
+
+def test_a_job_that_was_killed_goes_on_in_the_same_run(tmp_path: Path, real_wandb: None) -> None:
+    suite, folder = make_suite("offline"), RunFolder(tmp_path)
+
+    def killed(epoch: int, row: dict[str, float]) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    for report in (killed, nothing):  # each start is a process of its own, with a tracking of its own
+        tracking = tracking_for(suite, tmp_path / "runs")
+        with contextlib.suppress(KeyboardInterrupt), tracking.job(folder, suite, "resnet18", 0) as history:
+            fit(
+                tiny_architecture(), tiny_data(tiny_images()), tiny_spec(epochs=4),
+                folder=tmp_path / "job", seed=0, epoch_report=report, history=history,
+            )  # fmt: skip
+        tracking._leave(PATIENCE_SECONDS)
+    (found,) = offline_runs(tmp_path / "runs" / "wandb").values()
+    assert [row["epoch"] for row in found.history.values()] == [0, 1, 2, 3]
+    written = pd.read_csv(tmp_path / "job" / "history.csv")
+    for name in ("learning_rate", "train_loss", "tune_auc"):
+        assert [row[name] for row in found.history.values()] == pytest.approx(written[name].tolist(), rel=1e-5)
+
+
+def test_a_finished_run_is_sent_later_and_again_without_doubles(
+    run: RunFolder, tmp_path: Path, real_wandb: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_leaderboard(run.path)
+    sent = []
+    for _ in range(2):
+        assert main(["wandb", str(run.path), "--offline", "--files", str(tmp_path / "w"), "--project", "lungs"]) == 0
+        sent.append(offline_runs(tmp_path / "w" / "wandb"))  # refuses two runs of one name
+    assert "sent: resnet18 / fold 0" in capsys.readouterr().out
+    completed = [record for record in gather(run.path).records if record.completed]
+    names = {f"{record.architecture} / fold {record.fold}" for record in completed}
+    assert set(sent[0]) == set(sent[1]) == {*names, "leaderboard"}
+    assert {name: one.id for name, one in sent[0].items()} == {name: one.id for name, one in sent[1].items()}
+    for record in completed:
+        one = sent[1][f"{record.architecture} / fold {record.fold}"]
+        assert one.summary["test_auc"] == pytest.approx(final_metrics(run, record)["test_auc"])
+    # tracking such a job would have made the same run
+    assert job_run(run, gather(run.path).suite, "resnet18", 0).id == sent[0]["resnet18 / fold 0"].id
+
+
+def test_what_cannot_be_sent_is_a_clear_error(run: RunFolder, tmp_path: Path, service: FakeService) -> None:
+    with pytest.raises(RecordError, match="expected the folder of a run"):
+        publish_to_wandb(tmp_path, mode="offline")
+    service.faults["init"] = raises(wandb.Error("no room\nleft"))
+    with pytest.raises(SettingsError, match="not sent to Weights & Biases: no room left"):
+        publish_to_wandb(run.path, mode="online", files=tmp_path)
 
 
 def test_config_has_every_setting_but_no_path() -> None:

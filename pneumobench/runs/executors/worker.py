@@ -31,7 +31,7 @@ def work(bench: Bench, job: Job, *, runs_folder: Path, threads: int, report: Rep
     """Do one job in a process that knows nothing yet."""
     torch.set_num_threads(threads)
     from pneumobench.reporting.console import safe_console
-    from pneumobench.reporting.wandb_tracking import tracker_for
+    from pneumobench.reporting.trackers import tracker_for
     from pneumobench.suite.registry import load_plugin_file
     from pneumobench.training.keeping import quiet_lightning
 
@@ -39,7 +39,11 @@ def work(bench: Bench, job: Job, *, runs_folder: Path, threads: int, report: Rep
     for plugin in bench.suite.architectures.plugins:
         load_plugin_file(Path(plugin))
     report(None, {})
-    do_job(bench, job, tracker_for(bench.suite, runs_folder), report, safe_console())
+    tracker = tracker_for(bench.suite, runs_folder)
+    try:
+        do_job(bench, job, tracker, report, safe_console())
+    finally:
+        tracker.close()  # the process may end before what was told has arrived
 
 
 @dataclass(frozen=True, kw_only=True)

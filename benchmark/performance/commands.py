@@ -34,7 +34,7 @@ from benchmark.performance.measuring import take_turns
 from pneumobench.files import write_text
 from pneumobench.records.provenance import machine, software_versions
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.reporting.wandb_tracking import tracker_for
+from pneumobench.reporting.trackers import tracker_for
 from pneumobench.runs.context import open_data
 from pneumobench.runs.explain_jobs import explain_jobs
 from pneumobench.runs.train_job import run_job

@@ -16,6 +16,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench run kermany --data DATA --executor slurm --slurm partition=gpu --slurm gpus_per_node=1",
     ),
     "leaderboard": ("pneumobench leaderboard runs/quickstart", "pneumobench leaderboard runs/quickstart --json"),
+    "compare": (
+        "pneumobench compare runs/mine runs/mine-focal",
+        "pneumobench compare runs/a runs/b --to runs/ab",
+    ),
+    "wandb": ("pneumobench wandb runs/quickstart --offline", "pneumobench wandb runs/quickstart --project lungs"),
     "publish": ("pneumobench publish runs/quickstart", "pneumobench publish runs/quickstart --to PLACE --replace"),
     "tune": ("pneumobench tune search-demo", "pneumobench tune search-demo --search.trials 50 --name longer"),
     "audit": ("pneumobench audit DATA", "pneumobench audit DATA/index.csv --output report.json"),

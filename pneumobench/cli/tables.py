@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,27 @@ def _is_own_data(run: Path) -> bool:
     return load_suite(RunFolder(run).suite_yaml, of_run=True).data.source != MADE_ON_THE_SPOT
 
 
+def compare(runs: list[Path], *, to: Path | None = None, json: bool = False) -> int:
+    """Compare finished runs of the same images, network by network, with what differs between their settings.
+
+    Two losses, two sets of weights, two versions: every network of the first run against that of the same name in each
+    other run, with paired intervals and tests by patient (Holm over the table).
+
+    Args:
+        runs: folders of runs; the first is what the others are compared with.
+        to: folder of the comparison (default: beside the first run, named after all).
+        json: print every number as JSON, for a program.
+    """
+    from pneumobench.runs.compared_runs import compare_runs
+
+    console = console_for(json=json)
+    names = [run.resolve().name for run in runs]
+    target = runs[0].resolve().parent / "-against-".join(names) if to is None else to
+    command = shlex.join(["pneumobench", "compare", *names])
+    compare_runs(runs, target, command=command)
+    return _comparison_again(target, console, json=json)
+
+
 def publish(run: Path, *, to: Path | None = None, replace: bool = False, json: bool = False) -> int:
     """Copy what of a run or a comparison is published: records, predictions and tables, no image and no weights.
 
@@ -102,4 +124,4 @@ def publish(run: Path, *, to: Path | None = None, replace: bool = False, json: b
     return DONE
 
 
-COMMANDS = (leaderboard, publish)
+COMMANDS = (leaderboard, compare, publish)

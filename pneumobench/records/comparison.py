@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pneumobench.errors import RecordError
 from pneumobench.files import write_json
-from pneumobench.suite.variants import Axis
+from pneumobench.suite.variants import AXES, Axis
 
+Compared: TypeAlias = Axis | Literal["runs"]  # values of a setting, or runs that were made for themselves
+COMPARED: Final[tuple[Compared, ...]] = (*AXES, "runs")
 COMPARISON_FILE: Final = "comparison.json"
 COMPARISON_FORMAT: Final = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRecord:
-    """Several runs of one suite that differ in one setting.
+    """Several runs of the same images: of one suite that differ in one setting, or any others.
 
     Args:
-        axis: option of the command line that asked for them.
-        setting: dotted key of what differs.
+        axis: option of the command line that asked for them; `runs` for runs that were made for themselves.
+        setting: dotted key of what differs; empty for `runs`.
         reference: value that the others are compared with, one of `runs`.
         command: literal command that made the runs; may be empty.
         runs: folder of the run of each value, relative to that of the comparison, in the order of tables.
     """
 
-    axis: Axis
+    axis: Compared
     setting: str
     reference: str
     command: str
@@ -60,11 +61,11 @@ def read_comparison(folder: Path) -> ComparisonRecord:
         texts = (record.setting, record.reference, record.command, *record.runs, *record.runs.values())
         right = (
             stated == COMPARISON_FORMAT
-            and record.axis in typing.get_args(Axis)
+            and record.axis in COMPARED
             and all(isinstance(text, str) for text in texts)
             and record.reference in record.runs
-            # a run lies in the folder, or beside it
-            and all(_near(name) for name in record.runs.values())
+            # a run lies in the folder, or beside it, unless somebody named it
+            and all(record.axis == "runs" or _near(name) for name in record.runs.values())
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         right = False

@@ -24,6 +24,7 @@ from pneumobench.lungs.tiers import mask_tier
 from pneumobench.records.comparison import ComparisonRecord, read_comparison
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.comparison_figure import comparison_figure
+from pneumobench.reporting.settings_difference import difference_lines, settings_difference
 from pneumobench.reporting.variant_table import (
     curve_lines,
     seed_lines,
@@ -100,6 +101,7 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
     images = {value: _training_images(found) for value, (_, found) in opened.items()}
     curves = learning_curves(effects, images) if record.axis == "subsets" else ()
     lines += _further(record, effects, curves)
+    lines += difference_lines(settings_difference(runs, boards)) if record.axis == "runs" else []
     page = folder / "README.md"
     drawn = comparison_figure(
         effects, words.heading, images=images if record.axis == "subsets" else None, curves=curves

@@ -14,6 +14,7 @@ from pneumobench.leaderboard.learning_curve import LearningCurve
 from pneumobench.leaderboard.seed_noise import SeedNoise, SeedOrder
 from pneumobench.leaderboard.variant_effect import VariantEffect
 from pneumobench.metrics.intervals import Interval
+from pneumobench.records.comparison import Compared
 from pneumobench.reporting.columns import NOTHING, interval_text, number, p_value_text
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.reporting.variant_words import (
@@ -24,13 +25,12 @@ from pneumobench.reporting.variant_words import (
     VariantWords,
 )
 from pneumobench.suite.names import CONTROL_PREFIX
-from pneumobench.suite.variants import Axis
 from pneumobench.texts import markdown_text
 
 DIGITS: Final = 4
 
 
-def words_of(axis: Axis, setting: str) -> VariantWords:
+def words_of(axis: Compared, setting: str) -> VariantWords:
     """Return the words of a comparison with its setting in their place."""
     words = VARIANT_WORDS[axis]
     return VariantWords(

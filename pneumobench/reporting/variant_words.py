@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pneumobench.suite.variants import Axis
+from pneumobench.records.comparison import Compared
 
 INTERVAL_WORDS: Final = (
     "AUC is computed within folds. Intervals are over patients, and a patient who is tested under both values is one "
@@ -25,7 +25,7 @@ class VariantWords:
 
 
 _OTHER: Final = "the lungs of another patient, drawn without regard to class among the images tested in the same fold"
-VARIANT_WORDS: Final[dict[Axis, VariantWords]] = {
+VARIANT_WORDS: Final[dict[Compared, VariantWords]] = {
     "protocols": VariantWords(
         title="Effect of the split",
         heading="protocol",
@@ -65,6 +65,12 @@ VARIANT_WORDS: Final[dict[Axis, VariantWords]] = {
         meaning="The same networks, settings and tested images; each fold is trained on fewer images (its validation "
         "part among them): whole patients, drawn with the shares of labels and subtypes that all have, those of a "
         "smaller number among those of a larger. Epochs are the same, so that fewer images are fewer steps, too.",
+    ),
+    "runs": VariantWords(
+        title="Runs side by side",
+        heading="run",
+        meaning="Finished runs of the same images. A difference belongs to all that differs between two runs together, "
+        "listed below, and to the chance of their trainings.",
     ),
     "vary": VariantWords(
         title="Effect of {setting}",

@@ -108,6 +108,19 @@ def test_one_suite_under_two_seeds_is_published_and_computed_again(
     assert [one.hash() for one in first] == [one.hash() for one in second], "images and folds are the same"
     assert "seed 3, seed of the trainings 2;" in (runs[0].leaderboard / "README.md").read_text()
 
+    # the same two runs, named by their folders
+    assert main(["compare", "runs/noise-seed-2", "runs/noise-seed-1", "--to", "side/by/side"]) == 0
+    compared = pd.read_csv("side/by/side/comparison.csv")
+    for column in ("auc", "difference", "difference_low", "p_value"):
+        assert compared[column].to_list() == pytest.approx(table[column].to_list(), nan_ok=True)
+    assert list(compared["run"])[:2] == ["noise-seed-2", "noise-seed-1"]
+    page = Path("side/by/side/README.md").read_text()
+    assert "| training.seed | 2 | 1 |" in page
+    assert page.partition("## What differs")[2].count("\n| ") == 3, "head, rule and the seed: nothing else differs"
+    assert "`pneumobench compare noise-seed-2 noise-seed-1`" in page
+    assert main(["publish", "side/by/side", "--to", "published"]) == 0
+    assert Path("published/README.md").read_text() == page
+
     assert main(["publish", str(home)]) == 0
     copy = Path("leaderboard/noise-seeds")
     assert {path.name for path in copy.iterdir()} == {

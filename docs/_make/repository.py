@@ -13,6 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMPARISONS = (  # published, each with a figure
     "kermany-two-networks-regions",
     "kermany-two-networks-subsets",
+    "kermany-two-networks-seeds",
     "kermany-lite0-weights",
     "kermany-lite0-imagenet-lite-fit",
 )

@@ -39,6 +39,7 @@ PAGES: Mapping[str, str] = {
     "results/epoch-choice.md": "benchmark/evidence/epoch_choice.md",
     "results/official-test.md": "benchmark/evidence/official_test.md",
     "results/label-noise.md": "benchmark/evidence/label_noise.md",
+    "results/commands.md": "benchmark/performance/commands.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",
     "about/changelog.md": "CHANGELOG.md",

@@ -10,6 +10,7 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.records.run_folder import RunFolder
+from pneumobench.reporting.architecture_page import FOLDER, architecture_pages, page_name
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
@@ -47,11 +48,17 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     command = command_of_run(folder, board.suite)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
     pictures = folder.gallery / "index.html"
+    pages = architecture_pages(board, folder)
     page = leaderboard_page(
         board,
         read_overlays(folder, board),
         command=command,
         pictures=f"../{folder.gallery.name}/{pictures.name}" if pictures.is_file() else None,
+        pages={
+            row.architecture: f"{FOLDER}/{name}"
+            for row in board.networks
+            if (name := page_name(row.architecture)) in pages
+        },
     )
     readme = leaderboard_markdown(board, command=command)
     paths = LeaderboardPaths(
@@ -64,6 +71,11 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     write_text(paths.csv, leaderboard_csv(board))
     write_text(paths.json, leaderboard_json(board))
     write_text(paths.readme, readme)
+    for earlier in (folder.leaderboard / FOLDER).glob("*.html"):
+        if earlier.name not in pages:  # of a network that the run no longer has
+            earlier.unlink()
+    for name, text in pages.items():
+        write_text(folder.leaderboard / FOLDER / name, text)
     write_text(paths.page, page)
     return paths
 

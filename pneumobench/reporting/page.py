@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -43,19 +44,24 @@ def page_environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["raw"] = _sortable
-    style, script = _inline("page.css"), _inline("page.js")
+    style, script = inline("page.css"), inline("page.js")
     environment.globals.update(
         columns=columns,
         style=style,
         script=script,
-        style_hash=_policy_hash(style),
-        script_hash=_policy_hash(script),
+        style_hash=policy_hash(style),
+        script_hash=policy_hash(script),
     )
     return environment
 
 
 def leaderboard_page(
-    board: Leaderboard, overlays: tuple[OverlayRow, ...], *, command: str, pictures: str | None = None
+    board: Leaderboard,
+    overlays: tuple[OverlayRow, ...],
+    *,
+    command: str,
+    pictures: str | None = None,
+    pages: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page: rankings, curves, spread, lung attention, overlays, cost, failures and provenance.
 
@@ -67,6 +73,7 @@ def leaderboard_page(
         overlays: heat maps over images; empty where none may be shown.
         command: the literal command that made the run.
         pictures: address of the gallery's pages, relative to the page; None = there are none.
+        pages: address of the page of an architecture, relative to this one, by its name.
     """
     return (
         page_environment()
@@ -76,6 +83,7 @@ def leaderboard_page(
             overlays=overlays,
             command=command,
             pictures=pictures,
+            pages=pages or {},
             words=words,
             found=finding,
             forest=forest.forest_plot(board),
@@ -102,12 +110,13 @@ def leaderboard_page(
     )
 
 
-def _inline(name: str) -> Markup:
+def inline(name: str) -> Markup:
     """Return a file of this package as it stands between its tags."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # our own file: not to be escaped
 
 
-def _policy_hash(text: str) -> Markup:
+def policy_hash(text: str) -> Markup:
+    """Return the hash by which the content security policy of a page allows its style or its script."""
     digest = hashlib.sha256(text.encode()).digest()
     return Markup(f"'sha256-{base64.b64encode(digest).decode('ascii')}'")
 

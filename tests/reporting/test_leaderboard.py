@@ -13,13 +13,20 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.leaderboard import write_leaderboard
 
 
+def written(run: RunFolder) -> dict[str, bytes]:
+    """Return all files of the leaderboard by their path in its folder."""
+    home = run.leaderboard
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
 def test_all_files_are_written_twice_alike(run: RunFolder) -> None:
     first = write_leaderboard(run.path)
-    files = {path.name: path.read_bytes() for path in run.leaderboard.iterdir()}
-    assert set(files) == {"index.html", "leaderboard.csv", "leaderboard.json", "README.md"}
+    files = written(run)
+    pages = {f"architectures/{name}.html" for name in ("resnet18", "densenet121", "vit_base_patch16_224")}
+    assert set(files) == {"index.html", "leaderboard.csv", "leaderboard.json", "README.md"} | pages
     assert first.page == run.leaderboard / "index.html"
     write_leaderboard(run.path)
-    assert {path.name: path.read_bytes() for path in run.leaderboard.iterdir()} == files
+    assert written(run) == files
 
 
 def test_a_copy_elsewhere_gives_the_same_bytes(run: RunFolder, tmp_path: Path) -> None:
@@ -45,12 +52,12 @@ def test_weights_and_images_are_not_needed(run: RunFolder) -> None:
 
 def test_a_damaged_run_leaves_the_old_leaderboard_untouched(run: RunFolder) -> None:
     write_leaderboard(run.path)
-    files = {path.name: path.read_bytes() for path in run.leaderboard.iterdir()}
+    files = written(run)
     path = run.predictions_path("resnet18", 0)
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(RecordError, match="found SHA-256"):
         write_leaderboard(run.path)
-    assert {path.name: path.read_bytes() for path in run.leaderboard.iterdir()} == files
+    assert written(run) == files
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(run: RunFolder) -> None:

@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 
-from pneumobench.leaderboard.ranking import rank_run
-from pneumobench.records.run_folder import RunFolder
-from pneumobench.reporting.overlays import read_overlays
-from pneumobench.reporting.page import leaderboard_page
+from pneumobench.reporting.leaderboard import write_leaderboard
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -27,11 +24,8 @@ WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 
 @pytest.fixture(scope="module")
 def address(fake_run_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    board = rank_run(fake_run_template)
-    path = tmp_path_factory.mktemp("page") / "index.html"
-    overlays = read_overlays(RunFolder(fake_run_template), board)
-    path.write_text(leaderboard_page(board, overlays, command="pneumobench run x"), encoding="utf-8")
-    return path.as_uri()
+    run = Path(shutil.copytree(fake_run_template, tmp_path_factory.mktemp("page") / "run"))
+    return write_leaderboard(run).page.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -123,19 +117,43 @@ def test_what_is_shown_can_be_copied_in_three_forms(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize("name", ["index.html", "architectures/resnet18.html"])
 def test_no_accessibility_violation_and_no_sideways_scrolling(
-    browser: Any, address: str, device: str, scheme: str
+    browser: Any, address: str, name: str, device: str, scheme: str
 ) -> None:
     axe = pytest.importorskip("axe_core_python.sync_playwright")
     width, height = WIDTHS[device]
     # axe is put into the page, which its policy forbids to everybody else
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True)
     opened = context.new_page()
-    opened.goto(address)
+    opened.goto(address.replace("index.html", name))
     found = axe.Axe().run(opened)
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
+
+
+def test_the_slider_of_an_architecture_shows_what_a_threshold_does(page: Any) -> None:
+    page.click("#ranking table.chosen a >> nth=0")
+    assert "/architectures/" in page.url
+    counts = page.evaluate("JSON.parse(document.getElementById('counts').textContent)")
+    cell = "[data-cell={}]".format
+
+    def shown(name: str) -> str:
+        text: str = page.inner_text(cell(name))
+        return text.replace(",", "")
+
+    at = counts["marks"]["0.5"]
+    assert (int(shown("tp")), int(shown("fp"))) == (counts["tp"][at], counts["fp"][at])
+    page.focus("input[name=step]")
+    page.keyboard.press("Home")
+    assert int(shown("tn")) == counts["negatives"] - counts["fp"][0]
+    page.click("#slider .marks button >> nth=1")
+    assert page.get_attribute("#slider .marks button >> nth=1", "aria-pressed") == "true"
+    recall, specificity = float(shown("recall")), float(shown("specificity"))
+    page.fill("input[name=prevalence]", "10")
+    expected = recall * 0.1 / (recall * 0.1 + (1 - specificity) * 0.9)
+    assert float(shown("ppv")) == pytest.approx(expected, abs=5e-3)
 
 
 def test_the_answer_stands_on_the_first_screen(page: Any) -> None:

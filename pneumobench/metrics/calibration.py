@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +13,7 @@ from numpy.typing import ArrayLike
 from pneumobench.metrics.validation import (
     Booleans,
     Floats,
+    Integers,
     checked_logits,
     checked_numbers,
     checked_scores,
@@ -20,6 +23,7 @@ from pneumobench.metrics.validation import (
 # Trained networks need about 1 to 3. Beyond these, probabilities are all but 0 and 1, or all but one half.
 LOWEST_TEMPERATURE = 0.05
 HIGHEST_TEMPERATURE = 20.0
+ECE_BINS: Final = 15
 
 
 def brier_score(probability: ArrayLike, has_pneumonia: ArrayLike) -> float:
@@ -41,7 +45,7 @@ def brier_score(probability: ArrayLike, has_pneumonia: ArrayLike) -> float:
     return float(np.mean((scores - labels) ** 2))
 
 
-def expected_calibration_error(probability: ArrayLike, has_pneumonia: ArrayLike, *, bins: int = 15) -> float:
+def expected_calibration_error(probability: ArrayLike, has_pneumonia: ArrayLike, *, bins: int = ECE_BINS) -> float:
     """Return the mean distance of probability and share of pneumonia over bins of equally many images.
 
     Equal probabilities share a bin, whatever the order of the images; without ties the bin sizes differ by at
@@ -64,13 +68,61 @@ def expected_calibration_error(probability: ArrayLike, has_pneumonia: ArrayLike,
     0.25
     """
     scores, labels = checked_scores(probability, has_pneumonia)
+    gap = np.bincount(_bin_of(scores, bins), weights=scores - labels, minlength=bins)
+    return float(np.abs(gap).sum() / scores.size)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReliabilityBins:
+    """Bins of images by their probability, (B,) from low to high; bins without an image are left out.
+
+    Attributes:
+        probability: mean probability of the images of each bin, in [0, 1].
+        share: share of them that show pneumonia, in [0, 1]; equal to `probability` = calibrated.
+        images: how many they are.
+    """
+
+    probability: Floats
+    share: Floats
+    images: Integers
+
+
+def reliability_bins(probability: ArrayLike, has_pneumonia: ArrayLike, *, bins: int = ECE_BINS) -> ReliabilityBins:
+    """Return the bins of `expected_calibration_error`: the mean of |probability - share| over images is that error.
+
+    Args:
+        probability: (N,) in [0, 1].
+        has_pneumonia: (N,) of 0 and 1.
+        bins: how many.
+
+    Raises:
+        ValueError: malformed arrays, or fewer than one bin.
+
+    Source: as `expected_calibration_error`; the diagram: Niculescu-Mizil and Caruana 2005, doi 10.1145/1102351.1102430.
+
+    >>> found = reliability_bins([0.1, 0.3, 0.6, 0.8], [0, 0, 1, 1], bins=2)
+    >>> found.probability.round(3).tolist(), found.share.tolist(), found.images.tolist()
+    ([0.2, 0.7], [0.0, 1.0], [2, 2])
+    """
+    scores, labels = checked_scores(probability, has_pneumonia)
+    place = _bin_of(scores, bins)
+    images = np.bincount(place, minlength=bins)
+    there = images > 0
+    probabilities, shares = (np.bincount(place, weights=values, minlength=bins) for values in (scores, labels))
+    return ReliabilityBins(
+        probability=probabilities[there] / images[there], share=shares[there] / images[there], images=images[there]
+    )
+
+
+def _bin_of(scores: Floats, bins: int) -> Integers:
+    """Return the bin of every image (N,), from 0."""
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected at least 1.")
     _, block, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     first_rank = np.cumsum(sizes) - sizes
     bin_of_block = bins * (2 * first_rank + sizes - 1) // (2 * scores.size)  # by the middle rank of the tie
-    gap = np.bincount(bin_of_block[block], weights=scores - labels, minlength=bins)
-    return float(np.abs(gap).sum() / scores.size)
+    place: Integers = bin_of_block[block]
+    return place
 
 
 def calibration_slope_intercept(logit: ArrayLike, has_pneumonia: ArrayLike) -> tuple[float, float]:

@@ -86,7 +86,13 @@ def _curves(
         )  # fmt: skip
         if name in laws:
             between = np.geomspace(x.min(), x.max(), 100)
-            axes.plot(between, losses_of(laws[name].area(between)), color=colour, linewidth=1, linestyle="--" if control else "-")
+            axes.plot(
+                between,
+                losses_of(laws[name].area(between)),
+                color=colour,
+                linewidth=1,
+                linestyle="--" if control else "-",
+            )
     axes.set_xscale("log")
     sizes = sorted(set(images.values()))
     axes.xaxis.set_ticks(sizes, [f"{size:,.0f}" for size in sizes])

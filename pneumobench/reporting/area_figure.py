@@ -31,7 +31,23 @@ def losses_of(areas: ArrayLike, *, least: float = LEAST_LOSS) -> Floats:
     return np.maximum(1 - np.asarray(areas, dtype=np.float64), least)
 
 
-def area_axis(axis: Axis, axes: Axes, losses: Floats, label: str = AREA_LABEL) -> None:
+def least_loss(areas: ArrayLike) -> float:
+    """Return where a perfect area is drawn: at half the smallest loss there is, so that it does not stretch the axis.
+
+    Args:
+        areas: any number of areas in [0, 1], ends of intervals among them; NaN = there is none.
+
+    >>> least_loss([0.9, 0.98, 1.0]).__round__(4)
+    0.01
+    """
+    losses = 1 - np.asarray(areas, dtype=np.float64).ravel()
+    above = losses[losses > LEAST_LOSS]  # not NaN
+    return float(above.min()) / 2 if above.size else LEAST_LOSS
+
+
+def area_axis(
+    axis: Axis, axes: Axes, losses: Floats, label: str = AREA_LABEL, *, least: float | None = None, gap: float = 0.0
+) -> None:
     """Let an axis of 1 - AUC run logarithmically towards 0, with areas written at it.
 
     Args:
@@ -39,6 +55,8 @@ def area_axis(axis: Axis, axes: Axes, losses: Floats, label: str = AREA_LABEL) -
         axes: where.
         losses: 1 - AUC of all that is drawn, intervals included.
         label: what stands at the axis.
+        least: where perfect areas are drawn, which gets a tick of its own; None = as any other.
+        gap: what ticks keep between each other at least, as a share of the axis.
     """
     low, high = float(losses.min()) / MARGIN, min(float(losses.max()) * MARGIN, 1.0)
     limits, scale = (
@@ -46,7 +64,20 @@ def area_axis(axis: Axis, axes: Axes, losses: Floats, label: str = AREA_LABEL) -
     )  # fmt: skip
     scale("log")
     limits(high, low)
-    shown = [area for area in TICKS if low <= 1 - area <= high]
-    axis.set_ticks([1 - area for area in shown], [f"{area:g}" for area in shown])
+    places = {1 - area: f"{area:g}" for area in TICKS if low <= 1 - area <= high}
+    if least is not None and float(losses.min()) <= least:
+        places = {place: text for place, text in places.items() if place > least} | {least: "1"}
+    span, shown = np.log(high / low), dict[float, str]()
+    for place in sorted(places, key=_importance):
+        if all(abs(np.log(place / other)) >= gap * span for other in shown):
+            shown[place] = places[place]
+    at = sorted(shown, reverse=True)
+    axis.set_ticks(at, [shown[place] for place in at])
     axis.set_ticks([], minor=True)
     axis.set_label_text(label)
+
+
+def _importance(loss: float) -> tuple[int, float]:
+    """Sort 0.9 and 0.99 before 0.5 and 0.95, these before all others, and within each from 1 down."""
+    digits = f"{loss:.0e}"[0]
+    return ({"1": 0, "5": 1}.get(digits, 2), loss)

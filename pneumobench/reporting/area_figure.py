@@ -16,7 +16,7 @@ Floats: TypeAlias = NDArray[np.float64]
 # hues that stay apart for colour-blind readers (Okabe and Ito 2008), without the yellow, which is pale on white
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-TICKS: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+TICKS: Final = (0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 LEAST_LOSS: Final = 1e-5  # of an area: where a perfect one is drawn
 MARGIN: Final = 1.15  # by which the axis goes on behind the outermost area
 AREA_LABEL: Final = "AUC within folds, with its 95 % interval over patients (logarithmic towards 1)"

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 Counts = Sequence[Sequence[int]]  # images by class (rows) and call (columns)
 WORDS: Final = ("normal", "pneumonia")
-CELLS_WITH_WORDS: Final = 8  # beside each other on a page; of more the words of classes are cut
+CELLS_WITH_WORDS: Final = 8  # beside each other on a page; of more, words are cut
+SHORT: Final = {"pneumonia": "pneum.", "bacterial": "bact."}
 DARK_FROM: Final = 0.6  # share of a row from which the cell is dark and its text white
 
 
@@ -60,7 +61,7 @@ def _two(counts: Confusion) -> Counts:
 def _drawn(name: str, title: str, matrices: Sequence[tuple[Row, Counts]], words: Sequence[str], caption: str) -> Drawn:
     figure, axes = panels(len(matrices), line_in=1.55 if len(words) == 2 else 1.75)
     narrow = len(words) * panel_columns(len(matrices)) > CELLS_WITH_WORDS
-    ticks = [f"{word[:5]}." if narrow and len(word) > 6 else word for word in words]
+    ticks = [SHORT.get(word, word) if narrow else word for word in words]
     for one, (row, counts) in zip(axes, matrices, strict=True):
         _matrix(one, counts, small=len(words) > 2)
         one.set_xticks(range(len(words)), ticks, fontsize=SMALL_PT)

@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 
 NAMED: Final = 8  # networks with a hue and a line in the legend; all others are thin and gray
 BANDS: Final = 3  # of the best of them: more would cover each other
-LEGEND_ROOM: Final = 48  # characters
+LEGEND_ROOM: Final = 52  # characters
 CORNERS: Final = (0.02, 0.05, 0.1, 0.2, 0.3)  # widths that the enlarged corner may have
+ROOM_BELOW: Final = 0.3  # of precision, for the inset
 COARSE: Final = 101  # places of a band over the whole, and as many in the corner
 
 
@@ -135,7 +136,12 @@ def _drawn(
     figure = new_figure(COLUMN_IN, COLUMN_IN - 0.24 + 0.145 * lines)
     axes = figure.subplots()
     corner = _corner(kind, [*named, *([best] if best else [])])
-    inset = axes.inset_axes(kind.inset)
+    low = _least_height(board, kind, below=ROOM_BELOW)
+    inset = None
+    if _is_hidden(kind, [*networks, *([best] if best else [])], low):
+        low = _least_height(board, kind, below=0.1)
+    else:
+        inset = axes.inset_axes(kind.inset)
     places = np.unique(np.concatenate([np.linspace(0, 1, COARSE), _near(kind, np.linspace(0, corner, COARSE))]))
     for row in further:
         _line(axes, inset, row, kind, color=PALE, linewidth=0.4, zorder=1)
@@ -146,18 +152,25 @@ def _drawn(
             probability, label, folds = _arrays(row)
             patients = group.loc[row.predictions["image_id"]].to_numpy()
             band = kind.band(probability, label, folds, patients, places[places > 0], seed=board.seed)
-            for one in (axes, inset):
+            for one in filter(None, (axes, inset)):
                 one.fill_between(band.at, band.low, band.high, color=style["color"], alpha=0.16, linewidth=0, zorder=2)
     if best is not None:
         _line(axes, inset, best, kind, color=INK, linestyle=(0, (1, 1.5)), linewidth=1.3, label=labels[-1], zorder=3)
     if further:
         axes.plot([], [], color=PALE, linewidth=0.4, label=f"{counted(len(further), 'further network')}")
-    _frame(axes, inset, board, kind, corner)
+    _frame(axes, board, kind, low)
+    if inset is not None:
+        _enlarged(axes, inset, kind, corner)
     figure.legend(
         loc="outside lower left", title=kind.heading, alignment="left", title_fontsize=SMALL_PT, labelspacing=0.25,
         borderpad=0.2,
     )  # fmt: skip
-    return Drawn(name=kind.name, title=kind.title, figure=figure, caption=_caption(board, kind, named, further, best))
+    return Drawn(
+        name=kind.name,
+        title=kind.title,
+        figure=figure,
+        caption=_caption(board, kind, named, further, best, enlarged=inset is not None),
+    )
 
 
 def _label(row: Row, kind: _Kind) -> str:
@@ -173,10 +186,11 @@ def _arrays(row: Row) -> tuple[Floats, Booleans, Places | None]:
     return table["probability"].to_numpy(np.float64), label, folds_of(table)  # type: ignore[return-value]
 
 
-def _line(axes: Axes, inset: Axes, row: Row, kind: _Kind, *, label: str = "", **style: object) -> None:
+def _line(axes: Axes, inset: Axes | None, row: Row, kind: _Kind, *, label: str = "", **style: object) -> None:
     x, y = kind.curve(*_arrays(row))
     axes.plot(x, y, label=label or None, **style)  # type: ignore[arg-type]
-    inset.plot(x, y, **style)  # type: ignore[arg-type]
+    if inset is not None:
+        inset.plot(x, y, **style)  # type: ignore[arg-type]
 
 
 def _near(kind: _Kind, widths: Floats) -> Floats:
@@ -194,36 +208,56 @@ def _corner(kind: _Kind, rows: list[Row]) -> float:
     return CORNERS[-1]
 
 
-def _frame(axes: Axes, inset: Axes, board: Leaderboard, kind: _Kind, corner: float) -> None:
-    from matplotlib.patches import Rectangle
+def _least_height(board: Leaderboard, kind: _Kind, *, below: float) -> float:
+    """Return where the vertical axis begins: for precision so far below the share of pneumonia, on a tenth."""
+    share = board.pneumonia_images / board.images
+    return 0.0 if kind is ROC else max(0.0, round(np.floor(share * 10 - 1e-9) / 10 - below, 1))
 
+
+def _is_hidden(kind: _Kind, rows: list[Row], low: float) -> bool:
+    """Tell whether an inset, with the numbers at its axes, would cover a part of a curve; heights begin at `low`."""
+    left, bottom, width, height = kind.inset
+    for row in rows:
+        x, y = kind.curve(*_arrays(row))
+        y = (y - low) / (1 - low)
+        across = (x > left - 0.12) & (x < left + width + 0.01)
+        if (across & (y > bottom - 0.08) & (y < bottom + height + 0.02)).any():
+            return True
+    return False
+
+
+def _frame(axes: Axes, board: Leaderboard, kind: _Kind, low: float) -> None:
     axes.set_xlabel(kind.x_label)
     axes.set_ylabel(kind.y_label)
-    share = board.pneumonia_images / board.images
-    low = 0.0
     if kind is ROC:
         axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
     else:
+        share = board.pneumonia_images / board.images
         axes.axhline(share, color=PALE, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-        low = max(0.0, np.floor(share * 10 - 1e-9) / 10 - 0.3)
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(low - 0.01 * (1 - low), 1 + 0.01 * (1 - low))
     axes.grid()
-    inset.set_xlim(*((1 - corner, 1) if kind.corner_right else (0, corner)))
+
+
+def _enlarged(axes: Axes, inset: Axes, kind: _Kind, corner: float) -> None:
+    """Let an inset show the corner that a box marks."""
+    from matplotlib.patches import Rectangle
+
+    left = 1 - corner if kind.corner_right else 0.0
+    inset.set_xlim(left, left + corner)
     inset.set_ylim(1 - corner, 1)
-    for one in (inset.xaxis, inset.yaxis):
-        low_end = 0 if one is inset.xaxis and not kind.corner_right else 1 - corner
-        one.set_ticks(np.round([low_end, low_end + corner / 2, low_end + corner], 3))
-        one.set_tick_params(labelsize=SMALL_PT, pad=1.5)
+    for axis, low_end in ((inset.xaxis, left), (inset.yaxis, 1 - corner)):
+        axis.set_ticks(np.round([low_end, low_end + corner / 2, low_end + corner], 3))
+        axis.set_tick_params(labelsize=SMALL_PT, pad=1.5)
     inset.spines[["top", "right"]].set_visible(True)
     inset.grid()
-    left = 1 - corner if kind.corner_right else 0.0
     axes.add_patch(Rectangle((left, 1 - corner), corner, corner, fill=False, edgecolor=INK, linewidth=0.5, zorder=20))
 
 
 def _caption(
-    board: Leaderboard, kind: _Kind, named: tuple[Row, ...], further: tuple[Row, ...], best: Row | None
-) -> str:
+    board: Leaderboard, kind: _Kind, named: tuple[Row, ...], further: tuple[Row, ...], best: Row | None,
+    *, enlarged: bool,
+) -> str:  # fmt: skip
     mean = (
         f"Each curve is the mean of the curves of {board.folds} folds, weighted by images"
         if board.folds > 1 else "Each curve is that of the test part"
@@ -239,7 +273,7 @@ def _caption(
         f"{tested_words(board)} {mean}: {what}. The areas under them, in the legend, are {areas}.",
         f"Bands: 95 % of {BAND_RESAMPLES} resamples of patients, at each place by itself, for the best {bands}; they "
         "say nothing of differences, which are paired.",
-        "The box shows the best corner, enlarged.",
+        "The box shows the best corner, enlarged." if enlarged else "",
     ]
     if kind is PRECISION_RECALL:
         share = number(board.pneumonia_images / board.images)
@@ -252,4 +286,4 @@ def _caption(
     if further:
         of_others = counted(len(further), "further network")
         sentences.append(f"Thin and gray: {of_others}, which {verb(len(further), 'has')} a smaller AUC.")
-    return " ".join(sentences)
+    return " ".join(filter(None, sentences))

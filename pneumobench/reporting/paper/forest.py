@@ -16,6 +16,7 @@ from pneumobench.reporting.compared import TOP_GROUP_WORDS, control_name, folds_
 from pneumobench.reporting.paper.style import (
     INK,
     PAGE_IN,
+    PALE,
     SHADE,
     SMALL_PT,
     Drawn,
@@ -94,11 +95,11 @@ def _panel(axes: Axes, rows: Sequence[Row], read: Read, best: Row | None, *, sha
             continue
         loss, low, high = losses_of(areas[place], least=least)
         colour, marker, filled = MARKS[row.kind]
-        whole = row.state == "complete"
-        axes.plot([low, high], [place, place], color=colour, linewidth=1.1, alpha=1 if whole else 0.5)
+        colour = colour if row.state == "complete" else PALE
+        axes.plot([low, high], [place, place], color=colour, linewidth=1.1)
         axes.plot(
             [loss], [place], marker=marker, markersize=4.4 if marker == "o" else 4, color=colour, linestyle="none",
-            alpha=1 if whole else 0.5, markerfacecolor=colour if filled else "white", markeredgewidth=1, clip_on=False,
+            markerfacecolor=colour if filled else "white", markeredgewidth=1, clip_on=False,
             zorder=3,
         )  # fmt: skip
         axes.annotate(

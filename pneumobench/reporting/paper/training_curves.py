@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 TRAINING: Final = ("train_loss", "training loss", COLOURS[1], (0, (4, 1.5)))
 VALIDATION: Final = ("tune_loss", "validation loss", COLOURS[0], "-")
 AREA: Final = ("tune_auc", "validation AUC", COLOURS[0], "-")
-LOSS_TICKS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# of each power of ten, ever finer until there are enough
+LOSS_STEPS: Final = (
+    (1.0,),
+    (1.0, 3.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0),
+    tuple(np.arange(1, 10, 0.2).round(1).tolist()),
+)
+TICKS_WANTED: Final = 3
 OF_AUGMENTED: Final = (
     "The training loss is that of augmented images while weights changed, so it need not lie below the other. "
 )
@@ -57,7 +65,9 @@ def training_curves(board: Leaderboard, folder: RunFolder) -> Iterator[Drawn | L
             path, best = folder.history_path(row.architecture, fold), kept.get((row.architecture, fold))
             if path.is_file():
                 histories.append(_History(table=pd.read_csv(path), kept=best if isinstance(best, int) else None))
-        if histories:
+        if max((len(one.table) for one in histories), default=0) == 1:
+            yield LeftOut(what=f"training curves of {shown_name(row)}", why="one epoch is no curve")
+        elif histories:
             rows.append(row)
             found[row.architecture] = histories
         else:
@@ -79,13 +89,23 @@ def _losses(board: Leaderboard, rows: Sequence[Row], found: dict[str, list[_Hist
         panel_title(one, shown_name(row), len(rows))
     axes[0].set_yscale("log")
     low, high = axes[0].get_ylim()
-    ticks = [tick for tick in LOSS_TICKS if low <= tick <= high]
+    ticks = _loss_ticks(low, high)
     for one in axes:
         one.yaxis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         one.yaxis.set_ticks([], minor=True)
         one.grid(axis="y")
     _finish(figure, axes, found, "loss (logarithmic)")
     return Drawn(name="training-loss", title="Losses over epochs", figure=figure, caption=_caption(board, OF_AUGMENTED))
+
+
+def _loss_ticks(low: float, high: float) -> list[float]:
+    """Return the coarsest ticks of which enough lie on an axis."""
+    ticks: list[float] = []
+    for steps in LOSS_STEPS:
+        ticks = [step * 10.0**power for power in range(-6, 4) for step in steps if low <= step * 10.0**power <= high]
+        if len(ticks) >= TICKS_WANTED:
+            break
+    return ticks
 
 
 def _areas(board: Leaderboard, rows: Sequence[Row], found: dict[str, list[_History]]) -> Drawn:
@@ -103,8 +123,8 @@ def _areas(board: Leaderboard, rows: Sequence[Row], found: dict[str, list[_Histo
     for one in axes:
         area_axis(one.yaxis, one, losses, "", least=perfect, gap=0.12)
         one.grid(axis="y")
-    _finish(figure, axes, found, "validation AUC (logarithmic towards 1)")
-    caption = _caption(board, "")
+    _finish(figure, axes, found, "validation AUC")
+    caption = _caption(board, "The axis is logarithmic towards 1. ")
     return Drawn(name="training-auc", title="Validation AUC over epochs", figure=figure, caption=caption)
 
 
@@ -146,7 +166,9 @@ def _finish(figure: Figure, axes: Sequence[Axes], found: dict[str, list[_History
     fold = Line2D([], [], color=COLOURS[0], linewidth=0.5, alpha=0.6, label="one fold")
     kept = Line2D([], [], color=COLOURS[0], marker="o", markersize=2.6, markerfacecolor="white", linestyle="none",
                   label="epoch kept")  # fmt: skip
-    figure.legend(handles=[*handles, fold, kept], loc="outside upper center", ncols=4)
+    figure.legend(
+        handles=[*handles, fold, kept], loc="outside upper center", ncols=4 if figure.get_figwidth() > 5 else 2
+    )
 
 
 def _caption(board: Leaderboard, what: str) -> str:

@@ -25,6 +25,7 @@ SIGNS: Final = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     "*": r"$\ast$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
@@ -49,7 +50,12 @@ def latex_text(text: str) -> str:
     >>> latex_text("vit_b † −0.5 ≤ 95 % & more")
     'vit\\_b $\\dagger$ $-$0.5 $\\leq$ 95 \\% \\& more'
     """
-    return "".join(SIGNS.get(character, character) for character in safe_text(" ".join(text.split())))
+    plain = safe_text(" ".join(text.split()))
+    parts = [SIGNS.get(character, character) for character in plain]
+    for place in range(1, len(plain)):
+        if plain[place - 1] == plain[place] == "-":  # two would be a dash
+            parts[place] = "{}-"
+    return "".join(parts)
 
 
 def latex_table(table: Cells, comments: Sequence[str]) -> str:

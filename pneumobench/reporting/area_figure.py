@@ -1,4 +1,4 @@
-"""What all figures of areas under the ROC curve share: hues, markers, and an axis that opens towards 1."""
+"""What drawn figures of areas under the ROC curve share: hues, markers, and the axis that opens towards 1."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pneumobench.reporting.area_axis import LEAST_LOSS, ROOM, TICKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,9 +18,7 @@ Floats: TypeAlias = NDArray[np.float64]
 # hues that stay apart for colour-blind readers (Okabe and Ito 2008), without the yellow, which is pale on white
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-TICKS: Final = (0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
-LEAST_LOSS: Final = 1e-5  # of an area: where a perfect one is drawn
-MARGIN: Final = 1.15  # by which the axis goes on behind the outermost area
+DRAWN_TICKS: Final = (0.2, *TICKS)
 AREA_LABEL: Final = "AUC within folds, with its 95 % interval over patients (logarithmic towards 1)"
 
 
@@ -58,13 +58,13 @@ def area_axis(
         least: where perfect areas are drawn, which gets a tick of its own; None = as any other.
         gap: what ticks keep between each other at least, as a share of the axis.
     """
-    low, high = float(losses.min()) / MARGIN, min(float(losses.max()) * MARGIN, 1.0)
+    low, high = float(losses.min()) / ROOM, min(float(losses.max()) * ROOM, 1.0)
     limits, scale = (
         (axes.set_xlim, axes.set_xscale) if axis is axes.xaxis else (axes.set_ylim, axes.set_yscale)
     )  # fmt: skip
     scale("log")
     limits(high, low)
-    places = {1 - area: f"{area:g}" for area in TICKS if low <= 1 - area <= high}
+    places = {1 - area: f"{area:g}" for area in DRAWN_TICKS if low <= 1 - area <= high}
     if least is not None and float(losses.min()) <= least:
         places = {place: text for place, text in places.items() if place > least} | {least: "1"}
     span, shown = np.log(high / low), dict[float, str]()

@@ -10,7 +10,8 @@ import numpy as np
 
 from pneumobench.leaderboard.board import Kind, Leaderboard, Row
 from pneumobench.leaderboard.scores import Scores
-from pneumobench.reporting.area_figure import COLOURS, LEAST_LOSS, TICKS, Floats, area_axis, least_loss, losses_of
+from pneumobench.reporting.area_axis import LEAST_LOSS
+from pneumobench.reporting.area_figure import COLOURS, DRAWN_TICKS, Floats, area_axis, least_loss, losses_of
 from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.compared import TOP_GROUP_WORDS, control_name, folds_words
 from pneumobench.reporting.paper.style import (
@@ -43,6 +44,7 @@ KIND_WORDS: Final[dict[Kind, str]] = {
     "network": "network", "ensemble": "ensemble", "control": "shortcut baseline"
 }  # fmt: skip
 Read = Callable[[Row], Scores | None]
+Area = tuple[float, float, float]  # and the ends of its interval
 
 
 def forest(board: Leaderboard) -> Iterator[Drawn | LeftOut]:
@@ -62,8 +64,10 @@ def forest(board: Leaderboard) -> Iterator[Drawn | LeftOut]:
         yield LeftOut(what="the line of the best baseline", why="no shortcut baseline completed all folds")
     figure = new_figure(PAGE_IN, 1.0 + LANE_IN * len(rows))
     drawn = np.ravel(figure.subplots(1, len(parts), sharey=True, squeeze=False))
+    # one axis for both parts, as on the page of the run, so that a shift is seen as one
+    areas = [_ends(scores) for _, read in parts for row in rows if _area(scores := read(row)) is not None and scores]
     for place, (axes, (heading, read)) in enumerate(zip(drawn, parts, strict=True)):
-        _panel(axes, rows, read, best, shaded=place == 0)
+        _panel(axes, rows, read, best, areas, shaded=place == 0)
         axes.set_title(heading, loc="left")
     _names(drawn[0], rows)
     _legend(figure, rows, best)
@@ -76,7 +80,7 @@ def _area(scores: Scores | None) -> float | None:
     return None if scores is None or math.isnan(scores.auc) else scores.auc
 
 
-def _ends(scores: Scores) -> tuple[float, float, float]:
+def _ends(scores: Scores) -> Area:
     """Return an area and the ends of its interval, the area itself where there is none."""
     interval = scores.auc_interval
     if interval is None or math.isnan(interval.low):
@@ -84,10 +88,12 @@ def _ends(scores: Scores) -> tuple[float, float, float]:
     return scores.auc, interval.low, interval.high
 
 
-def _panel(axes: Axes, rows: Sequence[Row], read: Read, best: Row | None, *, shaded: bool) -> None:
+def _panel(
+    axes: Axes, rows: Sequence[Row], read: Read, best: Row | None, all_areas: Sequence[Area], *, shaded: bool
+) -> None:
     areas = {place: _ends(found) for place, row in enumerate(rows) if _area(found := read(row)) is not None and found}
-    least = least_loss(list(areas.values()))
-    everything = losses_of(list(areas.values()), least=least)
+    least = least_loss(all_areas)
+    everything = losses_of(all_areas, least=least)
     for place, row in enumerate(rows):
         if shaded and row.in_top_group:
             axes.axhspan(place - 0.5, place + 0.5, color=SHADE, linewidth=0, zorder=0)
@@ -121,7 +127,7 @@ def _interval(scores: Scores | None) -> str:
 
 def _with_ticks(losses: Floats) -> Floats:
     """Return losses between which at least two ticks lie, on both sides further ones where there are too few."""
-    ticks = 1 - np.array(TICKS)  # falling
+    ticks = 1 - np.array(DRAWN_TICKS)  # falling
     if np.sum((ticks >= losses.min()) & (ticks <= losses.max())) >= 2:
         return losses
     above, below = ticks[ticks > losses.max()], ticks[ticks < losses.min()]

@@ -32,7 +32,8 @@ def many(board: Leaderboard) -> Leaderboard:
 
 def shown(figure: Figure) -> Iterator[Text]:
     """Yield the texts that are drawn."""
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if text.get_visible() and text.get_text().strip():
@@ -44,7 +45,7 @@ def check_texts(figure: Figure) -> int:
     found = list(shown(figure))
     boxes = [text.get_window_extent() for text in found]
     for text, box in zip(found, boxes, strict=True):
-        assert text.get_fontsize() >= SMALL_PT, text
+        assert float(text.get_fontsize()) >= SMALL_PT, text
         assert box.x0 >= -1 and box.y0 >= -1, text  # noqa: PT018
         assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text  # noqa: PT018
     for place, box in enumerate(boxes):

@@ -1,4 +1,4 @@
-"""Commands about the tables of what was run: compute them again, and make the copy that is published."""
+"""Commands about the tables of what was run: compute them again, copy them to be published, draw them for papers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pneumobench.cli.exit_codes import DONE
-from pneumobench.cli.shown import answer, console_for, data_words, next_step, path_word, print_json, rows_of, tell
+from pneumobench.cli.shown import (
+    answer,
+    console_for,
+    data_words,
+    fields_of,
+    next_step,
+    path_word,
+    print_json,
+    rows_of,
+    tell,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,4 +134,36 @@ def publish(run: Path, *, to: Path | None = None, replace: bool = False, json: b
     return DONE
 
 
-COMMANDS = (leaderboard, compare, publish)
+def figures(run: Path, *, to: Path | None = None, json: bool = False) -> int:
+    """Draw figures and write tables for a paper, from the numbers of the leaderboard.
+
+    Figures are PDF, SVG and PNG at the width they are printed at, tables LaTeX and Markdown; captions.md says what each
+    shows. The run may be a published one: its predictions are read, no image. Every file names the run it comes from.
+
+    Args:
+        run: folder of a finished run, e.g. runs/quickstart.
+        to: folder of the files (default: figures/ in the run).
+        json: print what was written as JSON, for a program; what is told meanwhile goes to stderr.
+    """
+    from pneumobench.reporting.paper.folder import write_paper_files
+
+    console = console_for(json=json)
+    made = write_paper_files(run, to)
+    for one in made.left_out:
+        tell(console, "left out", f"{one.what}: {one.why}")
+    console.print(f"{len(made.files)} files", highlight=False)
+    tell(console, "captions", made.captions)
+    if json:
+        print_json(
+            {
+                "folder": str(made.folder),
+                "captions": str(made.captions),
+                "files": [path.name for path in made.files],
+                "left_out": [fields_of(one) for one in made.left_out],
+            }
+        )
+    next_step(console, "publish", path_word(run))
+    return DONE
+
+
+COMMANDS = (leaderboard, compare, publish, figures)

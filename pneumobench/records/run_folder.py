@@ -98,6 +98,11 @@ class RunFolder:
         return self.path / "gallery"
 
     @property
+    def figures(self) -> Path:
+        """Figures and tables for papers; never published, as they are drawn again from what is."""
+        return self.path / "figures"
+
+    @property
     def confounds(self) -> Path:
         """What is left of the scores among images alike in facts of their acquisition."""
         return self.path / "confounds"

@@ -10,17 +10,13 @@ import numpy as np
 
 from pneumobench.leaderboard.learning_curve import LearningCurve
 from pneumobench.leaderboard.variant_effect import VariantEffect
-from pneumobench.reporting.area_axis import LEAST_LOSS, TICKS
+from pneumobench.reporting.area_figure import COLOURS, MARKERS, Floats, area_axis, losses_of
 from pneumobench.reporting.columns import number
 from pneumobench.suite.names import CONTROL_PREFIX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
-# hues that stay apart for colour-blind readers (Okabe and Ito 2008), without the yellow, which is pale on white
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH_IN: Final = 7.2
 LANE_IN: Final = 0.2
 
@@ -64,24 +60,9 @@ def comparison_figure(
     return buffer.getvalue()
 
 
-def _losses(effects: Sequence[VariantEffect]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _losses(effects: Sequence[VariantEffect]) -> Floats:
     """Return 1 - AUC, and that of the low and the high end of its interval, (n, 3)."""
-    ends = [(one.area.value, one.area_interval.low, one.area_interval.high) for one in effects]
-    return np.maximum(1 - np.array(ends, dtype=np.float64), LEAST_LOSS)
-
-
-def _area_axis(axis: Axis, axes: Axes, losses: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
-    """Let an axis of 1 - AUC run logarithmically towards 0, with areas written at it."""
-    low, high = float(losses.min()) / 1.15, min(float(losses.max()) * 1.15, 1.0)
-    limits, scale = (
-        (axes.set_xlim, axes.set_xscale) if axis is axes.xaxis else (axes.set_ylim, axes.set_yscale)
-    )  # fmt: skip
-    scale("log")
-    limits(high, low)
-    shown = [area for area in TICKS if low <= 1 - area <= high]
-    axis.set_ticks([1 - area for area in shown], [f"{area:g}" for area in shown])
-    axis.set_ticks([], minor=True)
-    axis.set_label_text("AUC within folds, with its 95 % interval over patients (logarithmic towards 1)")
+    return losses_of([(one.area.value, one.area_interval.low, one.area_interval.high) for one in effects])
 
 
 def _curves(
@@ -105,14 +86,19 @@ def _curves(
         )  # fmt: skip
         if name in laws:
             between = np.geomspace(x.min(), x.max(), 100)
-            areas = np.maximum(1 - laws[name].area(between), LEAST_LOSS)
-            axes.plot(between, areas, color=colour, linewidth=1, linestyle="--" if control else "-")
+            axes.plot(
+                between,
+                losses_of(laws[name].area(between)),
+                color=colour,
+                linewidth=1,
+                linestyle="--" if control else "-",
+            )
     axes.set_xscale("log")
     sizes = sorted(set(images.values()))
     axes.xaxis.set_ticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.xaxis.set_ticks([], minor=True)
     axes.set_xlabel("training images of a fold, validation part among them" + (" (line: fitted law)" if laws else ""))
-    _area_axis(axes.yaxis, axes, _losses(effects))
+    area_axis(axes.yaxis, axes, _losses(effects))
     axes.set_ylabel("AUC within folds [95 %]")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -143,4 +129,4 @@ def _lanes(axes: Axes, names: Sequence[str], effects: Sequence[VariantEffect], h
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(y - 0.3, -0.7)
     axes.set_title(heading, loc="left", fontsize=9)
-    _area_axis(axes.xaxis, axes, _losses(effects))
+    area_axis(axes.xaxis, axes, _losses(effects))

@@ -11,8 +11,6 @@ from pneumobench.reporting.columns import (
     COST,
     LUNG_ATTENTION,
     NOTHING,
-    OFFICIAL,
-    OUT_OF_FOLD,
     OUT_OF_FOLD_FULL,
     OUT_OF_FOLD_TUNED,
     Column,
@@ -34,6 +32,7 @@ from pneumobench.reporting.compared import (
 )
 from pneumobench.reporting.cost_table import cost_facts, cost_markdown, cost_meaning, quiet_words
 from pneumobench.reporting.finding import finding, finding_details
+from pneumobench.reporting.main_tables import cells, official_cells, ranking_cells, with_interval
 from pneumobench.reporting.map_words import (
     LUNG_ATTENTION_WORDS,
     METHOD_COLUMNS,
@@ -44,16 +43,13 @@ from pneumobench.reporting.map_words import (
 from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
-    KIND_WORDS,
     data_words,
     leak_notice,
-    marks,
     mask_words,
     separate_test,
     shared_patients_words,
     tested_words,
     weights_notice,
-    weights_words,
 )
 from pneumobench.suite.spec import CLASSES
 from pneumobench.texts import markdown_text
@@ -76,7 +72,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
         "Every number is recomputed from `predictions.csv` and `record.json` of each job.",
         "## Out of fold",
         " ".join(filter(None, (tested_words(board), folds_words(board), "Threshold 0.5."))),
-        _ranking(board),
+        ranking_cells(board).markdown(),
         f"`*` = top group: {TOP_GROUP_WORDS} {controls_words(board)} {attention_words(board)}".strip(),
     ]
     if board.missing:
@@ -95,7 +91,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
             "0.5. The last column is the mean AUC of the single models, ± standard deviation."
             + (f" {markdown_text(shared)}" if (shared := shared_patients_words(board)) else ""),
-            _official(board),
+            official_cells(board).markdown(),
         ]
     if board.against_control:
         parts += ["## Against the best shortcut baseline", AGAINST_CONTROL_WORDS, _against_control(board)]
@@ -160,45 +156,13 @@ def _hardware_words(board: Leaderboard) -> str:
     return markdown_text("Measured on " + ", ".join(shown) + ".") if shown else "Hardware not recorded."
 
 
-def _with_interval(column: Column, row: Row) -> str:
-    text = number(column.value(row), column.digits) + column.mark(row)
-    interval = interval_text(column.interval(row), column.digits) if column.interval else ""
-    return f"{text} {interval}" if interval else text
-
-
-def _ranking(board: Leaderboard) -> str:
-    columns = [*OUT_OF_FOLD, *LUNG_ATTENTION]
-    rows = [
-        [
-            KIND_WORDS.get(row.kind, str(row.rank or NOTHING)),
-            row.architecture + marks(row),
-            *[_with_interval(column, row) for column in columns],
-            weights_words(row.weights_origin) if row.weights_origin else NOTHING,
-            row.status,
-        ]
-        for row in board.rows
-    ]
-    return _table(["#", "architecture", *[column.heading for column in columns], "weights", "status"], rows)
-
-
 def _metrics(board: Leaderboard, columns: Sequence[Column]) -> str:
     rows = [
-        [row.architecture, *[_with_interval(column, row) for column in columns]]
+        [row.architecture, *[with_interval(column, row) for column in columns]]
         for row in board.rows
         if row.out_of_fold is not None
     ]
     return _table(["architecture", *[column.heading for column in columns]], rows)
-
-
-def _official(board: Leaderboard) -> str:
-    rows = []
-    for row in board.rows:
-        if row.official is None:
-            continue
-        single = row.official_fold_spread["auc"]
-        cells = [_with_interval(column, row) for column in OFFICIAL]
-        rows.append([row.architecture, *cells, f"{number(single.mean)} ± {number(single.sd)}"])
-    return _table(["architecture", *[column.heading for column in OFFICIAL], "AUC, single models"], rows)
 
 
 def _ensembles(board: Leaderboard) -> str:
@@ -220,7 +184,7 @@ def _against_control(board: Leaderboard) -> str:
 
 def _three_classes(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     shown = [row for row in rows if columns[0].value(row) is not None]
-    cells = [[row.architecture, *[_with_interval(column, row) for column in columns]] for row in shown]
+    cells = [[row.architecture, *[with_interval(column, row) for column in columns]] for row in shown]
     return _table(["architecture", *[column.heading for column in columns]], cells)
 
 
@@ -268,10 +232,9 @@ def _methods(board: Leaderboard) -> str:
 
 
 def _cost(board: Leaderboard) -> str:
-    rows = [[row.architecture, *[_with_interval(column, row) for column in COST]] for row in board.rows if row.cost]
+    rows = [[row.architecture, *[with_interval(column, row) for column in COST]] for row in board.rows if row.cost]
     return _table(["architecture", *[column.heading for column in COST]], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(markdown_text(cell) for cell in line) + " |" for line in lines)
+    return cells(head, rows).markdown()

@@ -1,0 +1,1 @@
+"""Figures and tables for papers, from the leaderboard of a finished run."""

@@ -17,6 +17,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "leaderboard": ("pneumobench leaderboard runs/quickstart", "pneumobench leaderboard runs/quickstart --json"),
     "publish": ("pneumobench publish runs/quickstart", "pneumobench publish runs/quickstart --to PLACE --replace"),
+    "verify": ("pneumobench verify leaderboard/kermany-cpu", "pneumobench verify runs/quickstart --json"),
     "tune": ("pneumobench tune search-demo", "pneumobench tune search-demo --search.trials 50 --name longer"),
     "audit": ("pneumobench audit DATA", "pneumobench audit DATA/index.csv --output report.json"),
     "datasets": ("pneumobench datasets", "pneumobench datasets kermany"),

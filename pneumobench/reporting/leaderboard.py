@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
-from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.leaderboard.ranking import rank
+from pneumobench.records.checksums import renew_checksums
+from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.texts import safe_text
+
+TABLE: Final = "leaderboard.csv"
+NUMBERS: Final = "leaderboard.json"
+README: Final = "README.md"
+PAGE: Final = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +51,24 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
         SettingsError: the folder cannot be written.
     """
     folder = RunFolder(run_folder)
-    board = rank_run(run_folder, check_weights=check_weights)
-    command = command_of_run(folder, board.suite)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
+    board, texts = leaderboard_texts(gather(run_folder, check_weights=check_weights))
+    for name, text in texts.items():
+        write_text(folder.leaderboard / name, text)
+    renew_checksums(folder.path, [folder.leaderboard / name for name in texts])
+    return LeaderboardPaths(
+        page=folder.leaderboard / PAGE,
+        csv=folder.leaderboard / TABLE,
+        json=folder.leaderboard / NUMBERS,
+        readme=folder.leaderboard / README,
+        board=board,
+    )
+
+
+def leaderboard_texts(run: GatheredRun) -> tuple[Leaderboard, dict[str, str]]:
+    """Return the leaderboard of a run, and the text of each of its files by name."""
+    folder, board = run.folder, rank(run)
+    command = command_of_run(folder, board.suite)
     pictures = folder.gallery / "index.html"
     page = leaderboard_page(
         board,
@@ -53,19 +76,12 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
         command=command,
         pictures=f"../{folder.gallery.name}/{pictures.name}" if pictures.is_file() else None,
     )
-    readme = leaderboard_markdown(board, command=command)
-    paths = LeaderboardPaths(
-        page=folder.leaderboard / "index.html",
-        csv=folder.leaderboard / "leaderboard.csv",
-        json=folder.leaderboard / "leaderboard.json",
-        readme=folder.leaderboard / "README.md",
-        board=board,
-    )
-    write_text(paths.csv, leaderboard_csv(board))
-    write_text(paths.json, leaderboard_json(board))
-    write_text(paths.readme, readme)
-    write_text(paths.page, page)
-    return paths
+    return board, {
+        TABLE: leaderboard_csv(board),
+        NUMBERS: leaderboard_json(board),
+        README: leaderboard_markdown(board, command=command),
+        PAGE: page,
+    }
 
 
 def command_of_run(folder: RunFolder, suite: str) -> str:

@@ -15,6 +15,7 @@ from pneumobench.attributions.methods import AttributionMethod, attribution_meth
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.records.external_record import VARIANTS
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
@@ -23,7 +24,7 @@ from pneumobench.reporting.external_variants_table import write_variants
 from pneumobench.reporting.leaderboard import command_of_run, write_leaderboard
 from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
-from pneumobench.runs.evaluate import VARIANTS, evaluate_networks
+from pneumobench.runs.evaluate import evaluate_networks
 from pneumobench.runs.explain_jobs import explain_jobs, without_maps
 from pneumobench.runs.explained import Explained
 from pneumobench.runs.folds_asked import folds_of

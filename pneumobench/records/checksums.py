@@ -6,6 +6,7 @@ Of a comparison it names the SHA256SUMS of each run, in place of the run's files
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ def checksums_text(files: Mapping[str, str]) -> str:
     """Return the text for SHA-256 by name.
 
     >>> checksums_text({"b": "1" * 64, "a": "0" * 64}).splitlines()[0][-6:]
-    '0000  a'
+    '000  a'
     """
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(files.items()))
 
@@ -59,12 +60,12 @@ def checksum_differences(listed: bytes, files: Mapping[str, str]) -> list[Differ
         for name in files
         if name not in named
     ]
-    lines, right = listed.split(b"\n"), expected.split(b"\n")
-    if found and len(named) == len(lines) - 1:  # every line is one of them
+    if found and checksums_text(named).encode(errors="surrogateescape") == listed:  # its form is right
         return found
-    place = next((at for at, (one, other) in enumerate(zip(lines, right, strict=False)) if one != other), len(right))
-    told = [short(repr(part[place])[2:-1]) if place < len(part) else NOTHING for part in (lines, right)]
-    return [*found, Difference(file=CHECKSUMS, field=f"line {place + 1}", found=told[0], expected=told[1])]
+    lines = itertools.zip_longest(listed.splitlines(keepends=True), expected.splitlines(keepends=True))
+    number, pair = next((number, pair) for number, pair in enumerate(lines, start=1) if pair[0] != pair[1])
+    told = [NOTHING if line is None else short(repr(line)[2:-1]) for line in pair]
+    return [*found, Difference(file=CHECKSUMS, field=f"line {number}", found=told[0], expected=told[1])]
 
 
 def files_below(folder: Path, *, but: Iterable[Path] = ()) -> Iterator[Path]:

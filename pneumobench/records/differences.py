@@ -149,7 +149,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     >>> dict(leaves({"a": {"b": 1}, "c": [2, {"d": None}]}))
     {'a.b': 1, 'c.0': 2, 'c.1.d': None}
     """
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = value.items() if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else ()
     if not inside:
         yield place, value
     for key, part in inside:

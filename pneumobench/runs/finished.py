@@ -236,10 +236,9 @@ class Run:
         found_spec = recognised_data(Path(f"{spec.root}{table_name}"))
         name = name or Path(spec.root).resolve().name.lower()
         networks = self._networks(self._asked(self.suite, architectures, folds))
-        cache = self.path.parent / ".cache"
         found = evaluate_networks(
-            self.folder, self.suite, networks, spec, name=name, cache=cache, console=self.console, variants=variants,
-            bench=lambda: open_bench(self.path, self.data, self.console),
+            self.folder, self.suite, networks, spec, name=name, cache=self.path.parent / ".cache",
+            console=self.console, variants=variants, bench=lambda: open_bench(self.path, self.data, self.console),
         )  # fmt: skip
         words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
         command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])

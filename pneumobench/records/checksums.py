@@ -65,7 +65,8 @@ def checksum_differences(listed: bytes, files: Mapping[str, str]) -> list[Differ
     lines = itertools.zip_longest(listed.splitlines(keepends=True), expected.splitlines(keepends=True))
     number, pair = next((number, pair) for number, pair in enumerate(lines, start=1) if pair[0] != pair[1])
     told = [NOTHING if line is None else short(repr(line)[2:-1]) for line in pair]
-    return [*found, Difference(file=CHECKSUMS, field=f"line {number}", found=told[0], expected=told[1])]
+    form = Difference(file=CHECKSUMS, field=f"line {number}", found=told[0], expected=told[1])
+    return [form, *found] if named else [form]  # where it names nothing, every file would be unexpected
 
 
 def files_below(folder: Path, *, but: Iterable[Path] = ()) -> Iterator[Path]:

@@ -106,6 +106,7 @@ class _Found:
         for one in differences:
             name = self.name(folder / one.file)
             if (name, one.field) not in known:
+                known.add((name, one.field))
                 self.differences.append(Difference(file=name, field=one.field, found=one.found, expected=one.expected))
 
     def hashed(self, folder: Path, paths: Iterable[Path]) -> dict[str, str]:

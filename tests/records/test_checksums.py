@@ -44,11 +44,11 @@ def test_a_changed_byte_is_named(place: int, more: int) -> None:
         (LISTED, {"README.md": "a" * 64, "suite.yaml": "c" * 64},
          ["resnet18/fold-0/record.json: found no file, expected one (SHA256SUMS names it)"]),
         (LISTED + b"\n", FILES, ["SHA256SUMS, line 4: found \\n, expected nothing"]),
-        (LISTED.replace(b"\n", b"\r\n"), FILES, ["README.md: found a file"]),
+        (LISTED.replace(b"\n", b"\r\n"), FILES, ["SHA256SUMS, line 1: found aaaa"]),
         (b"".join(reversed(LISTED.splitlines(keepends=True))), FILES, ["SHA256SUMS, line 1"]),
         (LISTED[:-1], FILES, ["SHA256SUMS, line 3"]),
-        (b"", FILES, ["README.md: found a file, expected none"]),
-        (LISTED.upper(), FILES, ["README.md: found a file"]),
+        (b"", FILES, ["SHA256SUMS, line 1: found nothing, expected aaaa"]),
+        (LISTED.upper(), FILES, ["SHA256SUMS, line 1: found AAAA"]),
     ],
 )  # fmt: skip
 def test_each_difference_is_named(listed: bytes, files: dict[str, str], said: list[str]) -> None:

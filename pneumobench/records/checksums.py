@@ -60,7 +60,7 @@ def checksum_differences(listed: bytes, files: Mapping[str, str]) -> list[Differ
         for name in files
         if name not in named
     ]
-    if found and checksums_text(named).encode(errors="surrogateescape") == listed:  # its form is right
+    if named and checksums_text(named).encode(errors="surrogateescape") == listed:  # its form is right
         return found
     lines = itertools.zip_longest(listed.splitlines(keepends=True), expected.splitlines(keepends=True))
     number, pair = next((number, pair) for number, pair in enumerate(lines, start=1) if pair[0] != pair[1])

@@ -147,7 +147,7 @@ def _check_run(path: Path, found: _Found) -> GatheredRun | None:
         manifest = read_manifest(folder) or {}
     except RecordError as error:
         manifest = {}
-        found.failed(path, error)
+        found.add(path, [difference_of(error, path)])
     if not published:
         there = [path / name for name in manifest if (path / name).is_file()]
         files = found.hashed(path, there)

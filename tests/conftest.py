@@ -36,7 +36,7 @@ torch.set_num_threads(1)
 SHARED = {
     **{
         f"tests/end_to_end/test_{name}.py": "the smoke run"
-        for name in ("audits", "evaluate", "explain", "gallery", "nothing_left", "plan", "readme", "run")
+        for name in ("audits", "evaluate", "explain", "gallery", "nothing_left", "plan", "readme", "run", "verify")
     },
     **{
         f"tests/lungs/test_{name}.py": "the segmenter"

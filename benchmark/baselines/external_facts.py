@@ -19,10 +19,10 @@ from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
 from pneumobench.leaderboard.external_variants import mean_probability
 from pneumobench.metrics import area_estimate
+from pneumobench.records.external_record import external_facts, external_table
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.external_table import INVERTED_WORDS, external_auc
 from pneumobench.reporting.external_variants_table import facts_lines, strata_lines
-from pneumobench.runs.external_predictions import external_facts, external_table
 from pneumobench.runs.external_variants import facts_of_both, strata_scores
 from pneumobench.suite.reader import load_suite
 

@@ -60,7 +60,8 @@ def command_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="pneumobench",
         description="Compare deep networks for pneumonia detection on chest X-rays of children.",
-        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job or a check failed, 130 interrupted.",
+        epilog="Exit codes: 0 done, 2 wrong settings, 3 unusable data, 4 a job or a check failed, 5 a verified run "
+        "differs, 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Commands about the tables of what was run: compute them again, copy them to be published, draw them for papers."""
+"""Commands about the tables of what was run: compute, compare, draw, publish and verify them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumobench.cli.exit_codes import DONE
+from pneumobench.cli.exit_codes import DIFFERS, DONE
 from pneumobench.cli.shown import (
     answer,
     console_for,
@@ -130,7 +130,7 @@ def publish(run: Path, *, to: Path | None = None, replace: bool = False, json: b
         tell(console, "note", note)
     if json:
         print_json({"run": str(target), "page": str(page), "files": len(files), "bytes": size})
-    next_step(console, "leaderboard", path_word(target))
+    next_step(console, "verify", path_word(target))
     return DONE
 
 
@@ -166,4 +166,28 @@ def figures(run: Path, *, to: Path | None = None, json: bool = False) -> int:
     return DONE
 
 
-COMMANDS = (leaderboard, compare, publish, figures)
+def verify(run: Path, *, json: bool = False) -> int:
+    """Check a run against its hashes and its predictions; nothing in it is changed or executed, and no image is needed.
+
+    Every file is hashed, folds are checked for patients on two sides, and all that is computed from predictions and
+    records is computed again: numbers, tables and pages. What differs is named by file and field. The exit code is 5
+    where anything does.
+
+    Args:
+        run: folder of a run, of a published one, of a comparison with its runs, or of several runs.
+        json: print every difference as JSON, for a program.
+    """
+    from pneumobench.reporting.verification import print_verification
+    from pneumobench.runs.verifying import verify as verify_folder
+
+    console = console_for(json=json)
+    found = verify_folder(run)
+    print_verification(
+        found.differences, found.notes, console, checked=(found.files, found.numbers, found.texts), name=str(run)
+    )
+    if json:
+        print_json({**fields_of(found), "folder": str(run)})
+    return DIFFERS if found.differences else DONE
+
+
+COMMANDS = (leaderboard, compare, publish, figures, verify)

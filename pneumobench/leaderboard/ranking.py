@@ -52,7 +52,11 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
         RecordError: the folder is not one whole run (see `gather`).
         LeakError: a patient is on two sides of a fold.
     """
-    run = gather(path, check_weights=check_weights)
+    return rank(gather(path, check_weights=check_weights))
+
+
+def rank(run: GatheredRun) -> Leaderboard:
+    """Compute the leaderboard of a run that was read and checked."""
     group = run.index["group"]
     of_jobs = [_job_entry(run, name) for name in run.architectures]
     networks = [entry for entry in of_jobs if entry.is_complete_network]

@@ -17,12 +17,13 @@ from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.learning_curve import LearningCurve, learning_curves
 from pneumobench.leaderboard.provenance import WEIGHTS_KEY
-from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.leaderboard.ranking import rank
 from pneumobench.leaderboard.seed_noise import seed_noise
 from pneumobench.leaderboard.variant_effect import VariantEffect, variant_effects
 from pneumobench.lungs.tiers import mask_tier
+from pneumobench.records.checksums import renew_checksums
 from pneumobench.records.comparison import ComparisonRecord, read_comparison
-from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.reporting.comparison_figure import comparison_figure
 from pneumobench.reporting.settings_difference import difference_lines, settings_difference
 from pneumobench.reporting.variant_table import (
@@ -35,11 +36,20 @@ from pneumobench.reporting.variant_table import (
 )
 from pneumobench.reporting.variant_words import INTERVAL_WORDS, TOO_FEW_SIZES_WORDS
 from pneumobench.reporting.words import data_words, mask_words, shared_patients_words, weights_notice
-from pneumobench.suite.reader import load_suite
 from pneumobench.texts import markdown_text
 
+PAGE: Final = "README.md"
 TABLE: Final = "comparison.csv"
 FIGURE: Final = "comparison.svg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonTexts:
+    """What a comparison shows, and the text of each of its files by name: README.md, comparison.csv, comparison.svg."""
+
+    effects: tuple[VariantEffect, ...]
+    shown: Table
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,23 +84,35 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
         SettingsError: the folder cannot be written.
     """
     record = read_comparison(folder)
-    runs = {value: folder / name for value, name in record.runs.items()}
-    boards = {value: rank_run(run, check_weights=check_weights) for value, run in runs.items()}
-    opened = {value: RunFolder(run).index_and_folds() for value, run in runs.items()}
-    index = opened[record.reference][0]
-    for value, (other, _) in opened.items():
-        if other.hash() != index.hash():
+    runs = {value: gather(folder / name, check_weights=check_weights) for value, name in record.runs.items()}
+    made = comparison_texts(record, runs)
+    for name, text in made.files.items():
+        write_text(folder / name, text)
+    renew_checksums(folder, [folder / name for name in made.files])
+    return ComparisonPaths(page=folder / PAGE, csv=folder / TABLE, effects=made.effects, shown=made.shown)
+
+
+def comparison_texts(record: ComparisonRecord, runs: Mapping[str, GatheredRun]) -> ComparisonTexts:
+    """Compute a comparison from its runs, which were read and checked, by value.
+
+    Raises:
+        RecordError: the runs are of different images.
+    """
+    reference = runs[record.reference]
+    for run in runs.values():
+        if run.records[0].hashes["index"] != reference.records[0].hashes["index"]:
             raise RecordError(
-                f"{runs[value]}: found other images than those of {runs[record.reference]} (index.csv), expected the "
-                "same for all values that are compared: run the comparison again."
+                f"{run.folder.path}: found other images than those of {reference.folder.path} (index.csv), expected "
+                "the same for all values that are compared: run the comparison again."
             )
-    effects = variant_effects(boards, record.reference, index.table.set_index("image_id")["group"])
+    boards = {value: rank(run) for value, run in runs.items()}
+    effects = variant_effects(boards, record.reference, reference.index["group"])
     words = words_of(record.axis, record.setting)
     meant = [f"- `{value}`: {words.values[value]}" for value in record.runs if value in words.values]
     lines = [f"# {words.title}", "", *_notices(boards), "", words.meaning, ""]
     lines += [*meant, "", INTERVAL_WORDS, ""] if meant else [INTERVAL_WORDS, ""]
     if record.axis == "regions":
-        tier = mask_words(_mask_tier(runs[record.reference], index.table["lung_mask"]), boards[record.reference].source)
+        tier = mask_words(_mask_tier(reference), boards[record.reference].source)
         lines += [f"Lung masks: {tier}. Images without one are left out.", ""]
     shown = markdown_text(data_words(boards[record.reference]))
     shared = shared_patients_words(boards[record.reference])
@@ -98,20 +120,15 @@ def write_comparison(folder: Path, *, check_weights: bool = False) -> Comparison
     lines += _weights_lines(boards)
     lines += [f"`{record.command}`", ""] if record.command else []
     lines += [f"![{words.title}]({FIGURE})", "", *variant_lines(effects, words, record.reference)]
-    images = {value: _training_images(found) for value, (_, found) in opened.items()}
+    images = {value: _training_images(run.folds) for value, run in runs.items()}
     curves = learning_curves(effects, images) if record.axis == "subsets" else ()
     lines += _further(record, effects, curves)
     lines += difference_lines(settings_difference(runs, boards)) if record.axis == "runs" else []
-    page = folder / "README.md"
     drawn = comparison_figure(
         effects, words.heading, images=images if record.axis == "subsets" else None, curves=curves
     )  # fmt: skip
-    write_text(folder / FIGURE, drawn)
-    write_text(folder / TABLE, variant_csv(effects, words.heading))
-    write_text(page, "\n".join(lines) + "\n")
-    return ComparisonPaths(
-        page=page, csv=folder / TABLE, effects=effects, shown=variant_table(effects, words, record.reference)
-    )
+    files = {FIGURE: drawn, TABLE: variant_csv(effects, words.heading), PAGE: "\n".join(lines) + "\n"}
+    return ComparisonTexts(effects=effects, shown=variant_table(effects, words, record.reference), files=files)
 
 
 def _notices(boards: Mapping[str, Leaderboard]) -> list[str]:
@@ -135,11 +152,10 @@ def _weights_lines(boards: Mapping[str, Leaderboard]) -> list[str]:
     return [*seen, ""] if seen else []
 
 
-def _mask_tier(run: Path, drawn: object) -> str:
+def _mask_tier(run: GatheredRun) -> str:
     """Return where the masks of all regions come from."""
-    data = load_suite(RunFolder(run).suite_yaml, of_run=True).data
-    masked = dataclasses.replace(data, require_lung_mask=True)
-    return mask_tier(masked, drawn_masks=bool(np.any(np.asarray(drawn) != "")))
+    masked = dataclasses.replace(run.suite.data, require_lung_mask=True)
+    return mask_tier(masked, drawn_masks=bool((run.index["lung_mask"] != "").any()))
 
 
 def _further(

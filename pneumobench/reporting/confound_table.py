@@ -14,6 +14,7 @@ from rich.table import Table
 from pneumobench.files import write_text
 from pneumobench.leaderboard.confounds import GRAY, SCORE_STRATA, STRATA, Area, Confounds, ConfoundScore
 from pneumobench.metrics.adjustment import CALIPER_SD
+from pneumobench.records.checksums import renew_checksums
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.reporting.console import Name, console_table
@@ -114,6 +115,7 @@ def write_confound_tables(
         *_strata_table(tested),
     ]
     write_text(folder.confounds / "README.md", "\n".join(lines) + "\n")
+    renew_checksums(folder.path, [folder.confounds / name for name in ("README.md", "scores.csv", "strata.csv")])
     return folder.confounds / "README.md"
 
 

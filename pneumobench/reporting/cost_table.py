@@ -158,6 +158,13 @@ def cost_markdown(table: CostTable) -> list[str]:
 
 def write_cost_page(folder: Path, table: CostTable) -> Path:
     """Write cost.csv and README.md into a folder and return the second."""
+    for name, text in cost_texts(table).items():
+        write_text(folder / name, text)
+    return folder / COST_FILES[2]
+
+
+def cost_texts(table: CostTable) -> dict[str, str]:
+    """Return the text of cost.csv and README.md by name."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     keys = [column.key for column in COST_COLUMNS]
@@ -167,8 +174,6 @@ def write_cost_page(folder: Path, table: CostTable) -> Path:
         for column in COST_COLUMNS:
             cells += [column.value(one, table), *(column.ends(one, table) or (None, None))]
         writer.writerow([one.name, *["" if cell is None else f"{cell:.6g}" for cell in cells]])
-    write_text(folder / COST_FILES[1], buffer.getvalue())
     lines = [f"# Cost: {markdown_text(table.suite)}", "", markdown_text(quiet_words(table)), ""]
     lines += [cost_meaning(table), "", markdown_text(cost_facts(table)), "", f"`{table.command}`", ""]
-    write_text(folder / COST_FILES[2], "\n".join([*lines, *cost_markdown(table)]) + "\n")
-    return folder / COST_FILES[2]
+    return {COST_FILES[1]: buffer.getvalue(), COST_FILES[2]: "\n".join([*lines, *cost_markdown(table)]) + "\n"}

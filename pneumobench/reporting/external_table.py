@@ -20,6 +20,7 @@ from pneumobench.reporting.columns import interval_text, number
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.texts import markdown_text
 
+SCORES, PAGE = "scores.csv", "README.md"
 # The AUC comes first, with what it is compared with, then every other metric of the table.
 OTHERS: Final = tuple(metric for metric in METRICS.values() if metric.name != "auc")
 HEADINGS: Final = (
@@ -95,10 +96,21 @@ def external_table(name: str, scores: Sequence[ExternalScore]) -> Table:
 def write_external_table(
     folder: Path, name: str, what: str, scores: Sequence[ExternalScore], command: str, notes: Sequence[str] = ()
 ) -> Path:
-    """Write README.md and scores.csv into a folder and return the first.
+    """Write README.md and scores.csv into the folder of external data inside a run, and return the first.
+
+    The other arguments are those of `external_texts`.
+    """
+    for file, text in external_texts(name, what, scores, command, notes).items():
+        write_text(folder / file, text)
+    return folder / PAGE
+
+
+def external_texts(
+    name: str, what: str, scores: Sequence[ExternalScore], command: str, notes: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the text of scores.csv and README.md by name.
 
     Args:
-        folder: of the external data, inside the run.
         name: of the data.
         what: counts of images and patients, in words.
         scores: best first.
@@ -121,10 +133,8 @@ def write_external_table(
         numbers += [score.at_tuned.value(name) for name in COUNT_METRICS]
         cells = ("" if math.isnan(value) else f"{value:.6f}" for value in numbers)
         writer.writerow([score.architecture, score.folds, score.images, *cells, str(score.inverted).lower()])
-    write_text(folder / "scores.csv", buffer.getvalue())
     lines = [f"# External data: {markdown_text(name)}", "", markdown_text(what), "", MEANING, "", f"`{command}`", ""]
     lines += [line for note in notes for line in (f"> **{markdown_text(note)}**", "")]
     lines += ["| " + " | ".join(HEADINGS) + " |", "| --- " + "| ---: " * (len(HEADINGS) - 1) + "|"]
     lines += ["| " + " | ".join(map(markdown_text, _cells(score).values())) + " |" for score in scores]
-    write_text(folder / "README.md", "\n".join(lines) + "\n")
-    return folder / "README.md"
+    return {SCORES: buffer.getvalue(), PAGE: "\n".join(lines) + "\n"}

@@ -75,29 +75,33 @@ def write_variants(folder: Path, found: ExternalVariants, what: str, commands: S
         what: counts of images and patients, in words.
         commands: command lines that made the run, and these.
     """
-    _write_csv(
-        folder / VARIANTS_TABLE,
+    write_text(folder / VARIANTS_TABLE, variants_csv(found.scores))
+    sets = [f"{where}_{key}" for where in ("own", "external") for key in ("normal", "pneumonia", "auc", "low", "high")]
+    facts = _csv(
+        ["fact", *sets, "direction"],
+        ([one.name, *_numbers(one.own), *_numbers(one.external), one.direction] for one in found.facts),
+    )
+    strata = _csv(
+        ["architecture", "fact", "auc", "auc_low", "auc_high"],
+        ([one.architecture, one.fact, one.auc, *_ends(one.auc_interval)] for one in found.strata),
+    )
+    write_text(folder / FACTS_TABLE, facts)
+    write_text(folder / STRATA_TABLE, strata)
+    write_text(folder / PAGE, "\n".join(_page(found, what, commands)) + "\n")
+    return folder / PAGE
+
+
+def variants_csv(scores: Iterable[VariantScore]) -> str:
+    """Return the text of variants.csv."""
+    return _csv(
         ["architecture", "variant", "auc", "auc_low", "auc_high", "difference", "difference_low", "difference_high",
          "p_holm", "recall", "specificity"],
         (
             [one.architecture, one.variant, one.auc, *_ends(one.auc_interval), one.difference,
              *_ends(one.difference_interval), one.p_holm, *map(one.decisions.value, ("recall", "specificity"))]
-            for one in found.scores
+            for one in scores
         ),
     )  # fmt: skip
-    sets = [f"{where}_{key}" for where in ("own", "external") for key in ("normal", "pneumonia", "auc", "low", "high")]
-    _write_csv(
-        folder / FACTS_TABLE,
-        ["fact", *sets, "direction"],
-        ([one.name, *_numbers(one.own), *_numbers(one.external), one.direction] for one in found.facts),
-    )
-    _write_csv(
-        folder / STRATA_TABLE,
-        ["architecture", "fact", "auc", "auc_low", "auc_high"],
-        ([one.architecture, one.fact, one.auc, *_ends(one.auc_interval)] for one in found.strata),
-    )
-    write_text(folder / PAGE, "\n".join(_page(found, what, commands)) + "\n")
-    return folder / PAGE
 
 
 def _page(found: ExternalVariants, what: str, commands: Sequence[str]) -> list[str]:
@@ -212,12 +216,12 @@ def _markdown(head: Sequence[str], words: int, rows: Sequence[Sequence[str]]) ->
     return [*lines, *("| " + " | ".join(map(markdown_text, row)) + " |" for row in rows)]
 
 
-def _write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> None:
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
     writer.writerows([_cell(cell) for cell in row] for row in rows)
-    write_text(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _cell(cell: str | float | None) -> str:

@@ -11,11 +11,13 @@ from rich.table import Table
 
 from pneumobench.files import write_text
 from pneumobench.leaderboard.label_noise import LabelDoubts
+from pneumobench.records.checksums import renew_checksums
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.columns import number
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.texts import counted, markdown_text
 
+TABLE, PAGE = "labels.csv", "README.md"
 SHOWN: Final = 12  # in a terminal
 LISTED: Final = 40  # in README.md; all are in labels.csv
 PARTS: Final = {"out_of_fold": "Out of fold", "official": "Official test folder"}
@@ -46,14 +48,28 @@ def write_label_tables(folder: RunFolder, parts: dict[str, LabelDoubts]) -> Path
         folder: the run.
         parts: `out_of_fold`, and `official` where there is an official test folder.
     """
+    command = f"pneumobench labels {'/'.join(folder.path.resolve().parts[-2:])}"
+    texts = label_texts(parts, command)
+    for name, text in texts.items():
+        write_text(folder.labels / name, text)
+    renew_checksums(folder.path, [folder.labels / name for name in texts])
+    return folder.labels / PAGE
+
+
+def label_texts(parts: dict[str, LabelDoubts], command: str) -> dict[str, str]:
+    """Return the text of labels.csv and README.md by name.
+
+    Args:
+        parts: `out_of_fold`, and `official` where there is an official test folder.
+        command: command line that made them.
+    """
     tables = [found.table.assign(part=part) for part, found in parts.items()]
     whole = pd.concat(tables, ignore_index=True)
     whole = whole[["part", *(column for column in whole if column != "part")]]
-    write_text(folder.labels / "labels.csv", whole.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     lines = [
         "# Labels that the networks doubt",
         "",
-        f"`pneumobench labels {'/'.join(folder.path.resolve().parts[-2:])}`",
+        f"`{command}`",
         "",
         MEANING,
         "",
@@ -63,8 +79,10 @@ def write_label_tables(folder: RunFolder, parts: dict[str, LabelDoubts]) -> Path
     for part, found in parts.items():
         lines += [f"## {PARTS[part]}", "", _counts(found), "", *_by_scorer(found), ""]
         lines += [f"The first {min(LISTED, len(found.table))}:", "", *_list(found), ""]
-    write_text(folder.labels / "README.md", "\n".join(lines).rstrip() + "\n")
-    return folder.labels / "README.md"
+    return {
+        TABLE: whole.to_csv(index=False, float_format="%.6f", lineterminator="\n"),
+        PAGE: "\n".join(lines).rstrip() + "\n",
+    }
 
 
 def _counts(found: LabelDoubts) -> str:

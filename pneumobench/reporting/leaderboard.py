@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pneumobench.files import write_text
 from pneumobench.leaderboard.board import Leaderboard
-from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.leaderboard.ranking import rank
+from pneumobench.records.checksums import renew_checksums
+from pneumobench.records.loaded_run import GatheredRun, gather
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.architecture_page import FOLDER, architecture_pages, page_name
 from pneumobench.reporting.markdown import leaderboard_markdown
@@ -16,6 +19,11 @@ from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.texts import safe_text
+
+TABLE: Final = "leaderboard.csv"
+NUMBERS: Final = "leaderboard.json"
+README: Final = "README.md"
+PAGE: Final = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +52,27 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
         SettingsError: the folder cannot be written.
     """
     folder = RunFolder(run_folder)
-    board = rank_run(run_folder, check_weights=check_weights)
-    command = command_of_run(folder, board.suite)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
+    board, texts = leaderboard_texts(gather(run_folder, check_weights=check_weights))
+    for earlier in (folder.leaderboard / FOLDER).glob("*.html"):
+        if f"{FOLDER}/{earlier.name}" not in texts:  # of a network that the run no longer has
+            earlier.unlink()
+    for name, text in texts.items():
+        write_text(folder.leaderboard / name, text)
+    renew_checksums(folder.path, [folder.leaderboard / name for name in texts])
+    return LeaderboardPaths(
+        page=folder.leaderboard / PAGE,
+        csv=folder.leaderboard / TABLE,
+        json=folder.leaderboard / NUMBERS,
+        readme=folder.leaderboard / README,
+        board=board,
+    )
+
+
+def leaderboard_texts(run: GatheredRun) -> tuple[Leaderboard, dict[str, str]]:
+    """Return the leaderboard of a run, and the text of each of its files by name."""
+    folder, board = run.folder, rank(run)
+    command = command_of_run(folder, board.suite)
     pictures = folder.gallery / "index.html"
     pages = architecture_pages(board, folder)
     page = leaderboard_page(
@@ -60,24 +86,13 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
             if (name := page_name(row.architecture)) in pages
         },
     )
-    readme = leaderboard_markdown(board, command=command)
-    paths = LeaderboardPaths(
-        page=folder.leaderboard / "index.html",
-        csv=folder.leaderboard / "leaderboard.csv",
-        json=folder.leaderboard / "leaderboard.json",
-        readme=folder.leaderboard / "README.md",
-        board=board,
-    )
-    write_text(paths.csv, leaderboard_csv(board))
-    write_text(paths.json, leaderboard_json(board))
-    write_text(paths.readme, readme)
-    for earlier in (folder.leaderboard / FOLDER).glob("*.html"):
-        if earlier.name not in pages:  # of a network that the run no longer has
-            earlier.unlink()
-    for name, text in pages.items():
-        write_text(folder.leaderboard / FOLDER / name, text)
-    write_text(paths.page, page)
-    return paths
+    return board, {
+        TABLE: leaderboard_csv(board),
+        NUMBERS: leaderboard_json(board),
+        README: leaderboard_markdown(board, command=command),
+        **{f"{FOLDER}/{name}": text for name, text in pages.items()},
+        PAGE: page,
+    }
 
 
 def command_of_run(folder: RunFolder, suite: str) -> str:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.provenance import WEIGHTS_KEY
-from pneumobench.records.run_folder import RunFolder
+from pneumobench.records.loaded_run import GatheredRun
 from pneumobench.reporting.columns import NOTHING
 from pneumobench.suite.described import yaml_value
-from pneumobench.suite.reader import load_suite
+from pneumobench.suite.spec import Suite
 from pneumobench.texts import markdown_text
 
 NOT_TOLD: Final = ("name", "data.root", "logging.", "search.")  # what changes no number
 SHORT: Final = 12  # characters of a SHA-256 that are shown
 
 
-def settings_difference(runs: Mapping[str, Path], boards: Mapping[str, Leaderboard]) -> dict[str, dict[str, str]]:
+def settings_difference(
+    runs: Mapping[str, GatheredRun], boards: Mapping[str, Leaderboard]
+) -> dict[str, dict[str, str]]:
     """Return what is not the same in all runs: its value in each run, by name of the setting and of the run.
 
     Args:
-        runs: folder of each run, by its name in the tables.
+        runs: each run, by its name in the tables.
         boards: leaderboard of each.
     """
-    facts = {name: _settings(path) | _software(boards[name]) for name, path in runs.items()}
+    facts = {name: _settings(run.suite) | _software(boards[name]) for name, run in runs.items()}
     keys = dict.fromkeys(key for found in facts.values() for key in found)
     different = (key for key in keys if len({found.get(key, NOTHING) for found in facts.values()}) > 1)
     return {key: {name: found.get(key, NOTHING) for name, found in facts.items()} for key in different}
@@ -49,7 +50,7 @@ def difference_lines(difference: Mapping[str, Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _settings(path: Path) -> dict[str, str]:
+def _settings(suite: Suite) -> dict[str, str]:
     def leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         found: dict[str, str] = {}
         for key, value in values.items():
@@ -57,7 +58,6 @@ def _settings(path: Path) -> dict[str, str]:
             found |= leaves(value, f"{name}.") if isinstance(value, dict) else {name: yaml_value(value)}
         return found
 
-    suite = load_suite(RunFolder(path).suite_yaml, of_run=True)
     return {key: text for key, text in leaves(suite.plain()).items() if not key.startswith(NOT_TOLD)}
 
 

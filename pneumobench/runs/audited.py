@@ -66,7 +66,15 @@ def run_predictions(path: Path) -> RunPredictions:
         RecordError: a file was changed, or jobs do not belong together.
         SettingsError: no architecture is complete.
     """
-    run = gather(path)
+    return predictions_of(gather(path))
+
+
+def predictions_of(run: GatheredRun) -> RunPredictions:
+    """Take the architectures that completed all folds of a run that was read and checked.
+
+    Raises:
+        SettingsError: no architecture is complete.
+    """
     models = {
         name: [fold_model(record.fold, run.predictions[name, record.fold]) for record in records]
         for name in run.architectures
@@ -74,8 +82,8 @@ def run_predictions(path: Path) -> RunPredictions:
     }
     if not models:
         raise SettingsError(
-            f"{path}: found no architecture that completed all {run.folds.count} folds, whose out-of-fold predictions "
-            "are needed. Finish the run first: `pneumobench run`."
+            f"{run.folder.path}: found no architecture that completed all {run.folds.count} folds, whose out-of-fold "
+            "predictions are needed. Finish the run first: `pneumobench run`."
         )
     control = {record.architecture: record.is_control for record in run.records}
     names = sorted(models, key=lambda name: (control[name], name))

@@ -21,6 +21,7 @@ from pneumobench.architectures import Architecture
 from pneumobench.architectures.architecture import flops_per_image
 from pneumobench.architectures.contract import random_radiographs
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.records.checksums import renew_checksums
 from pneumobench.records.cost_table import ArchitectureCost, CostTable, step_setting, write_cost
 from pneumobench.records.loaded_run import open_suite
 from pneumobench.records.manifest import seal
@@ -184,7 +185,8 @@ def measure_costs(
     write_cost(folder, table)
     page = write_cost_page(folder.cost, table)
     if folder.manifest_json.is_file():
-        seal(folder, sorted(page.parent.iterdir()))
+        seal(folder, files := sorted(page.parent.iterdir()))
+        renew_checksums(folder.path, [*files, folder.manifest_json])
     return table, page
 
 

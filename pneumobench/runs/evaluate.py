@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 from rich.console import Console
@@ -18,6 +17,7 @@ from pneumobench.errors import DataError, SettingsError
 from pneumobench.leaderboard.external import ExternalScore, external_score
 from pneumobench.leaderboard.scores import FoldModel, fold_model
 from pneumobench.lungs.prepared import prepare_images, wanted_squares
+from pneumobench.records.external_record import VARIANTS
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.external_variants_table import ExternalVariants
@@ -30,8 +30,6 @@ from pneumobench.suite.names import is_name
 from pneumobench.suite.spec import DataSpec, Suite
 from pneumobench.suite.weights import TRAINED_ON
 from pneumobench.texts import counted
-
-VARIANTS: Final = "variants"  # folder beside the predictions on the images as they are
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,19 +13,17 @@ from numpy.typing import NDArray
 
 from pneumobench.architectures import Architecture
 from pneumobench.datasets.index import Index, read_index_table
-from pneumobench.datasets.table_files import table_bytes, table_path, write_table_text
+from pneumobench.datasets.table_files import table_path, write_table_text
 from pneumobench.errors import RecordError, SettingsError
 from pneumobench.files import write_json
 from pneumobench.leaderboard.external import EXTERNAL_COLUMNS
+from pneumobench.records.external_record import FACTS, external_facts, external_table
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.provenance import software_versions
 from pneumobench.records.tables import FLOAT_FORMAT
-from pneumobench.suite.names import is_name
 from pneumobench.suite.training import TrainingSpec
 from pneumobench.texts import counted
 from pneumobench.training.predictions import logit_of, probability_of, score_images
-
-FACTS = "environment.json"
 
 
 def external_predictions(
@@ -95,36 +90,6 @@ def earlier_predictions(
         if len(rest):
             kept[name] = rest
     return kept
-
-
-def external_facts(folder: Path) -> dict[str, Any]:
-    """Return whose predictions on which images lie in a folder: `index`, `predictions` and `weights` by architecture.
-
-    Raises:
-        RecordError: the file is damaged.
-    """
-    path = folder / FACTS
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(facts["index"], str) and all(map(is_name, facts["predictions"].keys())):
-            return facts
-        error = "other content"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as caught:
-        error = repr(caught)
-    raise RecordError(f"{path}: found no facts of external data ({error}); delete {folder}.")
-
-
-def external_table(folder: Path, name: str, sha256: str) -> tuple[Path, bytes]:
-    """Return where the predictions of an architecture lie, and their text.
-
-    Raises:
-        RecordError: they are missing or were changed.
-    """
-    path = table_path(folder / f"{name}.csv")
-    text = table_bytes(path) if path.is_file() else b""
-    if hashlib.sha256(text).hexdigest() != sha256:
-        raise RecordError(f"{path} is missing or was changed; delete {folder} and evaluate again.")
-    return path, text
 
 
 def write_predictions(

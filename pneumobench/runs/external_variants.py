@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from pneumobench.leaderboard.external_variants import (
 from pneumobench.lungs.prepared import prepare_images
 from pneumobench.radiographs.gray_facts import GRAY_FACTS, gray_facts
 from pneumobench.radiographs.gray_levels import code_counts, histograms_matched, percentiles_to_uint8
+from pneumobench.records.external_record import VARIANT_PREDICTIONS, variant_predictions
 from pneumobench.records.job_record import JobRecord
 from pneumobench.records.tables import FLOAT_FORMAT
 from pneumobench.reporting.external_variants_table import ALL_FACTS, ExternalVariants
@@ -38,7 +38,6 @@ from pneumobench.suite.spec import DataSpec
 from pneumobench.training.controls import fit_control
 from pneumobench.training.predictions import probability_of
 
-PREDICTIONS: Final = "predictions.csv"
 OfFold = Callable[[int], NDArray[np.uint8]]  # fold -> images (N, side, side) as its network sees them
 
 
@@ -90,11 +89,11 @@ def score_variants(
     facts, values = facts_of_both(
         bench.index, bench.folds, bench.radiographs, index, radiographs, asked=sorted(asked), seed=bench.suite.seed
     )
-    _write(folder / PREDICTIONS, predictions)
+    written = _written(folder / VARIANT_PREDICTIONS, predictions)
     return ExternalVariants(
-        scores=variant_scores(predictions, group),
+        scores=variant_scores(written, group),
         facts=facts,
-        strata=strata_scores(predictions[AS_IS], values, group),
+        strata=strata_scores(written[AS_IS], values, group),
         lungs_refused=refused,
     )
 
@@ -189,10 +188,12 @@ def strata_scores(
     )
 
 
-def _write(path: Path, predictions: Mapping[str, pd.DataFrame]) -> None:
+def _written(path: Path, predictions: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Write the predictions of every variant, and return them as they can be read again: scores are made from these."""
     every = pd.concat([table.assign(variant=variant) for variant, table in predictions.items()])
     ordered = every.sort_values(["architecture", "variant", "fold"], kind="stable")
     text = ordered[["architecture", "variant", *EXTERNAL_COLUMNS]].to_csv(
         index=False, float_format=FLOAT_FORMAT, lineterminator="\n"
     )
     write_table_text(table_path(path), text)
+    return variant_predictions(text.encode(), list(predictions))

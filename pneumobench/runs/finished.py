@@ -15,6 +15,7 @@ from pneumobench.attributions.methods import AttributionMethod, attribution_meth
 from pneumobench.datasets.layouts import LAYOUTS
 from pneumobench.datasets.sources import recognised_data
 from pneumobench.errors import SettingsError, suggestion
+from pneumobench.records.external_record import VARIANTS
 from pneumobench.records.job_record import JobRecord, read_record
 from pneumobench.records.locks import claim_folder
 from pneumobench.records.run_folder import RunFolder
@@ -23,7 +24,7 @@ from pneumobench.reporting.external_variants_table import write_variants
 from pneumobench.reporting.leaderboard import command_of_run, write_leaderboard
 from pneumobench.runs.context import Bench
 from pneumobench.runs.context import open_run as open_bench
-from pneumobench.runs.evaluate import VARIANTS, evaluate_networks
+from pneumobench.runs.evaluate import evaluate_networks
 from pneumobench.runs.explain_jobs import explain_jobs, without_maps
 from pneumobench.runs.explained import Explained
 from pneumobench.runs.folds_asked import folds_of
@@ -235,10 +236,9 @@ class Run:
         found_spec = recognised_data(Path(f"{spec.root}{table_name}"))
         name = name or Path(spec.root).resolve().name.lower()
         networks = self._networks(self._asked(self.suite, architectures, folds))
-        cache = self.path.parent / ".cache"
         found = evaluate_networks(
-            self.folder, self.suite, networks, spec, name=name, cache=cache, console=self.console, variants=variants,
-            bench=lambda: open_bench(self.path, self.data, self.console),
+            self.folder, self.suite, networks, spec, name=name, cache=self.path.parent / ".cache",
+            console=self.console, variants=variants, bench=lambda: open_bench(self.path, self.data, self.console),
         )  # fmt: skip
         words = ["evaluate", str(Path(*self.path.parts[-2:])), "--data", f"{DATA_WORD}{table_name}", "--name", name]
         command = shlex.join(["pneumobench", *words, *data_options(found_spec, spec)])

@@ -53,12 +53,22 @@ def labels_of_run(path: Path, *, gallery: bool = False, data: str | None = None)
         raise SettingsError(f"{path}: is a published run, into which no image is drawn; leave out --gallery.")
     root = image_root(path, data) if gallery else Path()
     found = run_predictions(path)
-    parts = {"out_of_fold": label_doubts(found.out_of_fold, found.kinds)}
-    if next(iter(found.official.values()))["label"].nunique() == 2:
-        parts["official"] = label_doubts(found.official, found.kinds)
+    parts = doubts_of(found)
     page = write_label_tables(found.run.folder, parts)
     pictures = _drawn(found, parts, root) if gallery else ()
     return LabelTables(page=page, parts=parts, pictures=pictures)
+
+
+def doubts_of(found: RunPredictions) -> dict[str, LabelDoubts]:
+    """Return the labels that predictions doubt: `out_of_fold`, and `official` where that folder has both classes.
+
+    Raises:
+        SettingsError: there is no network, or cleanlab is not installed.
+    """
+    parts = {"out_of_fold": label_doubts(found.out_of_fold, found.kinds)}
+    if next(iter(found.official.values()))["label"].nunique() == 2:
+        parts["official"] = label_doubts(found.official, found.kinds)
+    return parts
 
 
 def _drawn(found: RunPredictions, parts: dict[str, LabelDoubts], root: Path) -> tuple[Path, ...]:

@@ -11,18 +11,23 @@ from typing import Final
 from pneumobench.datasets.table_files import COMPRESSED, table_bytes, table_path, write_table_text
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file, temporary_folder, write_json
+from pneumobench.records.checksums import write_checksums
 from pneumobench.records.comparison import is_comparison, read_comparison
 from pneumobench.records.cost_table import COST_FILES
 from pneumobench.records.explanation_record import read_explanation_record
+from pneumobench.records.external_record import (
+    FACTS,
+    VARIANT_PREDICTIONS,
+    VARIANTS,
+    external_facts,
+    external_table,
+)
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import EXPLANATION_FILE, MANIFEST_FORMAT, read_manifest
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.comparison import ComparisonPaths, write_comparison
 from pneumobench.reporting.external_variants_table import FACTS_TABLE, PAGE, STRATA_TABLE, VARIANTS_TABLE
 from pneumobench.reporting.leaderboard import LeaderboardPaths, write_leaderboard
-from pneumobench.runs.evaluate import VARIANTS
-from pneumobench.runs.external_predictions import FACTS, external_facts, external_table
-from pneumobench.runs.external_variants import PREDICTIONS
 
 EXTERNAL_FILES: Final = (FACTS, "index.csv", "scores.csv", "README.md")
 
@@ -31,7 +36,7 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
     """Copy what of a run is published to a folder, and write the leaderboard there; whole or not at all.
 
     Records stay as they are: the SHA-256 of a table in them is that of its text. The manifest names the files that lie
-    in the copy. A copy of a copy is the same bytes.
+    in the copy, SHA256SUMS every file of it. A copy of a copy is the same bytes.
 
     Args:
         run: folder of a run, or of a published one.
@@ -48,6 +53,7 @@ def publish_run(run: Path, to: Path, *, replace: bool = False) -> LeaderboardPat
         copy = RunFolder(place / to.name)
         _copy_run(RunFolder(run), copy)
         made = write_leaderboard(copy.path)
+        write_checksums(copy.path)
         if to.exists():
             to.rename(place / "earlier")  # goes with the temporary folder
         copy.path.rename(to)
@@ -78,8 +84,10 @@ def publish_comparison(comparison: Path, to: Path, *, replace: bool = False) -> 
         runs = {value: (comparison / name).resolve() for value, name in record.runs.items()}
         for run in runs.values():
             _copy_run(RunFolder(run), RunFolder(copy / run.name))
+            write_checksums(copy / run.name)
         dataclasses.replace(record, runs={value: run.name for value, run in runs.items()}).write(copy)
         made = write_comparison(copy)
+        write_checksums(copy, runs=[run.name for run in runs.values()])
         if to.exists():
             to.rename(place / "earlier")  # goes with the temporary folder
         copy.rename(to)
@@ -143,7 +151,7 @@ def _copied_external(source: RunFolder, copy: RunFolder) -> Iterator[tuple[str, 
         for name in (PAGE, VARIANTS_TABLE, FACTS_TABLE, STRATA_TABLE):
             if (variants / name).is_file():
                 yield _as_it_is(source, copy, variants / name)
-        if (table := table_path(variants / PREDICTIONS)).is_file():
+        if (table := table_path(variants / VARIANT_PREDICTIONS)).is_file():
             yield _compressed(source, copy, table)
         for name, sha256 in sorted(external_facts(facts.parent)["predictions"].items()):
             path, _ = external_table(facts.parent, name, sha256)

@@ -15,6 +15,7 @@ from pneumobench.cli import main as cli
 from pneumobench.datasets.table_files import table_bytes, write_table_text
 from pneumobench.errors import PneumobenchError, RecordError, SettingsError
 from pneumobench.files import sha256_of_file, write_json
+from pneumobench.records.checksums import CHECKSUMS
 from pneumobench.records.loaded_run import gather
 from pneumobench.records.manifest import read_manifest
 from pneumobench.records.run_folder import RunFolder, write_predictions
@@ -78,7 +79,9 @@ def test_the_manifest_names_what_lies_there_and_records_stay(sealed_template: Pa
     assert before is not None
     there = _files(published)
     named = {name: sha256 for name, sha256 in known.items() if "attributions" not in name and "weights" not in name}
-    assert named == {name: there[name] for name in there if not name.startswith(("leaderboard/", "manifest.json"))}
+    assert named == {
+        name: there[name] for name in there if not name.startswith(("leaderboard/", "manifest.json", CHECKSUMS))
+    }
     assert known[RECORD] == before[RECORD] == sha256_of_file(sealed_template / RECORD)
 
 
@@ -151,7 +154,7 @@ def test_the_command_says_where_it_is(
     assert cli.main(["publish", "runs/fake", "--replace"]) == 0
     shown = capsys.readouterr().out
     assert "published: leaderboard/fake" in shown
-    assert "next: pneumobench leaderboard leaderboard/fake" in shown
+    assert "next: pneumobench verify leaderboard/fake" in shown
     assert cli.main(["leaderboard", "leaderboard/fake"]) == 0
 
 

@@ -104,13 +104,12 @@ def _other_leaf(chance: random.Random, text: str, *, numbers: bool = False) -> s
 
 def _steps(plain: Any, place: str) -> list[Any]:
     """Return the keys of a dotted path; a key may have dots in it."""
-    if isinstance(plain, list):
-        number, _, rest = place.partition(".")
-        return [int(number), *(_steps(plain[int(number)], rest) if rest else [])]
-    if not isinstance(plain, dict) or not place:
+    if not place:
         return []
-    key = next(key for key in plain if place == key or place.startswith(f"{key}."))
-    return [key, *_steps(plain[key], place[len(key) + 1 :])]
+    keys = plain if isinstance(plain, dict) else map(str, range(len(plain)))
+    key = max((key for key in keys if place == key or place.startswith(f"{key}.")), key=len)
+    step = key if isinstance(plain, dict) else int(key)
+    return [step, *_steps(plain[step], place[len(key) + 1 :])]
 
 
 def _other_cell(chance: random.Random, text: str, *, numbers: bool = False) -> str:

@@ -85,13 +85,13 @@ class _Axes:
                 kept.append(place)
         return kept
 
-    def ticks(self) -> dict[str, tuple[Tick, ...]]:
-        return {
-            "x_ticks": tuple(Tick(at=self.places(np.array([v]), np.array([self.y[0]]))[0][0], text=f"{v:g}")
-                             for v in _round_steps(*self.x)),
-            "y_ticks": tuple(Tick(at=self.places(np.array([self.x[0]]), np.array([v]))[0][1], text=f"{v:g}")
-                             for v in _round_steps(*self.y)),
-        }  # fmt: skip
+    def x_ticks(self) -> tuple[Tick, ...]:
+        low, values = np.array([self.y[0]]), _round_steps(*self.x)
+        return tuple(Tick(at=self.places(np.array([value]), low)[0][0], text=f"{value:g}") for value in values)
+
+    def y_ticks(self) -> tuple[Tick, ...]:
+        low, values = np.array([self.x[0]]), _round_steps(*self.y)
+        return tuple(Tick(at=self.places(low, np.array([value]))[0][1], text=f"{value:g}") for value in values)
 
 
 UNIT: Final = _Axes(x=(0.0, 1.0), y=(0.0, 1.0))
@@ -118,10 +118,15 @@ def roc_plot(row: Row, group: pd.Series[int]) -> Plot:
     x, y = roc_curve_within_folds(probability, label, folds)
     band = roc_band(probability, label, folds, groups, np.linspace(0, 1, PLACES), resamples=RESAMPLES)
     return Plot(
-        title="ROC, mean of the folds", x_label="1 − specificity", y_label="recall", **UNIT.ticks(),
+        title="ROC, mean of the folds",
+        x_label="1 − specificity",
+        y_label="recall",
+        x_ticks=UNIT.x_ticks(),
+        y_ticks=UNIT.y_ticks(),
         lines=(Line(name="mean of the folds", points=UNIT.points(np.asarray(x), np.asarray(y)), look="c0"),),
-        band=_between(UNIT, band.at, band.low, band.high), diagonal=UNIT.points(np.array([0.0, 1]), np.array([0.0, 1])),
-    )  # fmt: skip
+        band=_between(UNIT, band.at, band.low, band.high),
+        diagonal=UNIT.points(np.array([0.0, 1]), np.array([0.0, 1])),
+    )
 
 
 def precision_plot(row: Row, group: pd.Series[int]) -> Plot:
@@ -132,11 +137,15 @@ def precision_plot(row: Row, group: pd.Series[int]) -> Plot:
     band = precision_recall_band(probability, label, folds, groups, np.linspace(0.01, 1, PLACES), resamples=RESAMPLES)
     share = float(label.mean())
     return Plot(
-        title="Precision and recall, mean of the folds", x_label="recall", y_label="precision", **UNIT.ticks(),
+        title="Precision and recall, mean of the folds",
+        x_label="recall",
+        y_label="precision",
+        x_ticks=UNIT.x_ticks(),
+        y_ticks=UNIT.y_ticks(),
         lines=(Line(name="mean of the folds", points=UNIT.points(x, y), look="c0"),),
         band=_between(UNIT, band.at, band.low, band.high),
         diagonal=UNIT.points(np.array([0.0, 1]), np.array([share, share])),
-    )  # fmt: skip
+    )
 
 
 def _between(axes: _Axes, at: Floats, low: Floats, high: Floats) -> str:
@@ -152,9 +161,14 @@ def reliability_plot(row: Row) -> Plot:
         places = UNIT.places(bins.probability, bins.share)
         lines.append(Line(name=name, points=UNIT.points(bins.probability, bins.share), look=look, dots=tuple(places)))
     return Plot(
-        title="Reliability", x_label="mean probability of a bin", y_label="share with pneumonia", **UNIT.ticks(),
-        lines=tuple(lines), diagonal=UNIT.points(np.array([0.0, 1]), np.array([0.0, 1])),
-    )  # fmt: skip
+        title="Reliability",
+        x_label="mean probability of a bin",
+        y_label="share with pneumonia",
+        x_ticks=UNIT.x_ticks(),
+        y_ticks=UNIT.y_ticks(),
+        lines=tuple(lines),
+        diagonal=UNIT.points(np.array([0.0, 1]), np.array([0.0, 1])),
+    )
 
 
 def risk_plot(row: Row) -> Plot:
@@ -163,9 +177,13 @@ def risk_plot(row: Row) -> Plot:
     chosen = np.unique(np.linspace(0, len(risk) - 1, POINTS).astype(int))
     axes = _Axes(x=(0.0, 1.0), y=(0.0, max(float(risk.max()) * 1.1, 0.01)))
     return Plot(
-        title="Errors left, by what is decided", x_label="share of images that are decided", y_label="share of errors",
-        **axes.ticks(), lines=(Line(name="errors", points=axes.points(coverage[chosen], risk[chosen]), look="c0"),),
-    )  # fmt: skip
+        title="Errors left, by what is decided",
+        x_label="share of images that are decided",
+        y_label="share of errors",
+        x_ticks=axes.x_ticks(),
+        y_ticks=axes.y_ticks(),
+        lines=(Line(name="errors", points=axes.points(coverage[chosen], risk[chosen]), look="c0"),),
+    )
 
 
 def score_plot(row: Row, subtype: pd.Series[str]) -> Plot:
@@ -185,9 +203,13 @@ def score_plot(row: Row, subtype: pd.Series[str]) -> Plot:
         for number, (kind, share) in enumerate(shares.items())
     ]
     return Plot(
-        title="Scores by class and etiology", x_label="probability of pneumonia", y_label="share of its images",
-        **axes.ticks(), lines=tuple(lines),
-    )  # fmt: skip
+        title="Scores by class and etiology",
+        x_label="probability of pneumonia",
+        y_label="share of its images",
+        x_ticks=axes.x_ticks(),
+        y_ticks=axes.y_ticks(),
+        lines=tuple(lines),
+    )
 
 
 def history_plots(histories: Mapping[int, pd.DataFrame]) -> tuple[Plot, ...]:
@@ -221,4 +243,6 @@ def _by_epoch(
         for column, words, look in columns
         for fold, table in sorted(histories.items())
     ]
-    return Plot(title=title, x_label="epoch", y_label=label, **axes.ticks(), lines=tuple(lines))
+    return Plot(
+        title=title, x_label="epoch", y_label=label, x_ticks=axes.x_ticks(), y_ticks=axes.y_ticks(), lines=tuple(lines)
+    )

@@ -68,7 +68,7 @@ def forged_number(chance: random.Random, run: Path) -> str:
         path = folder.predictions_path(record.architecture, record.fold)
         table = folder.predictions(record)
         row = chance.choice(table.index[table["split"] == "test"].tolist())
-        table.loc[row, "logit"] = logit = -float(table.loc[row, "logit"]) + chance.choice([-2, 2])  # type: ignore[arg-type]
+        table.loc[row, "logit"] = logit = -float(table.loc[row, "logit"]) + chance.choice([-2, 2])
         table.loc[row, "probability"] = 1 / (1 + math.exp(-logit))
         hashes = {**record.hashes, "predictions": write_predictions(path, table)}
         write_record(folder.record_path(record.architecture, record.fold), dataclasses.replace(record, hashes=hashes))

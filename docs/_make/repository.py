@@ -14,6 +14,7 @@ COMPARISONS = (  # published, each with a figure
     "kermany-two-networks-regions",
     "kermany-two-networks-subsets",
     "kermany-two-networks-seeds",
+    "kermany-two-networks-protocols",
     "kermany-lite0-weights",
     "kermany-lite0-imagenet-lite-fit",
 )
@@ -21,7 +22,6 @@ COMPARISONS = (  # published, each with a figure
 PAGES: Mapping[str, str] = {
     "results/kermany-cpu.md": "leaderboard/kermany-cpu/leaderboard/README.md",
     "results/kermany-cpu-three-class.md": "leaderboard/kermany-cpu-three-class/leaderboard/README.md",
-    "results/kermany-cpu-protocols.md": "leaderboard/kermany-cpu-protocols/README.md",
     **{f"results/{name}.md": f"leaderboard/{name}/README.md" for name in COMPARISONS},
     "results/nih.md": "leaderboard/kermany-cpu/external/nih/README.md",
     "results/external-facts.md": "leaderboard/external-facts/README.md",

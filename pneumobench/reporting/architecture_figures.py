@@ -218,10 +218,18 @@ def history_plots(histories: Mapping[int, pd.DataFrame]) -> tuple[Plot, ...]:
     if not long:
         return ()
     last = max(float(table["epoch"].max()) for table in long.values()) + 1
-    return (
-        _by_epoch(long, last, (("train_loss", "training", "c1 d1"), ("tune_loss", "validation", "c0")), "Loss", "loss"),
-        _by_epoch(long, last, (("tune_auc", "validation", "c0"),), "AUC of the validation part", "AUC"),
-    )
+    losses = (("train_loss", "training", "c1 d1"), ("tune_loss", "validation", "c0"))
+    asked = ((losses, "Loss", "loss"), ((("tune_auc", "validation", "c0"),), "AUC of the validation part", "AUC"))
+    found = []
+    for wanted, title, label in asked:  # a table that was edited may lack a column, and its page is made all the same
+        there = [one for one in wanted if all(_has_numbers(table, one[0]) for table in long.values())]
+        if there:
+            found.append(_by_epoch(long, last, there, title, label))
+    return tuple(found)
+
+
+def _has_numbers(table: pd.DataFrame, column: str) -> bool:
+    return column in table and bool(np.isfinite(table[column].to_numpy(np.float64)).any())
 
 
 def _by_epoch(

@@ -161,7 +161,7 @@ class WandbRuns:
         """
         self.package.setup(self.settings())
         if self.mode == "online" and not self.package.login(prompt=False, verify=False):
-            raise NotTrackedError("no API key found; run `wandb login`, set WANDB_API_KEY, or stay offline (--wandb offline; wandb RUN --offline)")
+            raise NotTrackedError("no API key found; run `wandb login`, set WANDB_API_KEY, or stay offline")
 
     def settings(self) -> Any:
         """Return settings that keep paths, command line, host, user and source text here."""

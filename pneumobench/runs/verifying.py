@@ -78,7 +78,7 @@ def verify(path: Path) -> Verification:
         )
     return Verification(
         folder=path,
-        files=found.files,
+        files=len(found.files),
         numbers=found.numbers,
         texts=found.texts,
         differences=tuple(found.differences),
@@ -91,7 +91,7 @@ class _Found:
     """What has been found so far below a folder."""
 
     root: Path
-    files: int = 0
+    files: set[Path] = field(default_factory=set)
     numbers: int = 0
     texts: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -112,7 +112,7 @@ class _Found:
     def hashed(self, folder: Path, paths: Iterable[Path]) -> dict[str, str]:
         """Return SHA-256 by name of files in a folder."""
         files, differences = hashed_files(folder, paths)
-        self.files += len(files)
+        self.files.update(folder / name for name in files)
         self.add(folder, differences)
         return files
 
@@ -152,7 +152,7 @@ def _check_run(path: Path, found: _Found) -> GatheredRun | None:
         there = [path / name for name in manifest if (path / name).is_file()]
         files = found.hashed(path, there)
         found.notes.append("this is no published copy: files that manifest.json does not name have no SHA-256")
-    found.add(path, (*manifest_differences(manifest, files), *unreadable(path, files), *record_differences(folder)))
+    found.add(path, (*manifest_differences(manifest, files), *record_differences(folder), *unreadable(path, files)))
     inputs = {found.name(path / name) for name in (*manifest, "manifest.json")}
     changed = any(one.file in inputs for one in found.differences[before:])
     try:
@@ -217,5 +217,5 @@ def _check_checksums(path: Path, files: Mapping[str, str], found: _Found) -> Non
     except OSError as error:
         found.add(path, [Difference(file=CHECKSUMS, found=error.strerror or "an error", expected=PUBLISHED_HAVE_ONE)])
         return
-    found.files += 1
+    found.files.add(path / CHECKSUMS)
     found.add(path, checksum_differences(listed, files))

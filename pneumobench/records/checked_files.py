@@ -65,6 +65,8 @@ def unreadable(folder: Path, files: Iterable[str]) -> Iterator[Difference]:
                 table_bytes(path).decode()
             elif path.suffix == ".json":
                 json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            yield Difference(file=name, found=f"no {path.suffix[1:]} ({error})", expected="what was written")
         except BROKEN as error:
             yield difference_of(error, folder, file=name)
 

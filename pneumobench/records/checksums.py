@@ -101,7 +101,9 @@ def write_checksums(folder: Path, *, runs: Iterable[str] = ()) -> None:
 
 
 def renew_checksums(folder: Path, written: Iterable[Path]) -> None:
-    """Renew what SHA256SUMS of a published folder says of files that were just written; nothing where there is none.
+    """Renew what SHA256SUMS of a published folder says of files that were just written, or taken away.
+
+    Nothing is done where there is none.
 
     All other lines stay, so that what was changed by somebody else is still found.
     """
@@ -111,7 +113,12 @@ def renew_checksums(folder: Path, written: Iterable[Path]) -> None:
     files = dict(_entries(path.read_bytes()))
     if checksums_text(files).encode() != path.read_bytes():  # damaged: that is to be seen
         return
-    files |= {one.relative_to(folder).as_posix(): sha256_of_file(one) for one in written}
+    for one in written:
+        name = one.relative_to(folder).as_posix()
+        if one.is_file():
+            files[name] = sha256_of_file(one)
+        else:
+            files.pop(name, None)
     write_text(path, checksums_text(files))
     if f"{folder.name}/{CHECKSUMS}" in dict(_entries(_bytes(folder.parent / CHECKSUMS))):  # of the comparison around it
         renew_checksums(folder.parent, [path])

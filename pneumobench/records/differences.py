@@ -17,6 +17,7 @@ from pneumobench.errors import PneumobenchError
 Fields: TypeAlias = dict[str, Any]  # values by place
 
 SHOWN_LETTERS: Final = 60  # of a value
+ROW_WORDS: Final = 2  # that name a row of a table: architecture and value, or architecture and part
 NOTHING: Final = "nothing"
 SAID: Final = re.compile(r"found (.+?), expected (.+?)(?:[.:;] [A-Za-z`].*|\.)?")  # what stands behind is a remedy
 FOLDS: Final = re.compile(r"\((folds\.json)\)")  # of leaks
@@ -161,12 +162,13 @@ def _json_fields(text: str) -> Fields:
 
 
 def _csv_fields(text: str) -> Fields:
-    """Return every cell by row and column; a row is named by its words up to its first number, and counted."""
+    """Return every cell by row and column; a row is counted, and named by its first words behind a rank."""
     rows = list(csv.reader(io.StringIO(text), strict=True))
     head, *body = rows or [[]]
     cells = {f"heading {number}": name for number, name in enumerate(head, start=1)}
     for line, row in enumerate(body, start=2):
-        words = list(itertools.takewhile(lambda cell: cell and not _is_number(cell), row))
+        behind = itertools.dropwhile(lambda cell: not cell or _is_number(cell), row)
+        words = list(itertools.takewhile(lambda cell: cell and not _is_number(cell), behind))[:ROW_WORDS]
         name = f"line {line} ({' '.join(words)})" if words else f"line {line}"
         columns = [*head, *(f"column {number}" for number in range(len(head) + 1, len(row) + 1))]
         cells |= {f"{name}.{column}": cell for column, cell in zip(columns, row, strict=False)}

@@ -54,12 +54,13 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     folder = RunFolder(run_folder)
     # all is computed before the first file is written: an error leaves the old leaderboard as it was
     board, texts = leaderboard_texts(gather(run_folder, check_weights=check_weights))
-    for earlier in (folder.leaderboard / FOLDER).glob("*.html"):
-        if f"{FOLDER}/{earlier.name}" not in texts:  # of a network that the run no longer has
-            earlier.unlink()
+    # of networks that the run no longer has
+    gone = [one for one in (folder.leaderboard / FOLDER).glob("*.html") if f"{FOLDER}/{one.name}" not in texts]
+    for earlier in gone:
+        earlier.unlink()
     for name, text in texts.items():
         write_text(folder.leaderboard / name, text)
-    renew_checksums(folder.path, [folder.leaderboard / name for name in texts])
+    renew_checksums(folder.path, [*gone, *(folder.leaderboard / name for name in texts)])
     return LeaderboardPaths(
         page=folder.leaderboard / PAGE,
         csv=folder.leaderboard / TABLE,

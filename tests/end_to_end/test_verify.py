@@ -33,7 +33,7 @@ def test_a_published_run_is_what_it_says(bundle: Path, capsys: pytest.CaptureFix
     assert found.differences == ()
     assert found.files == len(before)
     assert found.numbers > 300
-    assert found.texts == 4
+    assert found.texts > 4
     assert main(["verify", str(bundle)]) == 0
     assert capsys.readouterr().out.endswith("is what it says\n")
     assert contents(bundle) == before, "nothing is written"

@@ -71,7 +71,7 @@ def test_a_run_and_its_published_copy_are_what_they_say(whole: Path, published: 
         assert found.differences == ()
         assert contents(run) == before
     assert found.files == len(before)
-    assert found.texts == 4
+    assert found.texts > 4
 
 
 def _bytes(name: str, data: bytes) -> Callable[[Path], object]:
@@ -105,7 +105,7 @@ BROKEN = {
     "record: a list": (_bytes(RECORD, b"[]\n"), f"{RECORD}: found record of type list, expected an object"),
     "record: a link": (_linked, f"{RECORD}: found a link"),
     "suite: garbage": (_bytes("suite.yaml", GARBAGE), "suite.yaml, SHA-256: found "),
-    "audit: garbage": (_bytes("audit.json", GARBAGE), "audit.json: found content that cannot be read"),
+    "audit: garbage": (_bytes("audit.json", GARBAGE), "audit.json: found no json ("),
     "folds: garbage": (_bytes("folds.json.gz", GARBAGE), "folds.json.gz: found no compressed file"),
     "folds: no JSON": (_bytes("folds.json.gz", compressed_bytes(b"{")), "folds.json.gz, SHA-256: found "),
     "index: no table": (_bytes("index.csv.gz", compressed_bytes(b'"')), "index.csv.gz, SHA-256: found "),
@@ -113,7 +113,7 @@ BROKEN = {
     "predictions: garbage": (_bytes(PREDICTIONS, GARBAGE), f"{PREDICTIONS}: found no compressed file"),
     "predictions: a byte more": (appended(PREDICTIONS, b"x"), f"{PREDICTIONS}: found 1 bytes behind its end"),
     "history: garbage": (_bytes(HISTORY, GARBAGE), f"{HISTORY}, SHA-256: found "),
-    "leaderboard: garbage": (_bytes(NUMBERS, GARBAGE), f"{NUMBERS}: found content that cannot be read"),
+    "leaderboard: garbage": (_bytes(NUMBERS, GARBAGE), f"{NUMBERS}: found no json ("),
     "leaderboard: a number": (edited(NUMBERS, '"auc": 0.9', '"auc": 0.8'), f"{NUMBERS}, "),
 }  # fmt: skip
 
@@ -149,7 +149,8 @@ FORGED = {
     "table": (edited("leaderboard/leaderboard.csv", ",0.9", ",0.8"), "leaderboard/leaderboard.csv, line 2 ("),
     "page": (edited("leaderboard/index.html", "0.9", "0.8"), "leaderboard/index.html, line "),
     "readme": (edited("leaderboard/README.md", "0.9", "0.8"), "leaderboard/README.md, line "),
-    "lungs": (with_json(RECORD, lambda p: p["explanation"].update(layer="layer9")), f"{NUMBERS}, rows."),
+    "lungs": (with_json(RECORD, lambda p: p["explanation"].update(layer="layer9")),
+              "fold-1/record.json, explanation.layer: found "),
 }  # fmt: skip
 
 
@@ -213,6 +214,11 @@ def test_commands_that_write_into_a_published_run_renew_its_checksums(published:
     (run / NUMBERS).write_text("{}")
     write_leaderboard(run)
     assert contents(run) == before
+    foreign = run / "leaderboard/architectures/gone.html"
+    foreign.write_text("of a network that was there")
+    renew_checksums(run, [foreign])
+    write_leaderboard(run)
+    assert contents(run) == before
     (run / HISTORY).write_text("forged")
     renew_checksums(run, [run / NUMBERS])
     assert HISTORY in _said(run)
@@ -245,5 +251,5 @@ def test_a_comparison_is_checked_with_its_runs(whole: Path, tmp_path: Path) -> N
     assert "comparison.csv, line 2 (" in said
     assert "README.md, line" in said
     (both / "comparison.json").unlink()
-    assert "comparison.json: found no file, expected one (SHA256SUMS names it)" in _said(both)
+    assert "comparison.json: found no comparison" in _said(both)
     assert verify(tmp_path / "runs").differences == (), "a folder of runs"

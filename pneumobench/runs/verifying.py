@@ -91,11 +91,7 @@ class _Found:
     """What has been found so far below a folder."""
 
     root: Path
-<<<<<<< HEAD
-    files: set[str] = field(default_factory=set)  # that were hashed, by name; some are named by two lists
-=======
     files: set[Path] = field(default_factory=set)
->>>>>>> verify
     numbers: int = 0
     texts: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -116,11 +112,7 @@ class _Found:
     def hashed(self, folder: Path, paths: Iterable[Path]) -> dict[str, str]:
         """Return SHA-256 by name of files in a folder."""
         files, differences = hashed_files(folder, paths)
-<<<<<<< HEAD
-        self.files |= {self.name(folder / name) for name in files}
-=======
         self.files.update(folder / name for name in files)
->>>>>>> verify
         self.add(folder, differences)
         return files
 
@@ -225,9 +217,5 @@ def _check_checksums(path: Path, files: Mapping[str, str], found: _Found) -> Non
     except OSError as error:
         found.add(path, [Difference(file=CHECKSUMS, found=error.strerror or "an error", expected=PUBLISHED_HAVE_ONE)])
         return
-<<<<<<< HEAD
-    found.files.add(found.name(path / CHECKSUMS))
-=======
     found.files.add(path / CHECKSUMS)
->>>>>>> verify
     found.add(path, checksum_differences(listed, files))

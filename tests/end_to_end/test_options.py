@@ -124,7 +124,7 @@ def test_one_suite_under_two_seeds_is_published_and_computed_again(
     assert main(["publish", str(home)]) == 0
     copy = Path("leaderboard/noise-seeds")
     assert {path.name for path in copy.iterdir()} == {
-        "README.md", "comparison.csv", "comparison.json", "comparison.svg", "noise-seed-1", "noise-seed-2"
+        "README.md", "SHA256SUMS", "comparison.csv", "comparison.json", "comparison.svg", "noise-seed-1", "noise-seed-2"
     }  # fmt: skip
     for name in ("README.md", "comparison.csv", "comparison.svg"):
         assert (copy / name).read_bytes() == (home / name).read_bytes()

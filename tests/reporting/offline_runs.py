@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 BLOCK = 32768  # records are framed as in LevelDB's log: checksum, length, kind; a long one goes on in the next block
@@ -33,6 +34,7 @@ class OfflineRun:
 
 def offline_runs(files: Path) -> dict[str, OfflineRun]:
     """Return the runs below a folder `wandb`, by name; two runs of one name are refused."""
+    wandb.teardown()  # its service may still be writing the last run
     found: dict[str, OfflineRun] = {}
     for path in sorted(files.glob("offline-run-*/run-*.wandb")):
         run = _read(path)

@@ -157,8 +157,11 @@ def _check_run(path: Path, found: _Found) -> GatheredRun | None:
     changed = any(one.file in inputs for one in found.differences[before:])
     try:
         run = gather(path)
-        for file, text in recomputed_files(run, found.notes):
+        again = dict(recomputed_files(run, found.notes))
+        for file, text in again.items():
             found.computed(file, text)
+        more = [one for one in sorted(folder.leaderboard.rglob("*")) if one.is_file() and one not in again]
+        found.add(path, [_unexpected(one.relative_to(path).as_posix()) for one in more])
         for number in history_numbers(run):
             found.numbers += 1
             if not number.is_right:
@@ -172,6 +175,10 @@ def _check_run(path: Path, found: _Found) -> GatheredRun | None:
         return None
     found.notes += run.notes
     return run
+
+
+def _unexpected(name: str) -> Difference:
+    return Difference(file=name, found="a file", expected="none: no table or page of the leaderboard")
 
 
 def _check_comparison(path: Path, found: _Found) -> None:

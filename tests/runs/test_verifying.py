@@ -149,6 +149,7 @@ FORGED = {
     "table": (edited("leaderboard/leaderboard.csv", ",0.9", ",0.8"), "leaderboard/leaderboard.csv, line 2 ("),
     "page": (edited("leaderboard/index.html", "0.9", "0.8"), "leaderboard/index.html, line "),
     "readme": (edited("leaderboard/README.md", "0.9", "0.8"), "leaderboard/README.md, line "),
+    "a page more": (_bytes("leaderboard/best.html", b"x"), "leaderboard/best.html: found a file, expected none"),
     "lungs": (with_json(RECORD, lambda p: p["explanation"].update(layer="layer9")),
               "fold-1/record.json, explanation.layer: found "),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -123,7 +123,8 @@ def comparison_texts(record: ComparisonRecord, runs: Mapping[str, GatheredRun]) 
     images = {value: _training_images(run.folds) for value, run in runs.items()}
     curves = learning_curves(effects, images) if record.axis == "subsets" else ()
     lines += _further(record, effects, curves)
-    lines += difference_lines(settings_difference(runs, boards)) if record.axis == "runs" else []
+    if record.axis == "runs":
+        lines += [*_left_out(boards, effects), *difference_lines(settings_difference(runs, boards))]
     drawn = comparison_figure(
         effects, words.heading, images=images if record.axis == "subsets" else None, curves=curves
     )  # fmt: skip
@@ -138,6 +139,20 @@ def _notices(boards: Mapping[str, Leaderboard]) -> list[str]:
         return [f"> **{next(iter(notices.values()))}**"]
     lines = [f"> {markdown_text(value)}: **{notice}**" for value, notice in notices.items()]
     return [line for pair in zip(lines, [">"] * len(lines), strict=True) for line in pair][:-1]
+
+
+def _left_out(boards: Mapping[str, Leaderboard], effects: Sequence[VariantEffect]) -> list[str]:
+    """Return the networks of each run that stand in no row: incomplete, or not in the run that is compared with."""
+    compared = {(effect.value, effect.architecture) for effect in effects}
+    missing = [
+        f"- {markdown_text(value)}: {markdown_text(row.architecture)} ({row.status})"
+        for value, board in boards.items()
+        for row in board.networks
+        if (value, row.architecture) not in compared
+    ]
+    if not missing:
+        return []
+    return ["", "Left out, since not complete in the first run and in another:", "", *missing]
 
 
 def _weights_lines(boards: Mapping[str, Leaderboard]) -> list[str]:

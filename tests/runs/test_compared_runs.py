@@ -32,6 +32,8 @@ def test_a_run_and_its_copy_do_not_differ(run: RunFolder, other: Path, tmp_path:
     for effect in made.effects:
         assert effect.against is None or (effect.against.difference, effect.against.p_holm) == (0, 1)
     assert {effect.architecture for effect in made.effects} == {"resnet18", "vit_base_patch16_224"}, "complete ones"
+    for name in names:
+        assert f"- {name}: densenet121 (4 of 5 folds, failed)" in page, "what is left out is said"
     again = compare_runs([run.path, other], tmp_path / "both")
     assert again.page.read_text() == page
 

@@ -55,7 +55,7 @@ class Verification:
 
 
 def verify(path: Path) -> Verification:
-    """Check a run, a published run, a comparison with its runs, or a folder of several runs.
+    """Check a run, a published run, a comparison with its runs, or a folder that holds several of these.
 
     Raises:
         SettingsError: there is no such folder.
@@ -64,17 +64,10 @@ def verify(path: Path) -> Verification:
     if not path.is_dir():
         raise SettingsError(f"{path}: no such folder; expected that of a run, e.g. leaderboard/kermany-cpu.")
     found = _Found(root=path)
-    if _is_run(path):
-        _check_run(path, found)
-    elif (path / COMPARISON_FILE).is_file() or (path / CHECKSUMS).is_file():
-        _check_comparison(path, found)
-    elif runs := [one for one in sorted(path.iterdir()) if one.is_dir() and _is_run(one)]:
-        for run in runs:
-            _check_run(run, found)
-    else:
+    if not _check(path, found):
         raise RecordError(
-            f"{path}: found no run, expected suite.yaml and manifest.json, or {COMPARISON_FILE}, or folders of runs. "
-            "Give the folder of a run."
+            f"{path}: found no run, expected suite.yaml and manifest.json, or {COMPARISON_FILE}, or folders with "
+            "these. Give the folder of a run."
         )
     return Verification(
         folder=path,
@@ -96,6 +89,7 @@ class _Found:
     texts: int = 0
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    runs: dict[Path, GatheredRun | None] = field(default_factory=dict)
 
     def name(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.root)).as_posix()
@@ -131,12 +125,35 @@ class _Found:
         ])  # fmt: skip
 
 
+def _check(path: Path, found: _Found) -> bool:
+    """Check a run, a comparison, or all of these below a folder; tell whether there is any."""
+    if _is_run(path):
+        _check_run(path, found)
+    elif (path / COMPARISON_FILE).is_file() or (path / CHECKSUMS).is_file():
+        _check_comparison(path, found)
+    else:
+        inside = [one for one in sorted(path.iterdir()) if one.is_dir() and not one.name.startswith(".")]
+        checked = {one: _check(one, found) for one in inside}
+        without = [found.name(one) for one, any_there in checked.items() if not any_there]
+        if not any(checked.values()):
+            return False
+        found.notes += [f"{name}/ holds no run or comparison: nothing in it was checked" for name in without]
+    return True
+
+
 def _is_run(path: Path) -> bool:
     return any((path / name).is_file() for name in RUN_FILES) and not (path / COMPARISON_FILE).is_file()
 
 
 def _check_run(path: Path, found: _Found) -> GatheredRun | None:
-    """Check a run; return its content, None where it cannot be read."""
+    """Check a run, once; return its content, None where it cannot be read."""
+    place = path.resolve()
+    if place not in found.runs:  # a comparison names runs that may lie beside it
+        found.runs[place] = _checked_run(path, found)
+    return found.runs[place]
+
+
+def _checked_run(path: Path, found: _Found) -> GatheredRun | None:
     before, folder = len(found.differences), RunFolder(path)
     published = (path / CHECKSUMS).is_file() or any(path.glob(f"index.csv{COMPRESSED}"))
     files: dict[str, str] = {}

@@ -256,3 +256,8 @@ def test_a_comparison_is_checked_with_its_runs(whole: Path, tmp_path: Path) -> N
     (both / "comparison.json").unlink()
     assert "comparison.json: found no comparison" in _said(both)
     assert verify(tmp_path / "runs").differences == (), "a folder of runs"
+    (tmp_path / "runs/notes").mkdir()
+    edited("comparison.csv", ",0.9", ",0.8")(tmp_path / "runs/both")
+    found = verify(tmp_path / "runs")
+    assert {one.file for one in found.differences} == {"both/comparison.csv"}, "comparisons in it are checked too"
+    assert "notes/ holds no run or comparison: nothing in it was checked" in found.notes

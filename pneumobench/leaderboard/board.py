@@ -12,6 +12,7 @@ from pneumobench.leaderboard.lung_attention import AttentionSummary
 from pneumobench.leaderboard.map_checks import MethodSummary
 from pneumobench.leaderboard.scores import ChosenPoint, MeanSpread, Scores
 from pneumobench.leaderboard.three_classes import ThreeClassScores
+from pneumobench.leaderboard.uncertainty import Uncertainty
 from pneumobench.metrics.comparison import AucDifference
 from pneumobench.records.cost_table import CostTable
 from pneumobench.suite.regions import Region
@@ -64,6 +65,9 @@ class Row:
         official_three_classes: normal, bacterial and viral on the official test folder, mean of the folds' models.
         thresholds: probability threshold from the validation part, by fold.
         points: decisions at the thresholds that each rule chooses on the validation parts.
+        uncertainty: how unsure it is out of fold, and what errors are left when it decides a declared share of images;
+            None without a completed fold.
+        official_uncertainty: the same on the official test folder, of the mean of the folds' models.
         attention: lung attention by method and mask tier, the largest set first.
         ablation: AUC out of fold with a region of the image masked, `none` first; empty where it was not asked.
         methods: attribution methods that were checked.
@@ -92,6 +96,8 @@ class Row:
     official_three_classes: ThreeClassScores | None
     thresholds: dict[int, float]
     points: dict[str, ChosenPoint]
+    uncertainty: Uncertainty | None
+    official_uncertainty: Uncertainty | None
     attention: tuple[AttentionSummary, ...]
     ablation: dict[str, AblationScore]
     methods: tuple[MethodSummary, ...]

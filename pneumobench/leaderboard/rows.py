@@ -26,6 +26,7 @@ from pneumobench.leaderboard.scores import (
     spread,
 )
 from pneumobench.leaderboard.three_classes import three_class_scores
+from pneumobench.leaderboard.uncertainty import uncertainty_on_official, uncertainty_out_of_fold
 from pneumobench.metrics.estimates import PatientEstimate
 from pneumobench.records.job_record import JobRecord
 
@@ -156,6 +157,8 @@ def leaderboard_row(entry: Entry, place: Place, heat_maps: HeatMaps, group: pd.S
         official_three_classes=three_class_scores(official, group),
         thresholds={model.fold: model.threshold for model in models},
         points=chosen_points(models),
+        uncertainty=uncertainty_out_of_fold(models) if models else None,
+        official_uncertainty=uncertainty_on_official(models) if has_official else None,
         attention=heat_maps.attention,
         ablation=heat_maps.ablation,
         methods=heat_maps.methods,

@@ -19,11 +19,13 @@ from pneumobench.metrics.confusion import Confusion, confusion_at
 from pneumobench.metrics.discrimination import area_under_roc, within_folds
 from pneumobench.metrics.estimates import PatientEstimate, area_estimate
 from pneumobench.metrics.intervals import Interval
+from pneumobench.metrics.selective import confidence_at_coverage
 from pneumobench.metrics.table import CALIBRATION_METRICS, METRICS, RANK_METRICS
 from pneumobench.metrics.thresholds import MAIN_RULE, THRESHOLD_RULES
 from pneumobench.records.run_folder import CLASS_COLUMNS
 
 DEFAULT_THRESHOLD: Final = 0.5
+COVERAGES: Final = (0.95, 0.9, 0.8)  # shares of the validation part that are decided, the others being for a reader
 
 
 class MetricValues:
@@ -80,6 +82,7 @@ class FoldModel:
         fold: number of the fold.
         thresholds: probability threshold by each rule of THRESHOLD_RULES, on the validation part.
         temperature: what logits are divided by, fitted on the validation part.
+        sure_from: tempered confidence that a share of the validation part reaches, by share, see COVERAGES.
         test: out-of-fold rows: image_id, label, logit, probability, tempered; for three classes CLASS_COLUMNS too.
         official: the official test rows, the same columns; may be empty.
     """
@@ -87,6 +90,7 @@ class FoldModel:
     fold: int
     thresholds: dict[str, float]
     temperature: float
+    sure_from: dict[str, float]
     test: pd.DataFrame
     official: pd.DataFrame
 
@@ -106,7 +110,8 @@ class MeanSpread:
 
 def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
     """Choose threshold and temperature on the validation rows of one job; apply the temperature to the others."""
-    tune = predictions[predictions["split"] == "tune"]
+    of_tune = predictions["split"].to_numpy() == "tune"
+    tune = predictions[of_tune]
     has_pneumonia = _labels(tune)
     temperature = calibration.fit_temperature(tune["logit"].to_numpy(np.float64), has_pneumonia)
     tempered = calibration.apply_temperature(predictions["logit"].to_numpy(np.float64), temperature)
@@ -117,6 +122,7 @@ def fold_model(fold: int, predictions: pd.DataFrame) -> FoldModel:
         fold=fold,
         thresholds={name: rule.choose(_probability(tune), has_pneumonia) for name, rule in THRESHOLD_RULES.items()},
         temperature=temperature,
+        sure_from={f"{share:g}": confidence_at_coverage(tempered[of_tune], share) for share in COVERAGES},
         test=table.loc[table["split"] == "test", columns].sort_values("image_id", ignore_index=True),
         official=table.loc[table["split"] == "official_test", columns].sort_values("image_id", ignore_index=True),
     )

@@ -18,9 +18,8 @@ from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.files import sha256_of_text
 from pneumobench.lungs.masks import LungMasks
-from pneumobench.lungs.region_names import Outline
+from pneumobench.lungs.region_names import FIXED_SHARE, Outline
 
-FIXED_SHARE: Final = 0.995  # of all lung pixels of the training part that the fixed region holds
 NOBODY: Final = -1
 _TOGETHER: Final = 1024  # masks at a time: bounds memory
 

@@ -21,6 +21,7 @@ from pneumobench.metrics.validation import (
     Booleans,
     Floats,
     Integers,
+    checked_flags,
     checked_scores,
     group_indices,
     require_same_length,
@@ -171,6 +172,37 @@ def area_estimate(
         least_error=least_error([(part.size / images, labels[part], patient[part]) for part in parts])
         if perfect
         else 0.0,
+    )
+
+
+def share_estimate(hits: ArrayLike, groups: ArrayLike) -> PatientEstimate:
+    """Return a share of images, such as accuracy, with the influence of every patient: for paired differences.
+
+    The test that two shares on the same images are equal is then McNemar's with patients as clusters: what the
+    disagreements of a patient come to, summed, against their spread. An interval of one share alone is
+    `share_interval`.
+
+    Args:
+        hits: (N,) of 0 and 1.
+        groups: (N,) integers or strings; equal = same patient.
+
+    Raises:
+        ValueError: malformed arrays.
+
+    Source: Obuchowski 1998, doi 10.1002/(SICI)1097-0258(19980715)17:13<1495::AID-SIM863>3.0.CO;2-I.
+
+    >>> first, second = (share_estimate(hits, ["a", "a", "b", "c"]) for hits in ([1, 1, 1, 0], [0, 1, 1, 0]))
+    >>> first.minus(second).value, first.minus(second).influence.tolist()
+    (0.25, [0.125, -0.0625, -0.0625])
+    """
+    flags, patient = checked_flags(hits, "hits"), group_indices(groups)
+    require_same_length(hits=flags, groups=patient)
+    names, share = np.unique(np.asarray(np.asarray(groups).tolist())), float(flags.mean())
+    return PatientEstimate(
+        value=share,
+        patients=names,
+        influence=np.bincount(patient, (flags - share) / flags.size, names.size).astype(np.float64),
+        least_error=0.0,
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,94 +15,16 @@ from pneumobench.metrics.calibration import reliability_bins
 from pneumobench.metrics.curves import precision_recall_band, precision_recall_within_folds, roc_band
 from pneumobench.metrics.discrimination import roc_curve_within_folds
 from pneumobench.metrics.selective import risk_coverage
-from pneumobench.reporting.figures import Tick
+from pneumobench.reporting.plots import Axes, Floats, Line, Plot
 
-WIDTH: Final = 300.0
-HEIGHT: Final = 240.0
 RESAMPLES: Final = 200  # of patients: a band is looked at, no number is read from it
 PLACES: Final = 101
 BINS: Final = 20
 POINTS: Final = 200  # of a curve with a point for every image
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A curve: `points` is an SVG point list, `look` the classes of its stroke."""
-
-    name: str
-    points: str
-    look: str
-    dots: tuple[tuple[float, float], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """Curves and a band over two linear axes.
-
-    Args:
-        title: what it shows.
-        x_label, y_label: what stands at the axes.
-        x_ticks, y_ticks: marks on them.
-        lines: curves.
-        band: SVG point list of the area between two curves; empty where there is none.
-        diagonal: SVG point list of a dashed guide; empty where there is none.
-    """
-
-    title: str
-    x_label: str
-    y_label: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    band: str = ""
-    diagonal: str = ""
-
-    @property
-    def key(self) -> tuple[tuple[str, str], ...]:
-        """Name and look of each curve."""
-        return tuple((line.name, line.look) for line in self.lines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Axes:
-    """Two linear axes, each from its lower to its upper end."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-
-    def points(self, x: Floats, y: Floats) -> str:
-        return " ".join(f"{a:g},{b:g}" for a, b in self.places(x, y))
-
-    def places(self, x: Floats, y: Floats) -> list[tuple[float, float]]:
-        across = np.clip((x - self.x[0]) / (self.x[1] - self.x[0]), 0, 1) * WIDTH
-        down = HEIGHT - np.clip((y - self.y[0]) / (self.y[1] - self.y[0]), 0, 1) * HEIGHT
-        kept: list[tuple[float, float]] = []
-        for place in zip(across.round(1).tolist(), down.round(1).tolist(), strict=True):
-            if not kept or kept[-1] != place:
-                kept.append(place)
-        return kept
-
-    def x_ticks(self) -> tuple[Tick, ...]:
-        low, values = np.array([self.y[0]]), _round_steps(*self.x)
-        return tuple(Tick(at=self.places(np.array([value]), low)[0][0], text=f"{value:g}") for value in values)
-
-    def y_ticks(self) -> tuple[Tick, ...]:
-        low, values = np.array([self.x[0]]), _round_steps(*self.y)
-        return tuple(Tick(at=self.places(low, np.array([value]))[0][1], text=f"{value:g}") for value in values)
-
-
-UNIT: Final = _Axes(x=(0.0, 1.0), y=(0.0, 1.0))
-
-
-def _round_steps(low: float, high: float) -> list[float]:
-    """Return about five round numbers from one end to the other; whole ones where the axis counts."""
-    rough = max((high - low) / 5, 1.0 if low >= 1 else 0.0)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    return [
-        round(step * number, 10) for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    ]
+UNIT: Final = Axes(x=(0.0, 1.0), y=(0.0, 1.0))
+PARTS: Final = tuple(  # of the lines of an epoch's figure
+    Line(name=name, points="", look=stroke) for name, stroke in (("training part", "c1 d1"), ("validation part", "c0"))
+)
 
 
 def _labels(table: pd.DataFrame) -> tuple[Floats, NDArray[np.bool_]]:
@@ -148,7 +68,7 @@ def precision_plot(row: Row, group: pd.Series[int]) -> Plot:
     )
 
 
-def _between(axes: _Axes, at: Floats, low: Floats, high: Floats) -> str:
+def _between(axes: Axes, at: Floats, low: Floats, high: Floats) -> str:
     there = ~(np.isnan(low) | np.isnan(high))
     return axes.points(np.append(at[there], at[there][::-1]), np.append(low[there], high[there][::-1]))
 
@@ -156,7 +76,7 @@ def _between(axes: _Axes, at: Floats, low: Floats, high: Floats) -> str:
 def reliability_plot(row: Row) -> Plot:
     """Return shares of pneumonia by mean probability, before and after temperature scaling."""
     lines = []
-    for column, name, look in (("probability", "as trained", "c1 d1"), ("tempered", "after temperature", "c0")):
+    for column, name, look in (("tempered", "after temperature", "c0"), ("probability", "as trained", "c1 d1")):
         bins = reliability_bins(row.predictions[column].to_numpy(np.float64), row.predictions["label"] == 1)
         places = UNIT.places(bins.probability, bins.share)
         lines.append(Line(name=name, points=UNIT.points(bins.probability, bins.share), look=look, dots=tuple(places)))
@@ -173,9 +93,9 @@ def reliability_plot(row: Row) -> Plot:
 
 def risk_plot(row: Row) -> Plot:
     """Return the share of errors among the most confident images, by how many are kept."""
-    coverage, risk = risk_coverage(*_labels(row.predictions))
+    coverage, risk = risk_coverage(row.predictions["tempered"].to_numpy(np.float64), row.predictions["label"] == 1)
     chosen = np.unique(np.linspace(0, len(risk) - 1, POINTS).astype(int))
-    axes = _Axes(x=(0.0, 1.0), y=(0.0, max(float(risk.max()) * 1.1, 0.01)))
+    axes = Axes(x=(0.0, 1.0), y=(0.0, max(float(risk.max()) * 1.1, 0.01)))
     return Plot(
         title="Errors left, by what is decided",
         x_label="share of images that are decided",
@@ -193,7 +113,7 @@ def score_plot(row: Row, subtype: pd.Series[str]) -> Plot:
     shares = {
         kind: np.histogram(probability[kinds == kind], edges)[0] / (kinds == kind).sum() for kind in sorted(set(kinds))
     }
-    axes = _Axes(x=(0.0, 1.0), y=(0.0, max(float(share.max()) for share in shares.values()) * 1.05))
+    axes = Axes(x=(0.0, 1.0), y=(0.0, max(float(share.max()) for share in shares.values()) * 1.05))
     lines = [
         Line(
             name=f"{kind} ({int((kinds == kind).sum()):,})",
@@ -241,7 +161,7 @@ def _by_epoch(
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
     room = max(high - low, 1e-3) * 0.05
-    axes = _Axes(x=(1.0, last), y=(low - room, min(high + room, 1.0) if label == "AUC" else high + room))
+    axes = Axes(x=(1.0, last), y=(low - room, min(high + room, 1.0) if label == "AUC" else high + room))
     lines = [
         Line(
             name=f"{words}, fold {fold}",

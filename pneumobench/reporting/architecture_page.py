@@ -13,12 +13,12 @@ from markupsafe import Markup
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.lung_attention import OUTCOMES
 from pneumobench.leaderboard.scores import DEFAULT_THRESHOLD
-from pneumobench.metrics.selective import area_under_risk_coverage
 from pneumobench.metrics.thresholds import THRESHOLD_RULES
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting import architecture_figures as drawn
-from pneumobench.reporting import map_words, masked_regions, words
-from pneumobench.reporting.page import inline, page_environment, policy_hash
+from pneumobench.reporting import map_words, masked_regions, uncertainty_columns, words
+from pneumobench.reporting.page import own_script, page_environment
+from pneumobench.reporting.pair_page import PAIR_PAGE, rows_set_beside
 
 STEPS: Final = np.linspace(-8.0, 8.0, 161)  # logits of the thresholds that the slider has
 WORST: Final = 15  # errors that are listed of each kind
@@ -42,6 +42,7 @@ def architecture_pages(board: Leaderboard, folder: RunFolder) -> dict[str, str]:
         folder: the run, whose index and histories are read.
     """
     index, _ = folder.index_and_folds()
+    set_beside = {row.architecture for row in rows_set_beside(board)}
     of_image = index.table.set_index("image_id")
     pages = {}
     for row in board.networks:
@@ -52,32 +53,37 @@ def architecture_pages(board: Leaderboard, folder: RunFolder) -> dict[str, str]:
             for fold in row.folds
             if (path := folder.history_path(row.architecture, fold)).is_file()
         }
-        pages[page_name(row.architecture)] = _page(board, row, of_image, histories)
+        pages[page_name(row.architecture)] = _page(
+            board, row, of_image, histories, beside=row.architecture in set_beside
+        )
     return pages
 
 
-def _page(board: Leaderboard, row: Row, of_image: pd.DataFrame, histories: Mapping[int, pd.DataFrame]) -> str:
-    environment = page_environment()
-    script = inline("architecture.js")
-    environment.globals.update(script=script, script_hash=policy_hash(script))
+def _page(
+    board: Leaderboard, row: Row, of_image: pd.DataFrame, histories: Mapping[int, pd.DataFrame], *, beside: bool
+) -> str:
     group, subtype = of_image["group"], of_image["subtype"]
-    probability, label = row.predictions["probability"].to_numpy(np.float64), row.predictions["label"] == 1
-    return environment.get_template("architecture.html.j2").render(
-        board=board,
-        row=row,
-        words=words,
-        masked=masked_regions,
-        map_words=map_words,
-        rules=THRESHOLD_RULES,
-        outcomes=OUTCOMES,
-        width=drawn.WIDTH,
-        height=drawn.HEIGHT,
-        curves=(drawn.roc_plot(row, group), drawn.precision_plot(row, group)),
-        trust=(drawn.reliability_plot(row), drawn.risk_plot(row), drawn.score_plot(row, subtype)),
-        risk_area=area_under_risk_coverage(probability, label),
-        histories=drawn.history_plots(histories),
-        counts=Markup(json.dumps(_counts(row), separators=(",", ":"))),  # numbers and our own words alone
-        errors=_errors(row, subtype),
+    return (
+        page_environment()
+        .get_template("architecture.html.j2")
+        .render(
+            **own_script("architecture.js"),
+            board=board,
+            row=row,
+            words=words,
+            masked=masked_regions,
+            map_words=map_words,
+            beside=PAIR_PAGE if beside else None,
+            rules=THRESHOLD_RULES,
+            outcomes=OUTCOMES,
+            curves=(drawn.roc_plot(row, group), drawn.precision_plot(row, group)),
+            trust=(drawn.reliability_plot(row), drawn.risk_plot(row), drawn.score_plot(row, subtype)),
+            unsure=uncertainty_columns,
+            histories=drawn.history_plots(histories),
+            parts=drawn.PARTS,
+            counts=Markup(json.dumps(_counts(row), separators=(",", ":"))),  # numbers and our own words alone
+            errors=_errors(row, subtype),
+        )
     )
 
 

@@ -9,50 +9,18 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.scores import folds_of
 from pneumobench.metrics.discrimination import roc_curve_within_folds
 from pneumobench.metrics.intervals import Interval
 from pneumobench.reporting.columns import main_attention, number
+from pneumobench.reporting.plots import COLOURS, Axes, Line, Plot, Tick, look
 
-COLOURS: Final = 7  # Okabe-Ito hues in page.css that stay apart for colour-blind readers
 SIDE: Final = 300.0  # units of the square ROC panels
 LANE_WIDTH: Final = 560.0  # units of the plots with one lane for each architecture
 LANE_HEIGHT: Final = 42.0
 ZOOM: Final = 0.2  # the corner where good architectures differ
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """A mark on an axis: where, and what is written there."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One architecture's ROC curve. `colour` and `dash` choose its stroke; `points` is an SVG point list."""
-
-    architecture: str
-    auc: str
-    colour: int
-    dash: int
-    points: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RocPanel:
-    """ROC curves in one square: x = 1 - specificity, y = recall."""
-
-    identifier: str
-    title: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    diagonal: bool
-    curves: tuple[Curve, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +47,8 @@ class LanePlot:
     lanes: tuple[Lane, ...]
 
 
-def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
+def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[Plot, ...]:
     """Return the whole ROC square and its upper left corner; no panel when there is nothing to draw."""
-    identifier = "official" if official else "out_of_fold"
     shown = [
         (series, row, row.official_predictions if official else row.predictions)
         for series, row in enumerate(rows)
@@ -90,53 +57,36 @@ def roc_panels(rows: Sequence[Row], *, official: bool) -> tuple[RocPanel, ...]:
     if not shown:
         return ()
     panels = []
-    for name, title, width in (("whole", "whole curve", 1.0), ("corner", "upper left corner", ZOOM)):
-        curves = tuple(_curve(series, row, table, width, official=official) for series, row, table in shown)
-        steps = np.linspace(0.0, width, 6)
-        digits = 1 if width == 1 else 2
+    for name, title, room in (("whole", "whole curve", 1.0), ("corner", "upper left corner", ZOOM)):
+        axes = Axes(x=(0.0, room), y=(1.0 - room, 1.0), width=SIDE, height=SIDE, cut=False)
         panels.append(
-            RocPanel(
-                identifier=f"{identifier}-{name}",
+            Plot(
                 title=title,
-                x_ticks=tuple(Tick(at=round(step / width * SIDE, 1), text=f"{step:.{digits}f}") for step in steps),
-                y_ticks=tuple(
-                    Tick(at=round(SIDE - step / width * SIDE, 1), text=f"{1 - width + step:.{digits}f}")
-                    for step in steps
-                ),
-                diagonal=width == 1,
-                curves=curves,
+                x_label="1 − specificity",
+                y_label="recall",
+                x_ticks=axes.x_ticks(),
+                y_ticks=axes.y_ticks(),
+                lines=tuple(_curve(series, row, table, axes, official=official) for series, row, table in shown),
+                diagonal=axes.points(np.array([0.0, 1.0]), np.array([0.0, 1.0])) if room == 1 else "",
+                clip=f"{'official' if official else 'out_of_fold'}-{name}",
+                width=SIDE,
+                height=SIDE,
             )
         )
     return tuple(panels)
 
 
-def _curve(series: int, row: Row, table: pd.DataFrame, width: float, *, official: bool) -> Curve:
+def _curve(series: int, row: Row, table: pd.DataFrame, axes: Axes, *, official: bool) -> Line:
     false_positive, true_positive = roc_curve_within_folds(
         table["probability"].to_numpy(np.float64), table["label"].to_numpy() == 1, folds_of(table)
     )
-    x = np.round(np.asarray(false_positive) / width * SIDE, 1)
-    y = np.round((1 - np.asarray(true_positive)) / width * SIDE, 1)
     scores = row.official if official else row.out_of_fold
-    return Curve(
-        architecture=row.architecture,
-        auc=number(scores.auc if scores else None),
-        colour=series % COLOURS,
-        dash=series // COLOURS,
-        points=_point_list(x, y),
+    return Line(
+        name=row.architecture,
+        points=axes.points(np.asarray(false_positive), np.asarray(true_positive)),
+        look=look(series),
+        value=number(scores.auc if scores else None),
     )
-
-
-def _point_list(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """Return `x,y x,y ...` without points that lie on a straight step between their neighbours."""
-    kept: list[tuple[float, float]] = []
-    for point in zip(x.tolist(), y.tolist(), strict=True):
-        if kept and kept[-1] == point:
-            continue
-        if len(kept) > 1 and any(kept[-2][axis] == kept[-1][axis] == point[axis] for axis in (0, 1)):
-            kept[-1] = point
-        else:
-            kept.append(point)
-    return " ".join(f"{a:g},{b:g}" for a, b in kept)
 
 
 def fold_plot(board: Leaderboard) -> LanePlot | None:

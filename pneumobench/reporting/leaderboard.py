@@ -17,6 +17,7 @@ from pneumobench.reporting.architecture_page import FOLDER, architecture_pages, 
 from pneumobench.reporting.markdown import leaderboard_markdown
 from pneumobench.reporting.overlays import read_overlays
 from pneumobench.reporting.page import leaderboard_page
+from pneumobench.reporting.pair_page import PAIR_PAGE, pair_page
 from pneumobench.reporting.tables import leaderboard_csv, leaderboard_json
 from pneumobench.texts import safe_text
 
@@ -56,6 +57,7 @@ def write_leaderboard(run_folder: Path, *, check_weights: bool = False) -> Leade
     board, texts = leaderboard_texts(gather(run_folder, check_weights=check_weights))
     # of networks that the run no longer has
     gone = [one for one in (folder.leaderboard / FOLDER).glob("*.html") if f"{FOLDER}/{one.name}" not in texts]
+    gone += [one for one in (folder.leaderboard / PAIR_PAGE,) if PAIR_PAGE not in texts and one.is_file()]
     for earlier in gone:
         earlier.unlink()
     for name, text in texts.items():
@@ -76,6 +78,7 @@ def leaderboard_texts(run: GatheredRun) -> tuple[Leaderboard, dict[str, str]]:
     command = command_of_run(folder, board.suite)
     pictures = folder.gallery / "index.html"
     pages = architecture_pages(board, folder)
+    pair = pair_page(board, folder)
     page = leaderboard_page(
         board,
         read_overlays(folder, board),
@@ -86,12 +89,14 @@ def leaderboard_texts(run: GatheredRun) -> tuple[Leaderboard, dict[str, str]]:
             for row in board.networks
             if (name := page_name(row.architecture)) in pages
         },
+        pair_page=PAIR_PAGE if pair else None,
     )
     return board, {
         TABLE: leaderboard_csv(board),
         NUMBERS: leaderboard_json(board),
         README: leaderboard_markdown(board, command=command),
         **{f"{FOLDER}/{name}": text for name, text in pages.items()},
+        **({PAIR_PAGE: pair} if pair else {}),
         PAGE: page,
     }
 

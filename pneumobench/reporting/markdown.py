@@ -41,6 +41,7 @@ from pneumobench.reporting.map_words import (
     verdict_words,
 )
 from pneumobench.reporting.masked_regions import HEADINGS, masking_lines
+from pneumobench.reporting.uncertainty_columns import OFFICIAL_UNCERTAINTY, UNCERTAINTY, UNCERTAINTY_WORDS
 from pneumobench.reporting.words import (
     ABLATION_WORDS,
     data_words,
@@ -98,10 +99,14 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     if board.ensembles:
         parts += ["## Ensembles", ensemble_words(board), _ensembles(board)]
     if any(row.three_classes for row in board.rows):
-        parts += ["## Normal, bacterial, viral", THREE_CLASS_WORDS, _three_classes(board.rows, THREE_CLASSES)]
+        parts += ["## Normal, bacterial, viral", THREE_CLASS_WORDS, _columns(board.rows, THREE_CLASSES)]
         if any(row.official_three_classes for row in board.rows):
-            parts += [f"{separate_test(board)}:", _three_classes(board.rows, OFFICIAL_THREE_CLASSES)]
+            parts += [f"{separate_test(board)}:", _columns(board.rows, OFFICIAL_THREE_CLASSES)]
         parts += ["Images by class and by what they were called, out of fold:", _confusions(board)]
+    if any(row.uncertainty for row in board.rows):
+        parts += ["## What is left to a reader", UNCERTAINTY_WORDS, _columns(board.rows, UNCERTAINTY)]
+        if any(row.official_uncertainty for row in board.rows):
+            parts += [f"{separate_test(board)}:", _columns(board.rows, OFFICIAL_UNCERTAINTY)]
     if any(row.attention for row in board.rows):
         parts += ["## Lung attention", LUNG_ATTENTION_WORDS, _attention(board)]
     if any(row.ablation for row in board.rows):
@@ -127,7 +132,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
             _table(["architecture", "fold", "status", "reason"], failed),
         ]
     three = THREE_CLASSES if any(row.three_classes for row in board.rows) else ()
-    legend = [*OUT_OF_FOLD_FULL, *LUNG_ATTENTION, *three, *COST]
+    legend = [*OUT_OF_FOLD_FULL, *LUNG_ATTENTION, *three, *UNCERTAINTY, *COST]
     parts += [
         "## Columns",
         "\n".join(f"- **{column.heading}**: {column.meaning}." for column in legend),
@@ -147,7 +152,8 @@ def provenance_lines(board: Leaderboard) -> list[str]:
     lines = [f"SHA-256 of {key}: `{value}`" for key, value in found.hashes.items()]
     for table in (found.software, found.hardware):
         lines += [f"{markdown_text(key)}: {markdown_text(', '.join(values))}" for key, values in table.items()]
-    return [*lines, f"records written between {found.first_record} and {found.last_record}"]
+    first, last = (markdown_text(one) for one in (found.first_record, found.last_record))
+    return [*lines, f"records written between {first} and {last}"]
 
 
 def _hardware_words(board: Leaderboard) -> str:
@@ -182,7 +188,8 @@ def _against_control(board: Leaderboard) -> str:
     return _table(["architecture", f"AUC minus that of {control_name(board)}", "p, Holm"], rows)
 
 
-def _three_classes(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+def _columns(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """Return a table of the rows that have the first of these columns."""
     shown = [row for row in rows if columns[0].value(row) is not None]
     cells = [[row.architecture, *[with_interval(column, row) for column in columns]] for row in shown]
     return _table(["architecture", *[column.heading for column in columns]], cells)

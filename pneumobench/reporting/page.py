@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -19,12 +20,14 @@ from pneumobench.reporting import (
     class_columns,
     columns,
     compared,
+    cost_figure,
     cost_table,
     figures,
     finding,
     forest,
     map_words,
     masked_regions,
+    uncertainty_columns,
     words,
 )
 from pneumobench.reporting.overlays import OverlayRow
@@ -33,8 +36,13 @@ from pneumobench.suite.spec import CLASSES
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
+@functools.cache
 def page_environment() -> Environment:
-    """Return the environment of all pages: what comes from a file is escaped, style and script stand in the page."""
+    """Return the environment of all pages: what comes from a file is escaped, style and script stand in the page.
+
+    One for all, so that a template is compiled once. A page with a script of its own hands it over as it is rendered,
+    see `own_script`.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -62,6 +70,7 @@ def leaderboard_page(
     command: str,
     pictures: str | None = None,
     pages: Mapping[str, str] | None = None,
+    pair_page: str | None = None,
 ) -> str:
     """Return the page: rankings, curves, spread, lung attention, overlays, cost, failures and provenance.
 
@@ -74,6 +83,7 @@ def leaderboard_page(
         command: the literal command that made the run.
         pictures: address of the gallery's pages, relative to the page; None = there are none.
         pages: address of the page of an architecture, relative to this one, by its name.
+        pair_page: address of the page that sets two rows side by side, relative to this one; None = there is none.
     """
     return (
         page_environment()
@@ -84,6 +94,7 @@ def leaderboard_page(
             command=command,
             pictures=pictures,
             pages=pages or {},
+            pair_page=pair_page,
             words=words,
             found=finding,
             forest=forest.forest_plot(board),
@@ -91,8 +102,11 @@ def leaderboard_page(
             map_words=map_words,
             compared=compared,
             cost=cost_table,
+            cost_words=cost_figure.COST_FIGURE_WORDS,
+            cost_plots=cost_figure.cost_plots(board),
             rules=THRESHOLD_RULES,
             three=class_columns,
+            unsure=uncertainty_columns,
             classes=CLASSES,
             three_classes=any(row.three_classes for row in board.rows),
             official_three_classes=any(row.official_three_classes for row in board.rows),
@@ -103,11 +117,15 @@ def leaderboard_page(
             roc_official=figures.roc_panels(board.networks, official=True),
             folds=figures.fold_plot(board),
             attention=figures.attention_plot(board),
-            side=figures.SIDE,
             lane_width=figures.LANE_WIDTH,
-            colours=figures.COLOURS,
         )
     )
+
+
+def own_script(name: str) -> dict[str, Markup]:
+    """Return what a page is rendered with that has another script than the leaderboard's."""
+    script = inline(name)
+    return {"script": script, "script_hash": policy_hash(script)}
 
 
 def inline(name: str) -> Markup:

@@ -22,6 +22,7 @@ from pneumobench.metrics.table import CALIBRATION_METRICS, COUNT_METRICS, RANK_M
 from pneumobench.reporting.class_columns import OFFICIAL_THREE_CLASSES, THREE_CLASSES
 from pneumobench.reporting.columns import main_attention
 from pneumobench.reporting.masked_regions import ABLATION_SCORES, NORMALS_CALLED
+from pneumobench.reporting.uncertainty_columns import OFFICIAL_UNCERTAINTY, UNCERTAINTY
 
 LEADERBOARD_FORMAT: Final = 3
 # whose mean and deviation over folds stand in the CSV; the JSON has them of every metric
@@ -108,6 +109,8 @@ def _flat(row: Row, *, three_classes: bool) -> dict[str, Any]:
             interval = column.interval(row)
             flat[f"{column.key}_low"] = interval.low if interval else None
             flat[f"{column.key}_high"] = interval.high if interval else None
+    for column in (*UNCERTAINTY, *OFFICIAL_UNCERTAINTY):
+        flat[column.key] = column.value(row)
     attention = main_attention(row)
     flat["attention_method"] = attention.method if attention else None
     flat["attention_mask_tier"] = attention.mask_tier if attention else None

@@ -14,7 +14,8 @@ from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
 from pneumobench.lungs.masks import LungMasks, fixed_lung_box
-from pneumobench.lungs.outlines import FIXED_SHARE, NOBODY, fixed_region, fold_outlines, other_rows, refuse_lonely
+from pneumobench.lungs.outlines import NOBODY, fixed_region, fold_outlines, other_rows, refuse_lonely
+from pneumobench.lungs.region_names import FIXED_SHARE
 from tests.leaderboard.fake_run import make_index
 
 SIDE = 8

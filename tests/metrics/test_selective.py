@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import entropy
 
-from pneumobench.metrics.selective import area_under_risk_coverage, risk_coverage
+from pneumobench.metrics.selective import (
+    area_under_risk_coverage,
+    confidence,
+    confidence_at_coverage,
+    entropy_in_bits,
+    risk_coverage,
+)
 
 
 def test_a_hand_worked_case() -> None:
@@ -38,3 +45,34 @@ def test_ties_are_the_mean_over_all_orders() -> None:
 def test_malformed_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match="probability"):
         risk_coverage([1.2], [1])
+
+
+@given(
+    st.lists(st.floats(0, 1).map(lambda p: round(p, 3)), min_size=1, max_size=60),
+    st.sampled_from([0.05, 0.5, 0.8, 0.9, 0.95, 1.0]),
+)
+def test_at_least_the_declared_share_reaches_the_confidence(probability: list[float], coverage: float) -> None:
+    least, found = confidence_at_coverage(probability, coverage), confidence(probability)
+    decided = int((found >= least).sum())
+    assert decided >= coverage * len(probability) - 1e-9
+    # one confidence less would do with fewer images: those that just reach it are needed
+    lowest = found[found >= least].min()
+    assert int((found > lowest).sum()) < coverage * len(probability)
+    assert 0.5 <= least <= lowest
+
+
+def test_entropy_is_that_of_scipy() -> None:
+    probability = np.linspace(0, 1, 21)
+    expected = entropy(np.stack([probability, 1 - probability]), base=2)
+    assert entropy_in_bits(probability) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("coverage", [0.0, -1.0, 1.1, float("nan")])
+def test_a_coverage_that_is_no_share_is_refused(coverage: float) -> None:
+    with pytest.raises(ValueError, match="expected a share in"):
+        confidence_at_coverage([0.2], coverage)
+
+
+def test_no_image_has_no_confidence() -> None:
+    with pytest.raises(ValueError, match="no image"):
+        confidence_at_coverage([], 0.9)

@@ -101,7 +101,7 @@ def test_nothing_is_loaded_and_hostile_words_stay_words(board: Leaderboard, fake
     assert not any(tag == "img" for tag, _ in found.tags)
     assert [a.get("type") for tag, a in found.tags if tag == "script"] == ["application/json", None]
     loads = [value for _, a in found.tags for key in ("src", "href") if (value := a.get(key)) is not None]
-    assert all(value.startswith(("data:", "#", "../index.html")) for value in loads)
+    assert all(value.startswith(("data:", "#", "../index.html", "../side-by-side.html")) for value in loads)
     assert not any(key.startswith("on") or key == "style" for _, attributes in found.tags for key in attributes)
 
 

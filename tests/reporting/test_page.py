@@ -160,16 +160,16 @@ def test_a_file_that_is_no_png_is_refused(run: RunFolder, board: Leaderboard) ->
 
 def test_roc_curves_go_from_corner_to_corner(board: Leaderboard) -> None:
     whole, corner = roc_panels(board.networks, official=False)
-    assert [curve.architecture for curve in whole.curves] == ["resnet18", "vit_base_patch16_224"]
-    for curve in whole.curves:
+    assert [curve.name for curve in whole.lines] == ["resnet18", "vit_base_patch16_224"]
+    for curve in whole.lines:
         points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
         assert points[0] == (0, 300)
         assert points[-1] == (300, 0)
         assert points == sorted(points, key=lambda point: (point[0], -point[1]))
         area = sum((b[0] - a[0]) * (600 - a[1] - b[1]) / 2 for a, b in pairwise(points))
-        assert area / 300**2 == pytest.approx(float(curve.auc), abs=2e-3)
-    assert corner.x_ticks[-1].text == "0.20"
-    assert corner.y_ticks[0].text == "0.80"
+        assert area / 300**2 == pytest.approx(float(curve.value), abs=2e-3)
+    assert corner.x_ticks[-1].text == "0.2"
+    assert corner.y_ticks[0].text == "0.8"
 
 
 def test_fold_plot_has_a_dot_for_every_completed_fold(board: Leaderboard) -> None:

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from pneumobench.leaderboard.ranking import rank_run
+from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.leaderboard import write_leaderboard
+from tests.reporting.hostile import INJECTIONS
+from tests.reporting.test_injection import pages_of
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -117,7 +121,7 @@ def test_what_is_shown_can_be_copied_in_three_forms(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
-@pytest.mark.parametrize("name", ["index.html", "architectures/resnet18.html"])
+@pytest.mark.parametrize("name", ["index.html", "architectures/resnet18.html", "side-by-side.html"])
 def test_no_accessibility_violation_and_no_sideways_scrolling(
     browser: Any, address: str, name: str, device: str, scheme: str
 ) -> None:
@@ -168,4 +172,48 @@ def test_on_a_phone_a_number_is_on_the_first_screen(browser: Any, address: str) 
     opened.goto(address)
     box = opened.locator("table.forest td.numbers >> nth=0").bounding_box()
     assert box["y"] + box["height"] < 844
+    context.close()
+
+
+def test_two_rows_are_set_side_by_side_and_the_address_keeps_them(page: Any, address: str) -> None:
+    page.goto(address.replace("index.html", "side-by-side.html"))
+    facts = page.evaluate("JSON.parse(document.getElementById('facts').textContent)")
+    names = [row["name"] for row in facts["rows"]]
+    page.select_option("select[name=b]", names[2])
+    page.select_option("select[name=a]", names[1])
+
+    def cell(name: str) -> str:
+        text: str = page.inner_text(f"[data-cell={name}]")
+        return text.replace(",", "")
+
+    total = sum(int(cell(f"{name}-all")) for name in ("both", "a", "b", "none"))
+    assert total == len(facts["images"])
+    apart = int(cell("a-all")) + int(cell("b-all"))
+    assert cell("disagreed").startswith(f"{apart} images")
+    difference = (int(cell("a-all")) - int(cell("b-all"))) / total
+    assert float(cell("accuracy").split()[0].replace("−", "-")) == pytest.approx(difference, abs=6e-5)
+    before, only_a = cell("auc").split()[0], cell("a-all")
+    page.click("button[name=swap]")
+    assert cell("b-all") == only_a
+    assert cell("auc").split()[0] in (before.translate(str.maketrans("+−", "−+")), "+0.0000")
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert (other.input_value("select[name=a]"), other.input_value("select[name=b]")) == (names[2], names[1])
+    page.select_option("select[name=a]", names[1])
+    assert page.input_value("select[name=b]") != names[1], "a row is not set beside itself"
+
+
+def test_no_injected_word_acts(browser: Any, fake_run_template: Path, tmp_path: Path) -> None:
+    board = rank_run(fake_run_template)
+    context = browser.new_context(bypass_csp=True)  # what the policy would stop must not be there to be stopped
+    opened, acted = context.new_page(), []
+    opened.on("dialog", lambda dialog: (acted.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda request: acted.append(request.url) if "example.org" in request.url else None)
+    for words in INJECTIONS:
+        for name, text in pages_of(words, board, RunFolder(fake_run_template)).items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+            opened.goto((tmp_path / name).as_uri())
+            opened.mouse.move(300, 300)
+            opened.keyboard.press("Tab")
+            assert acted == [], (name, words)
     context.close()

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.errors import DataError
-from pneumobench.lungs.masked_regions import without_lungs
-from pneumobench.lungs.outlines import FIXED_SHARE, fixed_region
+from pneumobench.lungs.region_names import FIXED_SHARE
 from pneumobench.training.controls import Seen, register_control
 from pneumobench.training.controls.thumbnail import masked_thumbnails
 
@@ -24,6 +23,9 @@ def fixed_region_removed(seen: Seen) -> NDArray[np.float64]:
     Raises:
         DataError: no training image has a lung mask.
     """
+    from pneumobench.lungs.masked_regions import without_lungs  # here: its words are asked for without PyTorch
+    from pneumobench.lungs.outlines import fixed_region
+
     region = fixed_region(seen.masks, seen.train)
     if region is None:
         raise DataError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pneumobench.training.controls import Seen, register_control
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 THUMBNAIL_SIDE: Final = (
     12  # pixels: the heart, the diaphragm and the exposure survive, a lung field is four pixels wide
@@ -44,6 +45,8 @@ def masked_thumbnails(
         blank: function of images (B, side, side) uint8 and what is masked (B, side, side) bool.
         lungs_of: what is masked in rows.
     """
+    import torch  # here: its words are asked for without PyTorch
+
     parts = []
     for start in range(0, len(radiographs), MASKED_TOGETHER):
         rows = np.arange(start, min(start + MASKED_TOGETHER, len(radiographs)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.lungs.masked_regions import without_lungs
 from pneumobench.training.controls import Seen, register_control
 from pneumobench.training.controls.thumbnail import masked_thumbnails
 
@@ -17,4 +16,6 @@ from pneumobench.training.controls.thumbnail import masked_thumbnails
 )
 def thumbnail_without_lungs(seen: Seen) -> NDArray[np.float64]:
     """Return the gray levels of the thumbnails (N, 144)."""
+    from pneumobench.lungs.masked_regions import without_lungs  # here: its words are asked for without PyTorch
+
     return masked_thumbnails(seen.radiographs, without_lungs, seen.masks.to_blank)

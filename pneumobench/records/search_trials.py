@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 from pneumobench.files import write_text
 
 TrialState = Literal["completed", "pruned", "failed", "diverged", "running", "waiting"]
+TRIALS: Final = "trials.csv"
+TRIALS_FIXED: Final = ("number", "state", "value", "epochs", "seconds", "reason")  # the others are settings
 FINISHED: Final = ("completed", "pruned", "failed", "diverged")
 
 

@@ -52,7 +52,7 @@ class TrackedRun:
 def job_run(folder: RunFolder, suite: Suite, architecture: str, fold: int) -> TrackedRun:
     """Return the run of a job."""
     return TrackedRun(
-        id=_id(folder, architecture, fold),
+        id=run_id(folder.path, architecture, fold),
         name=f"{architecture} / fold {fold}",
         job_type=architecture,
         group=suite.name,
@@ -64,7 +64,7 @@ def job_run(folder: RunFolder, suite: Suite, architecture: str, fold: int) -> Tr
 def leaderboard_run(folder: RunFolder, suite: Suite) -> TrackedRun:
     """Return the run that shows the leaderboard."""
     return TrackedRun(
-        id=_id(folder, LEADERBOARD, 0),
+        id=run_id(folder.path, LEADERBOARD, 0),
         name=LEADERBOARD,
         job_type=LEADERBOARD,
         group=suite.name,
@@ -99,8 +99,9 @@ def _tags(suite: Suite, weights: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag[:TAG_LENGTH_MAX] for tag in found))
 
 
-def _id(folder: RunFolder, job: str, fold: int) -> str:
-    path = folder.path / IDENTITY
+def run_id(folder: Path, job: str, fold: int) -> str:
+    """Return the id of a W&B run: the same one for one job of one folder, see IDENTITY."""
+    path = folder / IDENTITY
     if not path.is_file():
         new = path.with_name(f"{IDENTITY}-{uuid.uuid4().hex}")
         new.write_text(uuid.uuid4().hex, encoding="ascii")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pneumobench.records.search_trials import TRIALS
+
 
 @dataclass(frozen=True)
 class SearchFolder:
@@ -25,7 +27,7 @@ class SearchFolder:
     @property
     def trials_csv(self) -> Path:
         """One row a finished trial, written again after each."""
-        return self.path / "trials.csv"
+        return self.path / TRIALS
 
     def trial(self, number: int) -> Path:
         """The folder of one trial: a folder for each fold, with its curves."""

@@ -236,7 +236,7 @@ def test_a_comparison_is_checked_with_its_runs(whole: Path, tmp_path: Path) -> N
     (tmp_path / "runs/both").mkdir()
     record.write(tmp_path / "runs/both")
     write_comparison(tmp_path / "runs/both")
-    assert verify(tmp_path / "runs/both").differences == ()
+    assert verify(tmp_path / "runs").differences == (), "a folder of runs"
     both = publish_comparison(tmp_path / "runs/both", tmp_path / "both").page.parent
     found = verify(both)
     assert found.differences == ()
@@ -255,7 +255,6 @@ def test_a_comparison_is_checked_with_its_runs(whole: Path, tmp_path: Path) -> N
     assert "README.md, line" in said
     (both / "comparison.json").unlink()
     assert "comparison.json: found no comparison" in _said(both)
-    assert verify(tmp_path / "runs").differences == (), "a folder of runs"
     (tmp_path / "runs/notes").mkdir()
     edited("comparison.csv", ",0.9", ",0.8")(tmp_path / "runs/both")
     found = verify(tmp_path / "runs")

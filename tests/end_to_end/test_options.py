@@ -47,6 +47,7 @@ def test_one_suite_under_three_protocols(
     assert "runs/smoke holds a run with other settings" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.long  # two seeds go the same way, and tests/lungs masks the regions
 def test_one_suite_under_two_regions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,28 +27,10 @@ DATA = os.environ.get("PNEUMOBENCH_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="PNEUMOBENCH_DATA names no copy of the Kermany radiographs")
 
 
-def test_the_audit_finds_what_is_known_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", DATA, "--lung-masks", "lung_masks", "--output", str(tmp_path / "audit.json")]) == 0
-    output = capsys.readouterr().out
-    assert "train: 5216 images (1341 normal, 3875 pneumonia" in output
-    assert "test: 624 images (234 normal, 390 pneumonia" in output
-    assert "patients: 1211 normal, 1635 pneumonia" in output
-    assert "patients: 225 normal, 202 pneumonia" in output
-    assert "groups of identical images: 30 (of files that differ: 0), across patients: 1, with two labels: 0" in output
-    assert "with two labels: 0, across train and test: 0" in output
-    assert "near duplicates: 0 pairs" in output
-    assert "naming schemes: 4265 person, 1575 IM; names of copied files: 0" in output
-    assert "patient names in both train and official test: 170" in output
-    # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
-    assert "under patient rule number: 3103 patients, 3102 groups" in output
-    assert "under patient rule folder_subtype_number: 4082 patients, 4081 groups" in output
-    assert "images by part and class as published (card kermany): yes" in output
-
-
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of runs, in whose cache every image is opened once."""
-    return tmp_path_factory.mktemp("runs")
+    return tmp_path_factory.mktemp("real") / "runs"
 
 
 @pytest.mark.long
@@ -62,7 +44,7 @@ def test_the_likely_patient_rule_tells_subtypes_and_folders_apart(output: Path) 
 
 def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     arguments = [
-        "run", "kermany-cpu", "--data", DATA, "--output", str(output), "--limit", "120", "--folds", "0,1",
+        "run", "kermany-cpu", "--data", DATA, "--output", str(output), "--limit", "120", "--folds", "0",
         "--architectures", "resnet18", "--training.epochs", "1", "--training.precision", "32-true",
         "--explanation.images_per_fold", "12", "--explanation.checked_images_per_fold", "2",
     ]  # fmt: skip
@@ -70,7 +52,7 @@ def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     run = RunFolder(output / "kermany-cpu-limit120")
     expected = [*sorted(control_record_name(name) for name in DEFAULT_CONTROLS), "resnet18"]
     assert [(record.architecture, record.fold, record.status) for record in run.records()] == [
-        (name, fold, "completed") for name in expected for fold in (0, 1)
+        (name, 0, "completed") for name in expected
     ]
     assert DATA not in run.suite_yaml.read_text() + run.environment_json.read_text()
     attention = pd.read_csv(run.attention_path("resnet18", 0))
@@ -80,7 +62,28 @@ def test_a_narrowed_run_on_real_radiographs(output: Path) -> None:
     assert explained is not None
     assert set(explained.ablation["blanking"]) == {"none", *MASKED_REGIONS}
     assert explained.methods["gradcam"]["deletion"].between(0, 1).all()
-    assert "2 of 5 folds" in (run.leaderboard / "README.md").read_text()
+    assert "1 of 5 folds" in (run.leaderboard / "README.md").read_text()
+
+
+def test_the_audit_finds_what_is_known_of_the_data(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(output.parent)  # where the run before has left what it read of every file
+    assert main(["audit", DATA, "--lung-masks", "lung_masks", "--output", str(tmp_path / "audit.json")]) == 0
+    told = capsys.readouterr().out
+    assert "train: 5216 images (1341 normal, 3875 pneumonia" in told
+    assert "test: 624 images (234 normal, 390 pneumonia" in told
+    assert "patients: 1211 normal, 1635 pneumonia" in told
+    assert "patients: 225 normal, 202 pneumonia" in told
+    assert "groups of identical images: 30 (of files that differ: 0), across patients: 1, with two labels: 0" in told
+    assert "with two labels: 0, across train and test: 0" in told
+    assert "near duplicates: 0 pairs" in told
+    assert "naming schemes: 4265 person, 1575 IM; names of copied files: 0" in told
+    assert "patient names in both train and official test: 170" in told
+    # 1,635 + 1,211 numbers of train, 202 + 225 of test, 170 of them in both
+    assert "under patient rule number: 3103 patients, 3102 groups" in told
+    assert "under patient rule folder_subtype_number: 4082 patients, 4081 groups" in told
+    assert "images by part and class as published (card kermany): yes" in told
 
 
 @pytest.mark.long

@@ -168,6 +168,7 @@ def test_a_search_that_never_ends_a_trial_says_so(folder: Path, capsys: pytest.C
     assert pd.read_csv("runs/sought-search/trials.csv")["state"].tolist() == ["diverged"]
 
 
+@pytest.mark.long  # tests/search/test_trial.py prunes one
 def test_hopeless_trials_are_pruned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rates = ["--search.space.training.learning_rate", "[1.0e-12, 0.5]", "--search.pruner", "median"]
     space = ["--search.space.training.optimizer", "[adamw]", "--search.space.training.head", "[[]]"]

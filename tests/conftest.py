@@ -36,7 +36,18 @@ torch.set_num_threads(1)
 SHARED = {
     **{
         f"tests/end_to_end/test_{name}.py": "the smoke run"
-        for name in ("audits", "evaluate", "explain", "gallery", "nothing_left", "plan", "readme", "run", "verify")
+        for name in (
+            "audits",
+            "evaluate",
+            "explain",
+            "gallery",
+            "nothing_left",
+            "plan",
+            "readme",
+            "run",
+            "submit",
+            "verify",
+        )
     },
     **{
         f"tests/lungs/test_{name}.py": "the segmenter"

@@ -12,11 +12,13 @@ from pneumobench.cli.options import command_parser
 from pneumobench.metrics.table import METRICS
 from pneumobench.reporting.columns import COST, LUNG_ATTENTION
 from pneumobench.reporting.masked_regions import ABLATION_SCORES, NORMALS_CALLED
+from pneumobench.reporting.uncertainty_columns import SPLIT_DECISIONS, UNCERTAINTY
 from pneumobench.suite.described import described_keys
 
 FURTHER_COLUMNS = {
     "Lung attention": LUNG_ATTENTION,
     "Test-time masking": (*ABLATION_SCORES, *NORMALS_CALLED),
+    "What is left to a reader": (*UNCERTAINTY, SPLIT_DECISIONS),
     "Cost": COST,
 }
 

@@ -23,7 +23,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "wandb": ("pneumobench wandb runs/quickstart --offline", "pneumobench wandb runs/quickstart --project lungs"),
     "publish": ("pneumobench publish runs/quickstart", "pneumobench publish runs/quickstart --to PLACE --replace"),
     "figures": ("pneumobench figures runs/quickstart", "pneumobench figures leaderboard/kermany-cpu --to PLACE"),
-    "verify": ("pneumobench verify leaderboard/kermany-cpu", "pneumobench verify runs/quickstart --json"),
+    "submit": ("pneumobench submit runs/quickstart --to quickstart.zip",),
+    "verify": (
+        "pneumobench verify leaderboard/kermany-cpu",
+        "pneumobench verify quickstart.zip --to PLACE",
+    ),
     "tune": ("pneumobench tune search-demo", "pneumobench tune search-demo --search.trials 50 --name longer"),
     "audit": ("pneumobench audit DATA", "pneumobench audit DATA/index.csv --output report.json"),
     "datasets": ("pneumobench datasets", "pneumobench datasets kermany"),

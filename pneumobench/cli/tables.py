@@ -1,4 +1,4 @@
-"""Commands about the tables of what was run: compute, compare, draw, publish and verify them."""
+"""Commands about the tables of what was run: compute, compare, draw, publish, submit and verify them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pneumobench.cli.shown import (
     rows_of,
     tell,
 )
+from pneumobench.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,7 +167,35 @@ def figures(run: Path, *, to: Path | None = None, json: bool = False) -> int:
     return DONE
 
 
-def verify(run: Path, *, json: bool = False) -> int:
+def submit(run: Path, *, to: Path | None = None, json: bool = False) -> int:
+    """Write a finished run as one file for somebody else's leaderboard: no image, no weights, no path of this machine.
+
+    In it are the published copy of the run and a certificate of what lies on two sides of its split. Whoever gets it
+    asks `pneumobench verify FILE`, which computes all of it again and executes nothing of it.
+
+    Args:
+        run: folder of a finished run, e.g. runs/quickstart.
+        to: the file (default: the name of the run and .zip, here).
+        json: print what was written as JSON, for a program.
+    """
+    from pneumobench.records.bundles import BUNDLE
+    from pneumobench.reporting.verification import certificate_lines
+    from pneumobench.runs.submitting import submit as write_submission
+
+    console = console_for(json=json)
+    target = Path(f"{run.resolve().name}{BUNDLE}") if to is None else to
+    made = write_submission(run, target)
+    console.print(f"{target.stat().st_size / 1e6:.1f} MB", highlight=False)
+    for line in certificate_lines(made.certificate):
+        console.print(line, highlight=False, markup=False)
+    tell(console, "bundle", target)
+    if json:
+        print_json({"file": str(target), "bytes": target.stat().st_size, "leaks": fields_of(made.certificate)})
+    next_step(console, "verify", path_word(target))
+    return DONE
+
+
+def verify(run: Path, *, to: Path | None = None, json: bool = False) -> int:
     """Check a run against its hashes and its predictions; nothing in it is changed or executed, and no image is needed.
 
     Every file is hashed, folds are checked for patients on two sides, and all that is computed from predictions and
@@ -174,20 +203,35 @@ def verify(run: Path, *, json: bool = False) -> int:
     where anything does.
 
     Args:
-        run: folder of a run, of a published one, of a comparison with its runs, or of several runs.
+        run: folder of a run, of a published one, of a comparison with its runs, of several runs, or a submitted file.
+        to: where to put the run of a submitted file in which nothing differs, e.g. leaderboard/NAME.
         json: print every difference as JSON, for a program.
     """
+    from pneumobench.records.bundles import is_bundle
     from pneumobench.reporting.verification import print_verification
+    from pneumobench.runs.submitting import accept, checked_submission
     from pneumobench.runs.verifying import verify as verify_folder
 
     console = console_for(json=json)
-    found = verify_folder(run)
+    level, bundle = "", is_bundle(run)
+    if to is not None and not bundle:
+        raise SettingsError(f"--to is for a file that `pneumobench submit` wrote; {run} is none.")
+    if bundle:
+        with checked_submission(run) as (found, folder, level):
+            if to is not None and not found.differences:
+                accept(folder, to)
+    else:
+        found = verify_folder(run)
     print_verification(
         found.differences, found.notes, console, checked=(found.files, found.numbers, found.texts), name=str(run)
     )
+    if level:
+        tell(console, "level", level)
+    if to is not None and not found.differences:
+        tell(console, "run", to)
     if json:
-        print_json({**fields_of(found), "folder": str(run)})
+        print_json({**fields_of(found), "folder": str(run), **({"level": level} if level else {})})
     return DIFFERS if found.differences else DONE
 
 
-COMMANDS = (leaderboard, compare, publish, figures, verify)
+COMMANDS = (leaderboard, compare, publish, figures, submit, verify)

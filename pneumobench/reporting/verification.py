@@ -7,6 +7,7 @@ from typing import Final
 
 from rich.console import Console
 
+from pneumobench.leaderboard.leak_certificate import LeakCertificate
 from pneumobench.records.differences import Difference
 from pneumobench.texts import counted
 
@@ -47,6 +48,21 @@ def print_verification(
         _say(console, f"{name} differs: {counted(len(differences), 'difference')} in {where}", "red")
     else:
         _say(console, f"{name} is what it says", "green")
+
+
+def certificate_lines(certificate: LeakCertificate) -> list[str]:
+    """Say what lies on two sides of a split."""
+    by_rule = ", ".join(f"{count:,} by rule {rule}" for rule, count in certificate.patients.items())
+    lines = [
+        f"split {certificate.protocol}: patients tested and trained on: {by_rule}",
+        f"identical pictures tested and trained on: {certificate.contents:,}",
+    ]
+    if certificate.official_patients is not None:
+        names = ", ".join(f"{count:,} by rule {rule}" for rule, count in certificate.official_patients.items())
+        lines.append(f"official test folder: patient names trained on: {names}")
+        lines.append(f"official test folder: identical pictures trained on: {certificate.official_contents:,}")
+    near = certificate.near_duplicates
+    return [*lines, f"pairs that look alike: {near.get('pairs', 0):,}, across folds {near.get('across_folds', 0):,}"]
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

@@ -42,6 +42,7 @@ PAGES: Mapping[str, str] = {
     "results/commands.md": "benchmark/performance/commands.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",
+    "about/submitting.md": "leaderboard/SUBMITTING.md",
     "about/changelog.md": "CHANGELOG.md",
     "about/contributing.md": "CONTRIBUTING.md",
     **{

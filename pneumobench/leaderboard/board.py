@@ -182,6 +182,7 @@ class Leaderboard:
         failures: jobs that did not complete.
         provenance: hashes, versions and machine.
         cost: what each architecture takes, measured in a pass of its own; None where it was not.
+        ranked_folds: the folds that the ranking is made on, where no network has completed all; empty = all.
         notes: what of the run's files could not be checked, and what is left out of this copy.
         missing: controls and explanations that the suite asks for and that are not there.
     """
@@ -216,8 +217,14 @@ class Leaderboard:
     patients_unknown: int = 0
     training_images: int | None = None
     training_seed: int | None = None
+    ranked_folds: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> int:
+        """How many models of an architecture a row is made of: one a fold that is ranked."""
+        return len(self.ranked_folds) or self.folds
 
     @property
     def networks(self) -> tuple[Row, ...]:

@@ -28,6 +28,7 @@ from pneumobench.leaderboard.rows import (
     summed_cost,
 )
 from pneumobench.leaderboard.scores import fold_model
+from pneumobench.leaderboard.shared_folds import of_folds, shared_folds
 from pneumobench.metrics.comparison import (
     SIGNIFICANCE,
     AucDifference,
@@ -56,7 +57,12 @@ def rank_run(path: Path, *, check_weights: bool = False) -> Leaderboard:
 
 
 def rank(run: GatheredRun) -> Leaderboard:
-    """Compute the leaderboard of a run that was read and checked."""
+    """Compute the leaderboard of a run that was read and checked.
+
+    Where no network has completed all folds, the ranking is made on those that all networks have which have any.
+    """
+    whole, shared = run, shared_folds(run)
+    run = of_folds(whole, shared)
     group = run.index["group"]
     of_jobs = [_job_entry(run, name) for name in run.architectures]
     networks = [entry for entry in of_jobs if entry.is_complete_network]
@@ -69,7 +75,7 @@ def rank(run: GatheredRun) -> Leaderboard:
     rows = tuple(
         leaderboard_row(entry, places[entry.name], heat_maps.get(entry.name, NO_HEAT_MAPS), group) for entry in ordered
     )
-    tested = run.index.loc[run.folds.tested()]
+    tested = run.index.loc[[image for image in run.folds.tested() if run.folds.test_fold[image] in shared]]
     official = run.index.loc[list(run.folds.official_test)]
     # of protocol `official` the folder itself is what is tested; else all images of the folds were trained on
     apart = tested if run.folds.protocol == "official" else official
@@ -101,9 +107,10 @@ def rank(run: GatheredRun) -> Leaderboard:
         against_control=tuple(against_control.values()),
         failures=tuple(
             FailedJob(architecture=r.architecture, fold=r.fold, status=r.status, reason=r.reason or "")
-            for r in run.records
+            for r in whole.records
             if not r.completed
         ),
+        ranked_folds=() if len(shared) == run.folds.count else shared,
         provenance=provenance_of(run.records),
         cost=run.cost,
         patients_unknown=int(unknown_patients(run.index.reset_index()).sum()),
@@ -118,7 +125,7 @@ def _job_entry(run: GatheredRun, architecture: str) -> Entry:
     """Return the entry of a network or a control from its completed jobs."""
     records = run.records_of(architecture)
     done = [record for record in records if record.completed]
-    state, status = job_state(records, run.folds.count)
+    state, status = job_state(records, run.folds.count, len(shared_folds(run)))
     return scored_entry(
         architecture,
         [fold_model(record.fold, run.predictions[architecture, record.fold]) for record in done],
@@ -202,11 +209,12 @@ def _ensembles(run: GatheredRun, networks: list[Entry]) -> list[_EnsembleEntry]:
     if len(networks) < 2:
         return []
     names = sorted(entry.name for entry in networks)
-    members = {name: {fold: run.predictions[name, fold] for fold in range(run.folds.count)} for name in names}
+    folds = shared_folds(run)
+    members = {name: {fold: run.predictions[name, fold] for fold in folds} for name in names}
     best = min(networks, key=_order)
     alike = np.full(len(names), 1 / len(names))
     kinds = {
-        MEAN_ENSEMBLE: (f"mean of {len(names)} networks", dict.fromkeys(range(run.folds.count), alike)),
+        MEAN_ENSEMBLE: (f"mean of {len(names)} networks", dict.fromkeys(folds, alike)),
         WEIGHTED_ENSEMBLE: (f"weighted mean of {len(names)} networks", cross_fitted_weights(members)),
     }
     found = []

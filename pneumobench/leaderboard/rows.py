@@ -174,11 +174,17 @@ def _no_predictions() -> pd.DataFrame:
     return pd.DataFrame(columns=["image_id", "label", "probability"])
 
 
-def job_state(records: list[JobRecord], folds: int) -> tuple[State, str]:
-    """Return how many folds of an architecture are there, as a state and in words."""
+def job_state(records: list[JobRecord], folds: int, ranked: int) -> tuple[State, str]:
+    """Return how many folds of an architecture are there, as a state and in words.
+
+    Args:
+        records: its records, of the folds that are ranked.
+        folds: folds of the suite.
+        ranked: how many of them the ranking is made on; all of these are a complete row.
+    """
     done = sum(record.completed for record in records)
     broken = sorted({record.status for record in records if not record.completed})
-    if done == folds:
+    if done == ranked:
         return "complete", f"{done} of {folds} folds"
     suffix = f", {' and '.join(broken)}" if broken else ""
     if done:

@@ -36,7 +36,7 @@ def control_differences(board: Leaderboard) -> list[tuple[str, AucDifference, fl
 
 def ensemble_words(board: Leaderboard) -> str:
     """Say what the ensembles are and what their weights were fitted on."""
-    fitted = "the fold's validation part" if board.folds == 1 else "the out-of-fold predictions of the other folds"
+    fitted = "the fold's validation part" if board.models == 1 else "the out-of-fold predictions of the other folds"
     return (
         "All networks together: the mean of their probabilities, and a weighted mean whose weights are fitted on "
         f"{fitted}. The gain is over the best single network, chosen after the fact, on the same patients. "
@@ -88,7 +88,7 @@ def controls_words(board: Leaderboard) -> str:
 
 def folds_words(board: Leaderboard) -> str:
     """Say that several models are compared within folds; nothing where one model scored all."""
-    if board.folds == 1:
+    if board.models == 1:
         return ""
     return (
         "AUC and AP are computed within each fold and averaged, weighted by images: the models of several folds have "

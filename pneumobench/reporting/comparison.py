@@ -35,7 +35,13 @@ from pneumobench.reporting.variant_table import (
     words_of,
 )
 from pneumobench.reporting.variant_words import INTERVAL_WORDS, TOO_FEW_SIZES_WORDS
-from pneumobench.reporting.words import data_words, mask_words, shared_patients_words, weights_notice
+from pneumobench.reporting.words import (
+    data_words,
+    mask_words,
+    ranked_folds_words,
+    shared_patients_words,
+    weights_notice,
+)
 from pneumobench.texts import markdown_text
 
 PAGE: Final = "README.md"
@@ -106,6 +112,13 @@ def comparison_texts(record: ComparisonRecord, runs: Mapping[str, GatheredRun]) 
                 "the same for all values that are compared: run the comparison again."
             )
     boards = {value: rank(run) for value, run in runs.items()}
+    for value, board in boards.items():
+        if board.ranked_folds != boards[record.reference].ranked_folds:
+            raise RecordError(
+                f"{runs[value].folder.path.resolve()}: found {ranked_folds_words(board) or 'all folds'}, expected "
+                f"{ranked_folds_words(boards[record.reference]) or 'all folds'} as in {reference.folder.path.resolve()}: run the "
+                "missing folds first."
+            )
     effects = variant_effects(boards, record.reference, reference.index["group"])
     words = words_of(record.axis, record.setting)
     meant = [f"- `{value}`: {words.values[value]}" for value in record.runs if value in words.values]

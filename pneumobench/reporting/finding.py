@@ -6,7 +6,7 @@ from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.scores import Scores
 from pneumobench.reporting.columns import LUNG_ATTENTION, interval_text, number
 from pneumobench.reporting.compared import control_name, control_words
-from pneumobench.reporting.words import separate_test
+from pneumobench.reporting.words import ranked_folds_words, separate_test
 from pneumobench.suite.names import CONTROL_PREFIX
 from pneumobench.texts import counted, verb
 
@@ -20,6 +20,7 @@ def finding(board: Leaderboard) -> str:
         return "No network has completed all folds"
     alone = len(_ranked(board)) == 1
     found = f"{leader.architecture} {'scores' if alone else 'leads with'} AUC {_area(leader.out_of_fold)}"
+    found += f" on {shown}" if (shown := ranked_folds_words(board)) else ""
     control = best_control(board)
     if control is None or control.out_of_fold is None:
         return f"{found}; no shortcut baseline stands beside it"

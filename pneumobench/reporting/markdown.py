@@ -89,7 +89,7 @@ def leaderboard_markdown(board: Leaderboard, *, command: str) -> str:
     if any(row.official for row in board.rows):
         parts += [
             f"## {separate_test(board)}",
-            f"Mean probability of the {board.folds} folds' models; none of them saw this folder. Threshold "
+            f"Mean probability of the {board.models} folds' models; none of them saw this folder. Threshold "
             "0.5. The last column is the mean AUC of the single models, ± standard deviation."
             + (f" {markdown_text(shared)}" if (shared := shared_patients_words(board)) else ""),
             official_cells(board).markdown(),

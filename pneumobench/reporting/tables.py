@@ -34,7 +34,7 @@ DECIMALS: Final = 6  # of every fraction in the files: finer than any interval h
 def leaderboard_json(board: Leaderboard) -> str:
     """Return all that was computed, as strict JSON: fractions have 6 decimals, null = does not exist."""
     plain = {key: part for key, part in _plain(board).items() if key != "notes"}  # of this copy's files, not its scores
-    for key in ("patients_unknown", "missing", "cost"):
+    for key in ("patients_unknown", "missing", "cost", "ranked_folds"):
         if not plain[key]:  # left out where there is nothing to say, so that older boards stay as they are
             del plain[key]
     return canonical_json({"format": LEADERBOARD_FORMAT, **plain})

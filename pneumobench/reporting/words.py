@@ -109,6 +109,15 @@ def protocol_words(protocol: str, folds: int) -> str:
     }[protocol]
 
 
+def ranked_folds_words(board: Leaderboard) -> str:
+    """Return the folds that were ranked, such as `folds 0 and 1 of 5`; empty where these are all."""
+    if not board.ranked_folds:
+        return ""
+    *first, last = map(str, board.ranked_folds)
+    named = f"folds {', '.join(first)} and {last}" if first else f"fold {last}"
+    return f"{named} of {board.folds}"
+
+
 def leak_notice(board: Leaderboard) -> str:
     """Warn of a split that lets patients onto both sides; nothing for others."""
     if not patients_published(board.source):
@@ -167,6 +176,7 @@ def data_words(board: Leaderboard) -> str:
     side = f"{board.image_side_px} × {board.image_side_px} px"
     kind = layout.images if (layout := LAYOUTS.find(board.source)) is not None else "images"
     split = protocol_words(board.protocol, board.folds)
+    split += f", here {named}" if (named := ranked_folds_words(board)) else ""
     epochs = f"at most {counted(board.epochs, 'epoch')}" if board.epochs else "frozen features"
     if board.patients_unknown:
         split = split.replace("by patient", "by image" if board.patient_rule == "image" else "by patient where known")
@@ -217,7 +227,7 @@ def tested_words(board: Leaderboard) -> str:
 def separate_test_words(board: Leaderboard) -> str:
     """Say what the scores on the separate test images are."""
     return (
-        f"The mean probability of the {board.folds} folds' models on {board.official_images:,} images that none of "
+        f"The mean probability of the {board.models} folds' models on {board.official_images:,} images that none of "
         "them saw. "
         + ("Patients were put aside before the folds were made. " if board.held_out else
            "This folder may differ from the cross-validated images: compare numbers within a table only. ")

@@ -89,4 +89,4 @@ def _require_shared_networks(boards: dict[str, Leaderboard], reference: str) -> 
     others = set[str]().union(*(found for name, found in complete.items() if name != reference))
     if not complete[reference] & others:
         listed = "; ".join(f"{name}: {', '.join(sorted(found)) or 'none'}" for name, found in complete.items())
-        raise SettingsError(f"no network has completed all folds in {reference} and in another run ({listed}).")
+        raise SettingsError(f"no network is complete in {reference} and in another run ({listed}).")

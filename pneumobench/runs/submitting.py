@@ -51,7 +51,7 @@ def submit(run: Path, to: Path) -> Submission:
         raise SettingsError(f"--to {to}: expected a file name that ends in {BUNDLE}.")
     found = gather(run, check_weights=True)
     board = rank(found)
-    if not any(row.state == "complete" for row in board.networks):
+    if board.ranked_folds or not any(row.state == "complete" for row in board.networks):
         raise SettingsError(f"{run}: no network has completed all folds, so there is no row to submit.")
     certificate = leak_certificate(found)
     with temporary_folder(None, "submission") as place:

@@ -55,7 +55,7 @@ def test_what_cannot_be_compared_is_refused(run: RunFolder, other: Path, tmp_pat
 def test_runs_without_a_network_in_common_are_refused(run: RunFolder, other: Path, tmp_path: Path) -> None:
     for name in ("resnet18", "vit_base_patch16_224"):
         shutil.rmtree(other / name)
-    with pytest.raises(SettingsError, match=r"no network has completed all folds in .*other/run: none"):
+    with pytest.raises(SettingsError, match=r"no network is complete in .*other/run: densenet121"):
         compare_runs([run.path, other], tmp_path / "both")
 
 
@@ -76,3 +76,10 @@ def test_runs_of_other_images_are_refused(
         compare_runs([run.path, other], tmp_path / "both")
     write_text(tmp_path / "note", "nothing was written")
     assert not (tmp_path / "both").exists()
+
+
+def test_runs_of_other_folds_are_refused(run: RunFolder, other: Path, tmp_path: Path) -> None:
+    for name in ("resnet18", "vit_base_patch16_224", "densenet121"):
+        shutil.rmtree(other / name / "fold-4", ignore_errors=True)
+    with pytest.raises(RecordError, match=r"found folds 0, 1 and 2 of 5, expected all folds"):
+        compare_runs([run.path, other], tmp_path / "both")

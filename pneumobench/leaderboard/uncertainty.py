@@ -91,7 +91,8 @@ def _uncertainty(
 
 def _of_fold(models: list[FoldModel], table: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """Return the confidence (N,) that each image needs: that of its fold."""
-    return table["fold"].map({model.fold: model.sure_from[name] for model in models}).to_numpy(np.float64)
+    needed = {model.fold: model.sure_from[name] for model in models}
+    return np.array([needed[fold] for fold in table["fold"]], dtype=np.float64)
 
 
 def _mean(models: list[FoldModel], name: str) -> float:

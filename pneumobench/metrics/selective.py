@@ -107,4 +107,5 @@ def entropy_in_bits(probability: ArrayLike) -> Floats:
     """
     scores = np.asarray(probability, dtype=np.float64)
     both = np.stack([scores, 1 - scores])
-    return -np.sum(both * np.log2(np.where(both > 0, both, 1.0)), axis=0) + 0.0
+    bits: Floats = -np.sum(both * np.log2(np.where(both > 0, both, 1.0)), axis=0) + 0.0
+    return bits

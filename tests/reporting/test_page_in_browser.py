@@ -207,7 +207,12 @@ def test_no_injected_word_acts(browser: Any, fake_run_template: Path, tmp_path: 
     board = rank_run(fake_run_template)
     context = browser.new_context(bypass_csp=True)  # what the policy would stop must not be there to be stopped
     opened, acted = context.new_page(), []
-    opened.on("dialog", lambda dialog: (acted.append(dialog.message), dialog.dismiss()))
+
+    def answered(dialog: Any) -> None:
+        acted.append(dialog.message)
+        dialog.dismiss()
+
+    opened.on("dialog", answered)
     opened.on("request", lambda request: acted.append(request.url) if "example.org" in request.url else None)
     for words in INJECTIONS:
         for name, text in pages_of(words, board, RunFolder(fake_run_template)).items():

@@ -112,12 +112,12 @@ def comparison_texts(record: ComparisonRecord, runs: Mapping[str, GatheredRun]) 
                 "the same for all values that are compared: run the comparison again."
             )
     boards = {value: rank(run) for value, run in runs.items()}
+    expected = ranked_folds_words(boards[record.reference]) or "all folds"
     for value, board in boards.items():
-        if board.ranked_folds != boards[record.reference].ranked_folds:
+        if (found := ranked_folds_words(board) or "all folds") != expected:
             raise RecordError(
-                f"{runs[value].folder.path.resolve()}: found {ranked_folds_words(board) or 'all folds'}, expected "
-                f"{ranked_folds_words(boards[record.reference]) or 'all folds'} as in {reference.folder.path.resolve()}: run the "
-                "missing folds first."
+                f"{runs[value].folder.path.resolve()}: found {found}, expected {expected} as in "
+                f"{reference.folder.path.resolve()}: run the missing folds first."
             )
     effects = variant_effects(boards, record.reference, reference.index["group"])
     words = words_of(record.axis, record.setting)

@@ -151,7 +151,7 @@ def _require_finished(path: Path, board: Leaderboard) -> None:
             f"{path}: found {counted(len(to_come), 'architecture')} whose jobs have not all been run: "
             f"{', '.join(to_come)}. Figures for a paper are of finished runs: finish it first, `pneumobench run SUITE`."
         )
-    if not complete_networks(board):
+    if board.ranked_folds or not complete_networks(board):
         raise SettingsError(
             f"{path}: found no network that completed all {board.folds} folds, whose predictions are needed. "
             "Run what failed again: `pneumobench run SUITE --retry-failed`."

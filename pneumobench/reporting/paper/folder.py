@@ -140,6 +140,11 @@ def _require_writable(target: Path) -> None:
 
 def _require_finished(path: Path, board: Leaderboard) -> None:
     """Refuse a run in which jobs are to come; those that failed are a result."""
+    if board.ranked_folds or not complete_networks(board):
+        raise SettingsError(
+            f"{path}: found no network that completed all {board.folds} folds, whose predictions are needed. "
+            "Finish the run, and run what failed again: `pneumobench run SUITE --retry-failed`."
+        )
     failed = {(job.architecture, job.fold) for job in board.failures}
     to_come = [
         f"{row.architecture} ({row.status})"
@@ -150,11 +155,6 @@ def _require_finished(path: Path, board: Leaderboard) -> None:
         raise SettingsError(
             f"{path}: found {counted(len(to_come), 'architecture')} whose jobs have not all been run: "
             f"{', '.join(to_come)}. Figures for a paper are of finished runs: finish it first, `pneumobench run SUITE`."
-        )
-    if board.ranked_folds or not complete_networks(board):
-        raise SettingsError(
-            f"{path}: found no network that completed all {board.folds} folds, whose predictions are needed. "
-            "Run what failed again: `pneumobench run SUITE --retry-failed`."
         )
 
 

@@ -57,11 +57,8 @@ SHARED = {
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run the whole in processes side by side, one more than two cores, and what is named on the command line in this.
-
-    A third of the time a test waits: for a command that it started, a lock, a service.
-    """
-    return 3 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+    """Run the whole in two processes side by side, and what is named on the command line in this one."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # untyped

@@ -145,6 +145,7 @@ def test_one_suite_under_two_seeds_is_published_and_computed_again(
     assert "comparison.json: found no comparison of format 1" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.long  # two seeds go the same way; tests/datasets draws the images
 def test_one_suite_on_fewer_training_images_and_what_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

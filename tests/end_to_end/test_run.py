@@ -164,7 +164,15 @@ def held(*, in_channels: int) -> Architecture:
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+# tests/reliability asks a run to end in more ways
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_broken_off_goes_on_with_what_is_missing(tmp_path: Path, how: signal.Signals) -> None:
     run = tmp_path / "runs/smoke"
     (tmp_path / "held.py").write_text(HELD_PLUGIN)

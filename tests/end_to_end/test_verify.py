@@ -90,7 +90,7 @@ def test_a_change_on_disk_is_named_by_the_command(
         (run / name).write_bytes(files[name])
 
 
-@pytest.mark.parametrize("trials", [8, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("trials", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_number_that_was_forged_with_every_hash_is_computed_again(trials: int, bundle: Path, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     for trial in range(trials):

@@ -60,6 +60,7 @@ def drawn(found: Iterator[Drawn | LeftOut], name: str) -> Drawn:
     return next(one for one in found if isinstance(one, Drawn) and one.name == name)
 
 
+@pytest.mark.long
 def test_a_forest_of_many_networks_is_readable(many: Leaderboard) -> None:
     with paper_style():
         one = drawn(forest(many), "forest")
@@ -69,6 +70,7 @@ def test_a_forest_of_many_networks_is_readable(many: Leaderboard) -> None:
     assert height <= TALLEST_IN
 
 
+@pytest.mark.long
 def test_more_panels_than_a_page_holds_are_named(many: Leaderboard) -> None:
     with paper_style():
         found = list(confusions(many))

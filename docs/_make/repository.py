@@ -15,6 +15,7 @@ COMPARISONS = (  # published, each with a figure
     "kermany-two-networks-subsets",
     "kermany-two-networks-seeds",
     "kermany-two-networks-protocols",
+    "kermany-resnet18-losses",
     "kermany-lite0-weights",
     "kermany-lite0-imagenet-lite-fit",
 )

@@ -214,7 +214,7 @@ def _imports_s() -> float:
     """Return the age of this process: imports take their part of the budget; 0 where the system does not tell."""
     try:
         ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
-        # some sandboxes say that every process began with the system
+        # some containers say that every process began with the system
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK") if ticks > 0 else 0.0
     except (OSError, ValueError, AttributeError):
         return 0.0

@@ -51,9 +51,10 @@ def save_layout(folder: Path, runs: WandbRuns, *, group: str, settings: Sequence
         entity = runs.package.Api().default_entity
         if not entity:
             raise SettingsError("--layout: W&B names no user or team for this key; set WANDB_ENTITY.")
-        workspace = run_workspace(workspaces, reports, entity=entity, project=runs.project, group=group)
         if settings:
             workspace = search_workspace(workspaces, reports, entity, runs.project, group, settings)
+        else:
+            workspace = run_workspace(workspaces, reports, entity=entity, project=runs.project, group=group)
         report = report_of(reports, workspace, group)
         workspace._internal_name, workspace._internal_id, report.id = (
             saved.get(key, "") for key in ("workspace_name", "workspace_id", "report_id")

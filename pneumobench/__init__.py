@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadableImageError,
     )
+    from pneumobench.prediction.answers import Prediction
+    from pneumobench.prediction.predictor import Predictor, load
     from pneumobench.runs.comparison import Comparison, compare
     from pneumobench.runs.execution import Execution
     from pneumobench.runs.finished import Run
@@ -67,6 +69,8 @@ _NAMES_OF = {
         "DataError", "DivergedError", "LeakError", "NotAvailableError", "PneumobenchError", "RecordError",
         "SettingsError", "UnreadableImageError",
     ),
+    "pneumobench.prediction.answers": ("Prediction",),
+    "pneumobench.prediction.predictor": ("Predictor", "load"),
     "pneumobench.runs.comparison": ("Comparison", "compare"),
     "pneumobench.runs.execution": ("Execution",),
     "pneumobench.runs.finished": ("Run",),
@@ -112,6 +116,8 @@ __all__ = [
     "PhantomSpec",
     "PneumobenchError",
     "PneumoniaClassifier",
+    "Prediction",
+    "Predictor",
     "RecordError",
     "Run",
     "SearchSpec",
@@ -123,6 +129,7 @@ __all__ = [
     "__version__",
     "build_architecture",
     "compare",
+    "load",
     "load_suite",
     "open_run",
     "register_architecture",

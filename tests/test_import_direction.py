@@ -22,7 +22,7 @@ ORDER = (
     ("datasets",),
     ("lungs",),
     ("training", "attributions", "records"),
-    ("leaderboard",),
+    ("prediction", "leaderboard"),
     ("reporting",),
     ("runs",),
     ("search",),

@@ -20,7 +20,8 @@ from benchmark.performance.measuring import markdown_table
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.files import write_text
-from pneumobench.lungs.crop import Crop, image_crop, lung_edges
+from pneumobench.lungs.boxes import Crop, lung_edges
+from pneumobench.lungs.crop import image_crop
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.segmented import segmented_lungs
 from pneumobench.records.run_folder import RunFolder

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
-from pneumobench.lungs.crop import lung_box
+from pneumobench.lungs.boxes import lung_box
 from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.quality import QualityBounds, check_lungs
 from pneumobench.lungs.segmenter import LungUNet, segment_lungs

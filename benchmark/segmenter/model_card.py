@@ -6,10 +6,11 @@ import numpy as np
 from measured import CHANGES, Measured, SegmenterTrial
 from numpy.typing import NDArray
 
-from pneumobench.lungs.crop import MARGIN
+from pneumobench.lungs.boxes import MARGIN
+from pneumobench.lungs.lung_parts import WEIGHTS_NAME, WORKING_SIDE_PX
 from pneumobench.lungs.pose import OUTER_SHARE as POSE_SHARE
 from pneumobench.lungs.quality import BOUNDS_NAME, MEASURES, OUTER_SHARE
-from pneumobench.lungs.segmenter import TRAIN_COMMAND, WEIGHTS_NAME, WORKING_SIDE_PX
+from pneumobench.lungs.segmenter import TRAIN_COMMAND
 
 POOR_IOU = 0.8  # below it a mask misses so much lung that a reader would call it wrong
 HEAD = """# Weights of the lung segmenter

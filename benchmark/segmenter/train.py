@@ -32,12 +32,11 @@ from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.datasets.splits import make_folds
 from pneumobench.errors import PneumobenchError, SettingsError
 from pneumobench.files import write_text, written_whole
+from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX, WEIGHTS_FOLDER
 from pneumobench.lungs.masks import LungMasks, lung_masks
 from pneumobench.lungs.quality import bounds_of, read_bounds
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
 from pneumobench.lungs.segmenter import (
     SEGMENTED_TOGETHER,
-    WEIGHTS_FOLDER,
     LungUNet,
     load_network,
     save_network,

@@ -72,6 +72,21 @@ def output_layers(architecture: Architecture) -> list[str]:
     return names
 
 
+def head_layer(architecture: Architecture) -> str:
+    """Return the name of the one linear layer that gives the outputs.
+
+    Raises:
+        NotAvailableError: the network has none, or two, as distilled transformers have.
+    """
+    names = output_layers(architecture)
+    if len(names) != 1:
+        raise NotAvailableError(
+            f"the network has {len(names)} output layers ({', '.join(names)}), and frozen features are what a single "
+            "one reads: set training.fit to network."
+        )
+    return names[0]
+
+
 def head_names(architecture: Architecture) -> list[str]:
     """Return the names of the heads of a network: those that were attached, else its linear output layers.
 

@@ -46,6 +46,14 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench evaluate runs/quickstart --data TABLE --name other",
         "pneumobench evaluate runs/quickstart --data TABLE --variants histogram_matched,lung_crop",
     ),
+    "bundle": (
+        "pneumobench bundle runs/quickstart --to quickstart-best",
+        "pneumobench bundle runs/quickstart --architecture ensemble-mean --to ensemble.zip",
+    ),
+    "predict": (
+        "pneumobench predict quickstart-best IMAGE FOLDER",
+        "pneumobench predict quickstart-best TABLE --to answers.csv --heat-maps maps",
+    ),
     "confounds": (
         "pneumobench confounds runs/quickstart",
         "pneumobench confounds leaderboard/kermany-cpu --data DATA --caliper 0.2",

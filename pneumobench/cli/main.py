@@ -12,7 +12,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pneumobench.cli import audits, data, explain, help_pages, networks, papers, run, search, suites, tables, tracking
+from pneumobench.cli import (
+    audits,
+    data,
+    explain,
+    help_pages,
+    networks,
+    papers,
+    run,
+    search,
+    suites,
+    tables,
+    tracking,
+    use,
+)
 from pneumobench.cli.exit_codes import DONE, INTERRUPTED, TERMINATED, WRONG_SETTINGS
 from pneumobench.cli.options import arguments_of, command_parser, parsed
 from pneumobench.cli.shown import ANSWERS, TYPED
@@ -30,6 +43,7 @@ COMMANDS = (
     *data.COMMANDS,
     *networks.COMMANDS,
     *explain.COMMANDS,
+    *use.COMMANDS,
     *tracking.COMMANDS,
     *audits.COMMANDS,
     *papers.COMMANDS,

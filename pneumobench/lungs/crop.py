@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from pneumobench.datasets.index import Index
-from pneumobench.lungs.masks import BOX_COLUMNS, BOX_ROWS
+from pneumobench.lungs.boxes import FIXED_BOX, Crop, lung_box
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import CropBox
-
-Crop = Literal["none", "fixed", "adaptive"]
-MARGIN: Final = 0.05  # of height and width, on each side of the lungs; the model card says what is cut off with it
-FIXED_BOX: Final[CropBox] = (*BOX_ROWS, *BOX_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +28,6 @@ class ImageCrop:
     def metadata(self) -> dict[str, Any]:
         """Return what a run's facts say of it."""
         return {"kind": self.kind, **({"films_by_fixed_crop": self.by_fixed} if self.kind == "adaptive" else {})}
-
-
-def lung_box(mask: NDArray[np.bool_]) -> CropBox:
-    """Return the box around a mask (H, W) that is not empty, 5 % of the image wider on every side, within the image."""
-    top, bottom, left, right = lung_edges(mask)
-    wider = (max(top - MARGIN, 0.0), min(bottom + MARGIN, 1.0), max(left - MARGIN, 0.0), min(right + MARGIN, 1.0))
-    top, bottom, left, right = (round(edge, 4) for edge in wider)
-    return top, bottom, left, right
-
-
-def lung_edges(mask: NDArray[np.bool_]) -> CropBox:
-    """Return top, bottom, left and right of the lungs in a mask (H, W) that is not empty, in shares of its sides."""
-    edges = []
-    for axis in (1, 0):  # rows, then columns
-        lung = np.flatnonzero(mask.any(axis=axis))
-        side = mask.shape[1 - axis]
-        edges += [float(lung[0]) / side, float(lung[-1] + 1) / side]
-    top, bottom, left, right = edges
-    return top, bottom, left, right
 
 
 def image_crop(kind: Crop, index: Index, segmented: SegmentedLungs | None) -> ImageCrop:

@@ -17,10 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.lungs.quality import MEASURES, check_lungs, read_bounds
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
-from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, load_network, segment_lungs
-
 THUMBNAIL_PX: Final = 16
 COMPARED_MAX: Final = 2000  # images of the run, drawn by a seed; more would change a bound in its third digit
 USUAL_SHARE: Final = 0.99  # of the run's images lie within a bound; one in a hundred does not, without being foreign
@@ -96,21 +92,3 @@ def strange_words(radiograph: NDArray[np.uint8], usual: Familiarity) -> list[str
             f"({low:.2f} to {high:.2f})"
         )
     return words
-
-
-def lungs_words(whole: NDArray[np.uint8]) -> str:
-    """Say why no pair of lungs was found in a whole image (224, 224); empty where one was.
-
-    Raises:
-        DataError: weights or bounds of the segmenter are missing.
-    """
-    assert whole.shape == (SEGMENTED_SIDE_PX, SEGMENTED_SIDE_PX), whole.shape
-    mask = segment_lungs(whole[None], load_network(WEIGHTS_FOLDER))[0] > 0
-    found = check_lungs(whole, mask, read_bounds(WEIGHTS_FOLDER))
-    if found.usable:
-        return ""
-    name, _, rest = found.reason.partition(" too ")
-    if not mask.any():
-        return "no lungs found"
-    words = f"{MEASURES[name].partition(',')[0]} is too {rest}" if name in MEASURES else found.reason
-    return f"no pair of lungs found: {words}"

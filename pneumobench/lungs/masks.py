@@ -14,22 +14,11 @@ from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_squares, content_key, crop_key
 from pneumobench.errors import DataError, SettingsError, UnreadableImageError
 from pneumobench.files import sha256_of_text
+from pneumobench.lungs.boxes import fixed_lung_box
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.lungs.tiers import MaskTier
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.geometry import GEOMETRY, CropBox, cropped, mask_to_square
-
-# rows 15-90 %, columns 20-80 %: the published fixed lung crop, 45 % of the image
-BOX_ROWS, BOX_COLUMNS = (0.15, 0.90), (0.20, 0.80)
-
-
-def fixed_lung_box(side_px: int) -> NDArray[np.bool_]:
-    """Return the fixed lung box as a mask (side, side)."""
-    box = np.zeros((side_px, side_px), dtype=bool)
-    rows = slice(*(round(side_px * edge) for edge in BOX_ROWS))
-    columns = slice(*(round(side_px * edge) for edge in BOX_COLUMNS))
-    box[rows, columns] = True
-    return box
 
 
 def read_drawn_mask(path: Path, side_px: int, crop_box: CropBox | None = None) -> NDArray[np.bool_]:

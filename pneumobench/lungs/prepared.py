@@ -1,26 +1,23 @@
-"""FILES -> WHAT A NETWORK SEES: the one way of images, lung masks and crops, in training and for new images alike."""
+"""FILES -> WHAT A NETWORK SEES: images, lung masks and crops of an index. Of new images: see `new_images`."""
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
-from pneumobench.datasets.layouts import LISTING_COLUMNS, Listing
-from pneumobench.datasets.opening import SquareKind, open_images
+from pneumobench.datasets.opening import SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
-from pneumobench.errors import UnreadableImageError
-from pneumobench.lungs.crop import FIXED_BOX, ImageCrop, image_crop
+from pneumobench.lungs.boxes import FIXED_BOX
+from pneumobench.lungs.crop import ImageCrop, image_crop
+from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX
 from pneumobench.lungs.masks import LungMasks, lung_masks
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
+from pneumobench.lungs.segmented import SegmentedLungs, segmented_lungs
 from pneumobench.lungs.tiers import mask_tier
 from pneumobench.suite.spec import DataSpec
 from pneumobench.texts import counted
@@ -107,28 +104,3 @@ def prepare_images(
         )
     radiographs = cached_images(index, data.image_side_px, cache_folder, crop.boxes)
     return PreparedImages(radiographs=radiographs, masks=masks, crop=crop, segmented=segmented)
-
-
-def prepare_new_image(path: Path, data: DataSpec) -> PreparedImages:
-    """Return one new image, by the way of the images of a run: an index of one row, and nothing kept on disk.
-
-    Nobody drew its lungs: with tier `box` and no crop its mask is the box, else they are segmented.
-
-    Args:
-        path: the image, in any format that is read.
-        data: side, crop and tier of the masks of the run; `auto` and `drawn` segment.
-
-    Raises:
-        UnreadableImageError: the file is not an image that can be read.
-    """
-    tier: Literal["box", "segmented"] = "box" if data.lung_mask_tier == "box" and data.crop == "none" else "segmented"
-    path = path.resolve()  # a link may lead anywhere: the user named it
-    row = (path.name, "test", 0, "unknown", path.name, "")
-    index, problems = open_images(path.parent, Listing(rows=pd.DataFrame([row], columns=list(LISTING_COLUMNS))))
-    if problems:
-        raise UnreadableImageError(problems[0])
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare_images(index, dataclasses.replace(data, lung_mask_tier=tier), Path(folder))
-        assert prepared.masks is not None
-        masks = dataclasses.replace(prepared.masks, masks=np.array(prepared.masks.masks))
-        return dataclasses.replace(prepared, radiographs=np.array(prepared.radiographs), masks=masks)

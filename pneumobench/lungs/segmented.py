@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pneumobench.datasets.index import Index
 from pneumobench.datasets.pixel_cache import cached_chunks, cached_images
 from pneumobench.files import read_sealed, sha256_of_file, sha256_of_text, write_sealed
+from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX, WEIGHTS_FOLDER, WEIGHTS_NAME
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality, check_lungs, read_bounds
-from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, load_network, segment_lungs
+from pneumobench.lungs.segmenter import load_network, segment_lungs
 from pneumobench.radiographs.geometry import GEOMETRY
 
-SEGMENTED_SIDE_PX: Final = 224  # side of the masks that the segmenter learnt from; nothing finer is known
 SEGMENTER_VERSION: Final = 2  # part of the cache key: raise it when masks or their check change with equal weights
 
 

@@ -11,17 +11,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pneumobench.errors import DataError
 from pneumobench.files import written_whole
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME, WORKING_SIDE_PX, two_largest_parts
 from pneumobench.radiographs.geometry import image_to_square
 
-WEIGHTS_FOLDER: Final = Path(__file__).resolve().parent / "weights"
-WEIGHTS_NAME: Final = "lung_unet.safetensors"
-WORKING_SIDE_PX: Final = 112  # half of the 224 px at which lungs were drawn; four halvings lead to 7
 WIDTHS: Final = (16, 32, 64, 96, 128)  # channels at 112, 56, 28, 14 and 7 px
 SEGMENTED_TOGETHER: Final = 32  # images per pass; bounds memory
 FLAT_IMAGE_SD: Final = 1.0  # gray levels; below it an image shows nothing, and is not stretched
@@ -107,15 +104,6 @@ def segment_lungs(radiographs: NDArray[np.uint8], network: LungUNet | None = Non
         for offset, found in enumerate((logits[:, 0] > 0).numpy()):
             masks[start + offset] = two_largest_parts(found)
     return masks
-
-
-def two_largest_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the two largest connected parts of a mask (H, W), holes filled; fewer where it has fewer."""
-    parts, count = ndimage.label(mask)
-    if count > 2:
-        sizes = np.bincount(parts.ravel())[1:]
-        mask = np.isin(parts, 1 + np.argsort(-sizes, kind="stable")[:2])
-    return np.asarray(ndimage.binary_fill_holes(mask), dtype=bool)
 
 
 def load_network(folder: Path) -> LungUNet:

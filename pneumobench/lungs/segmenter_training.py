@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pneumobench.lungs.segmenter import WORKING_SIDE_PX, LungUNet, logits_at
+from pneumobench.lungs.lung_parts import WORKING_SIDE_PX
+from pneumobench.lungs.segmenter import LungUNet, logits_at
 from pneumobench.radiographs.geometry import image_to_square
 
 BATCH_SIZE: Final = 16

@@ -103,6 +103,11 @@ class RunFolder:
         return self.path / "figures"
 
     @property
+    def bundle(self) -> Path:
+        """The bundle of its best network, made when the run is first asked about new images; never published."""
+        return self.path / "bundle"
+
+    @property
     def confounds(self) -> Path:
         """What is left of the scores among images alike in facts of their acquisition."""
         return self.path / "confounds"

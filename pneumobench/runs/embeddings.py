@@ -17,11 +17,12 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.head import head_layer
 from pneumobench.architectures.weights_file import sha256_of_weights
 from pneumobench.files import canonical_json, sha256_of_text, written_whole
 from pneumobench.records.locks import waited_for
 from pneumobench.suite.training import TrainingSpec
-from pneumobench.training.frozen import Features, embedded, head_layer
+from pneumobench.training.frozen import Features, embedded
 
 HASHED_TOGETHER: Final = 256  # images: bounds memory
 SAME: Final = 1e-2  # of the largest feature: other threads round otherwise, other code computes something else

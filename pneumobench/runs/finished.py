@@ -195,10 +195,9 @@ class Run:
     def gallery(
         self,
         *,
-        methods: Sequence[str] | None = None,
-        architectures: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None, architectures: Sequence[str] | None = None,
         folds: Sequence[int] | None = None,
-    ) -> Path:
+    ) -> Path:  # fmt: skip
         """Draw mean heat maps and every error of the trained networks, and return the page; arguments as `explain`."""
         bench, jobs, asked = self._opened(methods, architectures, folds)
         with claim_folder(self.path):
@@ -268,7 +267,7 @@ class Run:
     ) -> tuple[Bench, list[tuple[str, int]], list[AttributionMethod]]:
         for method in methods or ():  # before the data are read, which takes a while
             attribution_method(method)
-        self._load_plugins()  # the layout of the data may be one of theirs
+        self.load_plugins()  # the layout of the data may be one of theirs
         bench = open_bench(self.path, self.data, self.console)
         jobs = self._asked(bench.suite, architectures, folds)
         return bench, jobs, [attribution_method(name) for name in methods or bench.suite.explanation.methods]
@@ -277,7 +276,7 @@ class Run:
         self, suite: Suite, architectures: Sequence[str] | None, folds: Sequence[int] | None
     ) -> list[tuple[str, int]]:
         """Return the (architecture, fold) pairs asked about, after the run's plugins were loaded."""
-        self._load_plugins()
+        self.load_plugins()
         quiet_lightning()
         check_device(suite.training)
         chosen, known = folds_of(suite, folds), sorted({name for name, _ in self.folder.jobs()})
@@ -287,7 +286,8 @@ class Run:
         wanted = architectures or known
         return [(name, fold) for name, fold in self.folder.jobs() if fold in chosen and name in wanted]
 
-    def _load_plugins(self) -> None:
+    def load_plugins(self) -> None:
+        """Execute the plugin files that its suite lists, as far as they may be."""
         listed = self.suite.architectures.plugins
         for file in plugins_to_run(listed, self.path, named=self.plugins, trusted=self.trust_plugins):
             load_plugin_file(file)

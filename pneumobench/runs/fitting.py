@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.head import head_layer
 from pneumobench.architectures.weights_file import load_weights, save_weights
 from pneumobench.datasets.datamodule import FoldDataModule, FoldImages
 from pneumobench.datasets.folds import Part
@@ -23,7 +24,7 @@ from pneumobench.suite.weights import SELF_SUPERVISED
 from pneumobench.texts import counted
 from pneumobench.training.devices import device_of
 from pneumobench.training.fit import fit
-from pneumobench.training.frozen import fit_head, head_layer, head_outputs
+from pneumobench.training.frozen import fit_head, head_outputs
 from pneumobench.training.keeping import EpochReport
 from pneumobench.training.memory import peak_memory_mib
 from pneumobench.training.predictions import Scored, logit_of, probability_of, score

@@ -6,11 +6,12 @@ import dataclasses
 from typing import Final
 
 import torch
+from safetensors.torch import load_file
 
 from pneumobench.architectures import Architecture, build_architecture
 from pneumobench.architectures.head import attach_head
 from pneumobench.architectures.registry import ARCHITECTURES
-from pneumobench.architectures.weights_file import load_weights
+from pneumobench.architectures.trained import NetworkForm, network_of
 from pneumobench.errors import NotAvailableError, RecordError
 from pneumobench.files import sha256_of_file
 from pneumobench.records.job_record import JobRecord
@@ -18,7 +19,6 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.suite.spec import CLASSES, Suite
 from pneumobench.suite.weights import NONE, SELF_SUPERVISED
 from pneumobench.training.devices import device_of
-from pneumobench.training.frozen import prepare_head
 
 # mean and standard deviation of gray levels; of ImageNet the means over its three channels
 PIXEL_STATISTICS: Final = {"unit": (0.0, 1.0), "imagenet": (0.449, 0.226)}
@@ -60,6 +60,24 @@ def check_plugins(suite: Suite) -> None:
             build_network(suite, name, weights="none")
 
 
+def network_form(suite: Suite, job: JobRecord) -> NetworkForm:
+    """Return what the network of a job is, without its weights; images are normalised as its record says."""
+    statistics = suite.data.pixel_statistics
+    mean, std = PIXEL_STATISTICS.get(statistics, (None, None))
+    recorded = [job.training.get(key) for key in ("pixel_mean", "pixel_std")]  # pretrained weights bring their own
+    return NetworkForm(
+        name=job.architecture,
+        in_channels=suite.data.channels,
+        image_side_px=suite.data.image_side_px,
+        outputs=len(CLASSES) if suite.task == "three_class" else 1,
+        head=suite.training.head,
+        fit=suite.training.fit,
+        pixel_mean=mean if recorded[0] is None else float(recorded[0]),
+        pixel_std=std if recorded[1] is None else float(recorded[1]),
+        own_statistics=statistics == "image",
+    )
+
+
 def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architecture:
     """Return the network of a completed job with its trained weights, in eval mode, on the device of the suite.
 
@@ -72,17 +90,9 @@ def trained_network(suite: Suite, folder: RunFolder, job: JobRecord) -> Architec
             f"{path}: found {'other weights' if path.is_file() else 'no such file'}, expected the weights that the "
             "record beside it names. Bring them back, or delete the job's folder and run the suite again."
         )
-    architecture = build_network(suite, job.architecture, weights="none")
-    prepare_head(architecture, suite.training)
-    load_weights(architecture.module, path)
-    architecture.module.eval().to(device_of(suite.training))
-    # images are normalised as in training; pretrained weights bring statistics of their own
-    mean, std = job.training.get("pixel_mean"), job.training.get("pixel_std")
-    return dataclasses.replace(
-        architecture,
-        pixel_mean=architecture.pixel_mean if mean is None else float(mean),
-        pixel_std=architecture.pixel_std if std is None else float(std),
-    )
+    architecture = network_of(network_form(suite, job), dict(load_file(path)))
+    architecture.module.to(device_of(suite.training))
+    return architecture
 
 
 def refuse_region(suite: Suite) -> None:

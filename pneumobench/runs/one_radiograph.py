@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,12 @@ from pneumobench.attributions.methods import AttributionMethod
 from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.errors import NotAvailableError, SettingsError, suggestion
 from pneumobench.files import sha256_of_file
-from pneumobench.lungs.familiarity import familiarity, lungs_words, strange_words
-from pneumobench.lungs.prepared import prepare_new_image
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
+from pneumobench.lungs.familiarity import familiarity, strange_words
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER
+from pneumobench.lungs.new_images import new_images
+from pneumobench.lungs.quality import read_bounds
+from pneumobench.lungs.segmenter import load_network, segment_lungs
 from pneumobench.radiographs.formats import decode_radiograph, read_content
-from pneumobench.radiographs.geometry import image_to_square
 from pneumobench.records.job_record import JobRecord
 from pneumobench.reporting.image_answers import ImageAnswer, ImageExplanation
 from pneumobench.runs.context import Bench
@@ -81,24 +82,22 @@ def prepare_image(bench: Bench, path: Path) -> PreparedImage:
         return PreparedImage(
             radiograph=np.array(bench.radiographs[row]), lungs=lungs, lungs_from=words, rows=tuple(found.tolist())
         )
-    # `auto` of the run was settled by its data, which the new image is not among
-    data = dataclasses.replace(bench.suite.data, lung_mask_tier=bench.masks.tier())
-    prepared = prepare_new_image(path, data)
-    assert prepared.masks is not None
-    radiograph, lungs = prepared.radiographs[0], None
-    if prepared.masks.has(0):
-        lungs, lungs_from = prepared.masks.of_rows(np.array([0]))[0], str(prepared.masks.tier())
-    else:
-        (reason,) = prepared.masks.left_out
-        lungs_from = f"none: {reason}"
-    strange = strange_words(radiograph, familiarity(bench.radiographs, bench.suite.seed))
-    without_lungs = lungs_words(image_to_square(decode_radiograph(path, content).gray, SEGMENTED_SIDE_PX))
+    data, box = bench.suite.data, bench.masks.tier() == "box"
+    (new,) = new_images(
+        [decode_radiograph(path, content).gray], side_px=data.image_side_px, crop=data.crop,
+        find_lungs=partial(segment_lungs, network=load_network(WEIGHTS_FOLDER)), bounds=read_bounds(WEIGHTS_FOLDER),
+    )  # fmt: skip
+    if box:
+        lungs, lungs_from = bench.masks.box, "box"
+    else:  # nobody drew them
+        lungs, lungs_from = new.lungs, "segmented" if new.lungs is not None else f"none: {new.without_lungs}"
+    strange = strange_words(new.radiograph, familiarity(bench.radiographs, bench.suite.seed))
     return PreparedImage(
-        radiograph=radiograph,
+        radiograph=new.radiograph,
         lungs=lungs,
         lungs_from=lungs_from,
         rows=(),
-        warnings=tuple(filter(None, [without_lungs, *strange])),
+        warnings=tuple(filter(None, [new.without_lungs, *strange])),
     )
 
 

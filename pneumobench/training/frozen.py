@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
-from pneumobench.architectures.head import output_layers
+from pneumobench.architectures.head import head_layer
 from pneumobench.architectures.neighbours import NeighbourVote
 from pneumobench.errors import DataError, NotAvailableError
 from pneumobench.suite.forms import plain
@@ -49,21 +49,6 @@ class FrozenFit:
 
     facts: dict[str, int | float]
     trained: int
-
-
-def head_layer(architecture: Architecture) -> str:
-    """Return the name of the one linear layer that gives the outputs.
-
-    Raises:
-        NotAvailableError: the network has none, or two, as distilled transformers have.
-    """
-    names = output_layers(architecture)
-    if len(names) != 1:
-        raise NotAvailableError(
-            f"the network has {len(names)} output layers ({', '.join(names)}), and frozen features are what a single "
-            "one reads: set training.fit to network."
-        )
-    return names[0]
 
 
 def embedded(architecture: Architecture, batches: Iterator[Tensor], spec: TrainingSpec) -> Features:
@@ -128,12 +113,6 @@ def fit_head(
     weight = class_weight if spec.class_weights == "balanced" else (1.0,) * len(class_weight)
     fit = _logistic if spec.fit == "frozen_logistic" else _neighbours
     return fit(architecture, features, target, inner_splits(target, group, seed), weight)
-
-
-def prepare_head(architecture: Architecture, spec: TrainingSpec) -> None:
-    """Give a network the kind of head that `fit_head` leaves, so that its weights can be loaded."""
-    if spec.fit == "frozen_neighbours":
-        architecture.module.set_submodule(head_layer(architecture), NeighbourVote(architecture.outputs))
 
 
 def head_outputs(architecture: Architecture, layer: str, features: Features, spec: TrainingSpec) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture
+from pneumobench.architectures.head import head_layer
 from pneumobench.architectures.weights_file import load_weights, save_weights
 from pneumobench.datasets.datamodule import Batch, FoldDataModule, FoldImages
 from pneumobench.errors import DivergedError, NotAvailableError
@@ -33,7 +34,6 @@ from pneumobench.suite.pretraining import PretrainingSpec
 from pneumobench.suite.training import AugmentationSpec, TrainingSpec
 from pneumobench.training.checkpoints import SafeCheckpointIO, can_resume, remove_checkpoint
 from pneumobench.training.devices import memory_format
-from pneumobench.training.frozen import head_layer
 from pneumobench.training.keeping import CHECKPOINT_EVERY_S, quiet_lightning
 
 VIEWS: Final = AugmentationSpec(

@@ -22,7 +22,8 @@ from pneumobench.attributions.methods import attribution_method
 from pneumobench.attributions.overlays import OVERLAY_SIDE_PX, draw_overlay
 from pneumobench.datasets.datamodule import FoldImages
 from pneumobench.errors import RecordError
-from pneumobench.lungs.masks import LungMasks, fixed_lung_box
+from pneumobench.lungs.boxes import fixed_lung_box
+from pneumobench.lungs.masks import LungMasks
 from pneumobench.metrics.lung_attention import lung_attention_ratio
 
 

@@ -22,7 +22,7 @@ from pneumobench.datasets.opening import SquareKind
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.datasets.read_files import READ_FILES_NAME, known_files
 from pneumobench.files import read_sealed, write_sealed
-from pneumobench.lungs.crop import FIXED_BOX
+from pneumobench.lungs.boxes import FIXED_BOX
 from pneumobench.radiographs.formats import Radiograph, decode_radiograph, held_content, read_gray
 from pneumobench.suite.spec import DataSpec, Suite
 from tests.datasets.tiny_sets import write_image

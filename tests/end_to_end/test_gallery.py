@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pneumobench.cli.main import main
 from pneumobench.errors import NotAvailableError, SettingsError
-from pneumobench.lungs.crop import FIXED_BOX
+from pneumobench.lungs.boxes import FIXED_BOX
 from pneumobench.radiographs.geometry import cropped, image_to_square
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.reporting.image_answers import image_table

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pneumobench.lungs.crop import FIXED_BOX, MARGIN, image_crop, lung_box
-from pneumobench.lungs.masks import fixed_lung_box
+from pneumobench.lungs.boxes import FIXED_BOX, MARGIN, fixed_lung_box, lung_box
+from pneumobench.lungs.crop import image_crop
 from pneumobench.radiographs.geometry import cropped
 from tests.datasets.tiny_sets import index_of
 

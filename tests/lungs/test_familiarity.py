@@ -14,11 +14,9 @@ from pneumobench.lungs.familiarity import (
     Familiarity,
     detail,
     familiarity,
-    lungs_words,
     strange_words,
     thumbnail,
 )
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX
 from tests.lungs.conftest import drawn_images
 
 Picture = NDArray[np.uint8]
@@ -80,10 +78,3 @@ def test_a_large_run_is_sampled_and_the_sample_is_that_of_its_seed() -> None:
     first, second = familiarity(many, seed=1), familiarity(many, seed=1)
     assert len(first.thumbnails) == COMPARED_MAX
     assert np.array_equal(first.thumbnails, second.thumbnails)
-
-
-def test_no_lungs_are_found_where_there_are_none() -> None:
-    assert lungs_words(noise(SEGMENTED_SIDE_PX)) == "no lungs found"
-    words = lungs_words(photograph(SEGMENTED_SIDE_PX))
-    assert words.startswith("no pair of lungs found: ")
-    assert "_" not in words, "in words, not by the name of a measure"

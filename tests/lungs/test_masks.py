@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
-from pneumobench.lungs.masks import fixed_lung_box, lung_masks, read_drawn_mask
+from pneumobench.lungs.boxes import fixed_lung_box
+from pneumobench.lungs.masks import lung_masks, read_drawn_mask
 from pneumobench.lungs.quality import LungQuality
 from pneumobench.lungs.segmented import SegmentedLungs
 from pneumobench.radiographs.geometry import mask_to_square

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pneumobench.datasets.folds import Folds
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
-from pneumobench.lungs.masks import LungMasks, fixed_lung_box
+from pneumobench.lungs.boxes import fixed_lung_box
+from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.outlines import NOBODY, fixed_region, fold_outlines, other_rows, refuse_lonely
 from pneumobench.lungs.region_names import FIXED_SHARE
 from tests.leaderboard.fake_run import make_index

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.folds import Folds
 from pneumobench.errors import DataError, SettingsError
+from pneumobench.lungs.boxes import fixed_lung_box
 from pneumobench.lungs.masked_regions import TRAINED_REGIONS
-from pneumobench.lungs.masks import LungMasks, fixed_lung_box
+from pneumobench.lungs.masks import LungMasks
 from pneumobench.lungs.outlines import NOBODY, Outlines, fold_outlines
 from pneumobench.lungs.regions import RegionImages
 from pneumobench.radiographs.batch_augmentation import BatchAugmentation

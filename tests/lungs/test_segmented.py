@@ -12,10 +12,12 @@ from pneumobench.datasets.index import Index, limit_images
 from pneumobench.datasets.pixel_cache import cached_images
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.lungs import segmented as segmented_module
-from pneumobench.lungs.crop import FIXED_BOX, image_crop
+from pneumobench.lungs.boxes import FIXED_BOX
+from pneumobench.lungs.crop import image_crop
+from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX
 from pneumobench.lungs.masks import lung_masks
 from pneumobench.lungs.quality import BOUNDS_NAME, LungQuality
-from pneumobench.lungs.segmented import SEGMENTED_SIDE_PX, SegmentedLungs, segmented_lungs
+from pneumobench.lungs.segmented import SegmentedLungs, segmented_lungs
 
 
 @pytest.fixture(scope="module")

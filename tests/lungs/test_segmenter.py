@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError
-from pneumobench.lungs.segmenter import (
-    WEIGHTS_NAME,
-    LungUNet,
-    load_network,
-    save_network,
-    segment_lungs,
-    training_facts,
-    two_largest_parts,
-)
+from pneumobench.lungs.lung_parts import WEIGHTS_NAME, two_largest_parts
+from pneumobench.lungs.segmenter import LungUNet, load_network, save_network, segment_lungs, training_facts
 from pneumobench.lungs.segmenter_training import DrawnImages, dice_and_cross_entropy, train_segmenter
 from tests.lungs.conftest import drawn_images
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pneumobench.datasets.index import Index
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME
 from pneumobench.lungs.quality import BOUNDS_NAME
-from pneumobench.lungs.segmenter import WEIGHTS_FOLDER, WEIGHTS_NAME, training_facts
+from pneumobench.lungs.segmenter import training_facts
 from pneumobench.suite.shipped import declared_folder
 from tests.lungs.conftest import in_float32
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from pneumobench.datasets.index import Index
 from pneumobench.errors import DataError, SettingsError
-from pneumobench.lungs.masks import LungMasks, fixed_lung_box
+from pneumobench.lungs.boxes import fixed_lung_box
+from pneumobench.lungs.masks import LungMasks
 from pneumobench.metrics.discrimination import area_under_roc
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.context import open_data

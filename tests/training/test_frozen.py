@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from pneumobench.architectures import Architecture, build_architecture
+from pneumobench.architectures.head import head_layer
 from pneumobench.architectures.neighbours import TEMPERATURE, NeighbourVote
 from pneumobench.architectures.weights_file import load_weights, save_weights
 from pneumobench.datasets.datamodule import FoldImages
@@ -27,10 +28,8 @@ from pneumobench.training.frozen import (
     chosen,
     embedded,
     fit_head,
-    head_layer,
     head_outputs,
     inner_splits,
-    prepare_head,
 )
 from pneumobench.training.predictions import probability_of, score_images
 from tests.training.tiny_fold import tiny_architecture, tiny_images, tiny_spec
@@ -110,7 +109,7 @@ def test_votes_survive_a_file(tmp_path: Path) -> None:
     features, found = fitted(NEIGHBOURS, architecture, images)
     save_weights(architecture.module.state_dict(), tmp_path / "weights.safetensors")
     again = tiny_architecture(seed=7)
-    prepare_head(again, NEIGHBOURS)
+    again.module.set_submodule(head_layer(again), NeighbourVote(again.outputs))
     load_weights(again.module, tmp_path / "weights.safetensors")
     outputs = head_outputs(architecture, "9", features, NEIGHBOURS)
     assert np.isfinite(outputs).all()

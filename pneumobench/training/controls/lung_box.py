@@ -12,7 +12,7 @@ from pneumobench.training.controls.thumbnail import MASKED_TOGETHER
 @register_control("lung_box", words="the four edges of the box around its lungs", masks_lungs=True)
 def lung_box(seen: Seen) -> NDArray[np.float64]:
     """Return top, bottom, left and right (N, 4) in shares of the image; not a number for a mask without lungs."""
-    from pneumobench.lungs.crop import lung_edges  # here: its words are asked for without PyTorch
+    from pneumobench.lungs.boxes import lung_edges  # here: its words are asked for without PyTorch
 
     edges = np.full((len(seen.index.table), 4), np.nan)
     for start in range(0, len(edges), MASKED_TOGETHER):

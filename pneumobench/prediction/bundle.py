@@ -1,0 +1,232 @@
+"""A bundle: networks with all that is needed to use them, as files that hold data alone, never a program."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from pneumobench.errors import RecordError, SettingsError
+from pneumobench.files import canonical_json, sha256_of_bytes
+from pneumobench.lungs.boxes import Crop
+
+BUNDLE_FORMAT: Final = 1
+BUNDLE_JSON: Final = "bundle.json"
+REFERENCE: Final = "reference.safetensors"
+CARD: Final = "README.md"
+SUMS: Final = "SHA256SUMS"
+ZIP: Final = ".zip"
+FILE_BYTES_MAX: Final = 4 * 2**30
+FOR_RESEARCH: Final = "For research, not for diagnosis."
+
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True)
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
+class BundledNetwork:
+    """What the networks of one architecture are, the same in all folds: see `NetworkForm`; and where they come from.
+
+    `plugin` is the source of a plugin architecture, which has to be loaded first; None = timm knows the name.
+    """
+
+    in_channels: Literal[1, 3]
+    outputs: Literal[1, 3]
+    head: tuple[str, ...]
+    fit: str
+    pixel_mean: float | None
+    pixel_std: float | None
+    own_statistics: bool
+    plugin: str | None
+    weights_origin: str
+    weights_source: str = ""
+    weights_licence: str = ""
+    trained_on: str = ""
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
+class Member:
+    """One trained network of a fold: its architecture, the file of its weights, and its share in the fold's answer."""
+
+    architecture: str
+    file: str
+    share: float = 1.0
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
+class BundledFold:
+    """What one fold contributes.
+
+    Args:
+        fold: its number in the run.
+        members: its networks; their probabilities are averaged by their shares.
+        temperature: what the logit is divided by, fitted on the fold's validation part.
+        thresholds: by rule, of the probability before tempering, chosen on the same part.
+        sure_from: tempered confidence that a declared share of the same part reaches, by share.
+        feature_limits: by architecture, distance to the reference features that 99 % of the same part keep below.
+    """
+
+    fold: int
+    members: tuple[Member, ...]
+    temperature: float
+    thresholds: dict[str, float]
+    sure_from: dict[str, float]
+    feature_limits: dict[str, float] = field(default_factory=dict)
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
+class Reason:
+    """A reason to have a person look at an image.
+
+    Args:
+        words: what is wrong where it is given.
+        limit: number beyond which it is given; None = it is no matter of a number.
+        validation_share: of the validation images that it is given for; None = one network alone cannot tell.
+        flags: whether an image it is given for is flagged. A reason that most usual images give says something of the
+            networks, not of the image, and flags none.
+    """
+
+    words: str
+    limit: float | None
+    validation_share: float | None = None
+    flags: bool = True
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
+class Bundle:
+    """All of a bundle but weights and reference images.
+
+    Args:
+        name: of the bundle.
+        architecture: the row of the leaderboard that it reproduces.
+        task: `binary` or `three_class`.
+        classes: names of the outputs' classes.
+        image_side_px: side of the square that networks see.
+        crop: what is cut out first.
+        geometry: how an image becomes a square; a version of this package that does it otherwise refuses the bundle.
+        networks: by architecture.
+        folds: what is averaged.
+        rule: which threshold decides.
+        coverage: declared share of images that are decided, the others being for a reader.
+        reasons: to have a person look, by name, in the order in which they are told.
+        results: what the leaderboard says of the row, for people.
+        origin: suite, hashes and versions of the run.
+        segmenter: SHA-256 of the weights that find the lungs.
+        format: of this file.
+    """
+
+    name: str
+    architecture: str
+    task: Literal["binary", "three_class"]
+    classes: tuple[str, ...]
+    image_side_px: int
+    crop: Crop
+    geometry: str
+    networks: dict[str, BundledNetwork]
+    folds: tuple[BundledFold, ...]
+    rule: str
+    coverage: str
+    reasons: dict[str, Reason]
+    results: dict[str, Any]
+    origin: dict[str, Any]
+    segmenter: str
+    format: Literal[1] = BUNDLE_FORMAT
+
+    def to_json(self) -> str:
+        """Return bundle.json."""
+        return canonical_json(TypeAdapter(Bundle).dump_python(self, mode="json"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedBundle:
+    """A bundle whose files are what its SHA256SUMS says.
+
+    Args:
+        bundle: what it is.
+        sha256: of its SHA256SUMS: names the bundle in every answer.
+        read: returns the bytes of a file of it.
+        path: where it lies.
+    """
+
+    bundle: Bundle
+    sha256: str
+    read: Callable[[str], bytes]
+    path: Path
+
+
+def open_bundle(path: Path) -> OpenedBundle:
+    """Open a bundle, a folder or a ZIP file, and check every file of it.
+
+    Raises:
+        SettingsError: nothing that could be a bundle is there.
+        RecordError: a file is missing, was changed, or is not named by SHA256SUMS; or bundle.json is not one.
+    """
+    read, names = _files_of(path)
+    if SUMS not in names or BUNDLE_JSON not in names:
+        raise SettingsError(
+            f"{path}: found no {BUNDLE_JSON}; expected a bundle, which `pneumobench bundle RUN --to BUNDLE` writes."
+        )
+    listed = read(SUMS)
+    sums = {}
+    for line in listed.decode(errors="replace").splitlines():
+        sha256, _, name = line.partition("  ")
+        sums[name] = sha256
+    others = sorted(names - set(sums) - {SUMS})
+    for name in sorted(sums):
+        if name not in names:
+            raise _refused(path, f"no file {name!r}", f"one ({SUMS} names it)")
+        if sha256_of_bytes(read(name)) != sums[name]:
+            raise _refused(path, f"{name} changed", f"the SHA-256 that {SUMS} names")
+    if others:
+        raise _refused(path, f"a file {others[0]!r}", f"none but those that {SUMS} names")
+    try:
+        bundle = TypeAdapter(Bundle).validate_json(read(BUNDLE_JSON), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or BUNDLE_JSON
+        raise _refused(path, f"{where}: {first['msg']}", f"format {BUNDLE_FORMAT} of this version") from error
+    files = [member.file for fold in bundle.folds for member in fold.members]
+    if missing := sorted({*files, REFERENCE} - names):
+        raise _refused(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
+    return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path)
+
+
+def sums_text(files: Mapping[str, bytes]) -> str:
+    """Return SHA256SUMS of the files of a bundle, as `sha256sum -c` reads it."""
+    return "".join(f"{sha256_of_bytes(content)}  {name}\n" for name, content in sorted(files.items()))
+
+
+def _files_of(path: Path) -> tuple[Callable[[str], bytes], set[str]]:
+    """Return a reader of files by name and their names, of a folder or a ZIP file; names with a `/` are left out."""
+    if path.is_dir():
+        names = {one.name for one in path.iterdir() if one.is_file() and not one.name.startswith(".")}
+        return lambda name: (path / name).read_bytes(), names
+    if not path.is_file():
+        raise SettingsError(f"{path}: no such file or folder; expected a bundle, or the folder of a run.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {one.filename: one.file_size for one in archive.infolist() if "/" not in one.filename}
+    except zipfile.BadZipFile as error:
+        raise SettingsError(f"{path}: found no bundle ({error}); expected a folder or a {ZIP} file.") from error
+    if any(size > FILE_BYTES_MAX for size in sizes.values()):
+        raise _refused(path, "a file of more than 4 GiB", "a bundle")
+
+    def read(name: str) -> bytes:
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+                content = member.read(sizes[name] + 1)
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+            raise _refused(path, f"{name} damaged ({error})", "a whole file") from error
+        if len(content) > sizes[name]:
+            raise _refused(path, f"more of {name} than it declares", "a whole file")
+        return content
+
+    return read, set(sizes)
+
+
+def _refused(path: Path, found: str, expected: str) -> RecordError:
+    return RecordError(f"{path}: found {found}, expected {expected}. Copy the bundle again, or make it anew.")

@@ -38,6 +38,7 @@ SHARED = {
         f"tests/end_to_end/test_{name}.py": "the smoke run"
         for name in (
             "audits",
+            "bundle",
             "evaluate",
             "explain",
             "gallery",

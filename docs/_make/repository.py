@@ -17,6 +17,7 @@ COMPARISONS = (  # published, each with a figure
     "kermany-two-networks-protocols",
     "kermany-resnet18-losses",
     "kermany-lite0-weights",
+    "kermany-resnet18-64-weights",
     "kermany-lite0-imagenet-lite-fit",
 )
 # page of the site -> file of the repository
@@ -40,6 +41,7 @@ PAGES: Mapping[str, str] = {
     "results/epoch-choice.md": "benchmark/evidence/epoch_choice.md",
     "results/official-test.md": "benchmark/evidence/official_test.md",
     "results/label-noise.md": "benchmark/evidence/label_noise.md",
+    "results/review-flags.md": "benchmark/evidence/review_flags.md",
     "results/commands.md": "benchmark/performance/commands.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",

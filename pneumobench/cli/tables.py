@@ -178,48 +178,56 @@ def submit(run: Path, *, to: Path | None = None, json: bool = False) -> int:
         to: the file (default: the name of the run and .zip, here).
         json: print what was written as JSON, for a program.
     """
-    from pneumobench.records.bundles import BUNDLE
+    from pneumobench.records.submissions import SUBMISSION_END
     from pneumobench.reporting.verification import certificate_lines
     from pneumobench.runs.submitting import submit as write_submission
 
     console = console_for(json=json)
-    target = Path(f"{run.resolve().name}{BUNDLE}") if to is None else to
+    target = Path(f"{run.resolve().name}{SUBMISSION_END}") if to is None else to
     made = write_submission(run, target)
     console.print(f"{target.stat().st_size / 1e6:.1f} MB", highlight=False)
     for line in certificate_lines(made.certificate):
         console.print(line, highlight=False, markup=False)
-    tell(console, "bundle", target)
+    tell(console, "file", target)
     if json:
         print_json({"file": str(target), "bytes": target.stat().st_size, "leaks": fields_of(made.certificate)})
     next_step(console, "verify", path_word(target))
     return DONE
 
 
-def verify(run: Path, *, to: Path | None = None, json: bool = False) -> int:
+def verify(run: Path, *, to: Path | None = None, data: str | None = None, json: bool = False) -> int:
     """Check a run against its hashes and its predictions; nothing in it is changed or executed, and no image is needed.
 
     Every file is hashed, folds are checked for patients on two sides, and all that is computed from predictions and
     records is computed again: numbers, tables and pages. What differs is named by file and field. The exit code is 5
-    where anything does.
+    where anything does. Of a bundle the networks are asked again about the images of its run, which takes a while.
 
     Args:
-        run: folder of a run, of a published one, of a comparison with its runs, of several runs, or a submitted file.
+        run: folder of a run, of a published one, of a comparison with its runs, of several runs; a submitted file; or a
+            bundle.
         to: where to put the run of a submitted file in which nothing differs, e.g. leaderboard/NAME.
+        data: radiographs of the run that a bundle was made of (default: the variable PNEUMOBENCH_DATA).
         json: print every difference as JSON, for a program.
     """
-    from pneumobench.records.bundles import is_bundle
+    from pneumobench.prediction.bundle import is_bundle
+    from pneumobench.records.submissions import is_submission
     from pneumobench.reporting.verification import print_verification
     from pneumobench.runs.submitting import accept, checked_submission
     from pneumobench.runs.verifying import verify as verify_folder
 
     console = console_for(json=json)
-    level, bundle = "", is_bundle(run)
-    if to is not None and not bundle:
+    level, bundled = "", is_bundle(run)
+    submitted = not bundled and is_submission(run)
+    if to is not None and not submitted:
         raise SettingsError(f"--to is for a file that `pneumobench submit` wrote; {run} is none.")
-    if bundle:
+    if submitted:
         with checked_submission(run) as (found, folder, level):
             if to is not None and not found.differences:
                 accept(folder, to)
+    elif bundled:
+        from pneumobench.runs.bundle_checking import verify_bundle
+
+        found = verify_bundle(run, data, console)
     else:
         found = verify_folder(run)
     print_verification(

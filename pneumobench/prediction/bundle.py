@@ -19,6 +19,7 @@ BUNDLE_FORMAT: Final = 1
 BUNDLE_JSON: Final = "bundle.json"
 REFERENCE: Final = "reference.safetensors"
 CARD: Final = "README.md"
+SUITE: Final = "suite.yaml"  # settings of the run, by which its images can be split again
 SUMS: Final = "SHA256SUMS"
 ZIP: Final = ".zip"
 FILE_BYTES_MAX: Final = 4 * 2**30
@@ -190,9 +191,19 @@ def open_bundle(path: Path) -> OpenedBundle:
         where = ".".join(map(str, first["loc"])) or BUNDLE_JSON
         raise _refused(path, f"{where}: {first['msg']}", f"format {BUNDLE_FORMAT} of this version") from error
     files = [member.file for fold in bundle.folds for member in fold.members]
-    if missing := sorted({*files, REFERENCE} - names):
+    if missing := sorted({*files, REFERENCE, SUITE} - names):
         raise _refused(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
     return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path)
+
+
+def is_bundle(path: Path) -> bool:
+    """Tell whether a folder or a ZIP file holds a bundle.json, whatever else is to be said of it."""
+    if path.is_dir():
+        return (path / BUNDLE_JSON).is_file()
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return BUNDLE_JSON in archive.namelist()
 
 
 def sums_text(files: Mapping[str, bytes]) -> str:

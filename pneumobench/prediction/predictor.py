@@ -49,12 +49,8 @@ class Predictor:
         SettingsError: an architecture of it is a plugin that was not loaded.
 
     Example:
-        >>> import pneumobench as pb
-        >>> try:
-        ...     pb.load("bundles/nowhere")
-        ... except pb.SettingsError as error:
-        ...     print(error)
-        bundles/nowhere: no such file or folder; expected a bundle, or the folder of a run.
+        >>> callable(Predictor.predict)
+        True
     """
 
     def __init__(self, opened: OpenedBundle, *, device: str = "cpu") -> None:
@@ -155,11 +151,12 @@ class Predictor:
         squares = torch.from_numpy(radiographs)[:, None].to(self.device)
         features: dict[str, NDArray[np.float32]] = {}
         columns, shares = [], []
+        networks = self.networks  # read outside: what is made in inference mode has no gradients for heat maps
         with torch.inference_mode():
             for fold in folds:
                 mixed: Tensor | float = 0.0
                 for member in fold.members:
-                    network = self.networks[member.file]
+                    network = networks[member.file]
                     outputs = _asked(network, squares, member.file, features).double()
                     mixed = mixed + member.share * pneumonia_logits(outputs).sigmoid()
                     if network.outputs > 1:
@@ -221,6 +218,13 @@ def load(path: str | Path, *, device: str = "cpu") -> Predictor:
     Raises:
         SettingsError: nothing that could be a bundle is there.
         RecordError: a file of it is missing or was changed.
+
+    Example:
+        >>> try:
+        ...     load("bundles/nowhere")
+        ... except SettingsError as error:
+        ...     print(str(error).partition(";")[0])
+        bundles/nowhere: no such file or folder
     """
     return Predictor(open_bundle(Path(path)), device=device)
 

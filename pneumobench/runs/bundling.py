@@ -28,6 +28,7 @@ from pneumobench.prediction.bundle import (
     BUNDLE_JSON,
     CARD,
     REFERENCE,
+    SUITE,
     SUMS,
     ZIP,
     Bundle,
@@ -128,6 +129,7 @@ def _bundle_files(
         BUNDLE_JSON: bundle.to_json().encode(),
         REFERENCE: dataclasses.replace(reference, features=asked.features).to_bytes(),
         CARD: model_card(bundle).encode(),
+        SUITE: run.suite.to_yaml().encode(),
     }
     return bundle, {**files, SUMS: sums_text(files).encode()}
 

@@ -15,9 +15,9 @@ from pneumobench.files import canonical_json, temporary_folder
 from pneumobench.leaderboard.board import Leaderboard
 from pneumobench.leaderboard.leak_certificate import LeakCertificate, leak_certificate
 from pneumobench.leaderboard.ranking import rank
-from pneumobench.records.bundles import BUNDLE, unpack_bundle, write_bundle
 from pneumobench.records.differences import Difference, difference_of, text_differences
 from pneumobench.records.loaded_run import gather
+from pneumobench.records.submissions import SUBMISSION_END, unpack_submission, write_submission
 from pneumobench.runs.publishing import publish_run
 from pneumobench.runs.verifying import Verification, verify
 
@@ -28,7 +28,7 @@ Level = Literal["self-reported", "recomputed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """A bundle that was written: its file, what it says, and of what."""
+    """A run as one file: its file, what it says, and of what."""
 
     file: Path
     certificate: LeakCertificate
@@ -47,8 +47,8 @@ def submit(run: Path, to: Path) -> Submission:
         RecordError: the run is not whole, its own files disagree, or it has no audit.
         LeakError: a patient is on two sides of a fold.
     """
-    if to.suffix != BUNDLE:
-        raise SettingsError(f"--to {to}: expected a file name that ends in {BUNDLE}.")
+    if to.suffix != SUBMISSION_END:
+        raise SettingsError(f"--to {to}: expected a file name that ends in {SUBMISSION_END}.")
     found = gather(run, check_weights=True)
     board = rank(found)
     if board.ranked_folds or not any(row.state == "complete" for row in board.networks):
@@ -59,12 +59,12 @@ def submit(run: Path, to: Path) -> Submission:
         publish_run(run, copy)
         if (checked := verify(copy)).differences:
             raise RecordError(f"{run}: its published copy is not what it says: {checked.differences[0]}.")
-        write_bundle(copy, {SUBMISSION: submission_text(board, certificate)}, to)
+        write_submission(copy, {SUBMISSION: submission_text(board, certificate)}, to)
     return Submission(file=to, certificate=certificate, board=board)
 
 
 def submission_text(board: Leaderboard, certificate: LeakCertificate) -> str:
-    """Return submission.json: what the bundle says of itself, all of which can be computed from its other files."""
+    """Return submission.json: what the file says of itself, all of which can be computed from its other files."""
     rows = [
         {
             "architecture": row.architecture,
@@ -91,19 +91,19 @@ def submission_text(board: Leaderboard, certificate: LeakCertificate) -> str:
 
 @contextmanager
 def checked_submission(path: Path) -> Iterator[tuple[Verification, Path, Level]]:
-    """Unpack a bundle into a folder that is gone afterwards, and compute again all that it says.
+    """Unpack a submitted file into a folder that is gone afterwards, and compute again all that it says.
 
     No code of it is executed: suites, records and tables are read, and nothing else is in it.
 
     Yields:
-        What was checked, the folder of the run while it is there, and the level the bundle has reached: `recomputed`
+        What was checked, the folder of the run while it is there, and the level it has reached: `recomputed`
         where nothing differs, else what anybody can write, `self-reported`.
 
     Raises:
-        RecordError: it is no such bundle.
+        RecordError: it is no such file.
     """
-    with temporary_folder(None, "bundle") as place:
-        folder = unpack_bundle(path, place)
+    with temporary_folder(None, "submitted") as place:
+        folder = unpack_submission(path, place)
         found = verify(folder)
         differences = [*found.differences, *_submission_differences(place / SUBMISSION, folder)]
         others = sorted(one.name for one in place.iterdir() if one.name not in (SUBMISSION, folder.name))
@@ -113,7 +113,7 @@ def checked_submission(path: Path) -> Iterator[tuple[Verification, Path, Level]]
 
 
 def accept(folder: Path, to: Path) -> None:
-    """Copy the run of a bundle in which nothing differs to a folder that is not there yet.
+    """Copy the run of a submitted file in which nothing differs to a folder that is not there yet.
 
     Raises:
         SettingsError: something is there.
@@ -125,7 +125,7 @@ def accept(folder: Path, to: Path) -> None:
 
 def _submission_differences(path: Path, folder: Path) -> list[Difference]:
     if not path.is_file():
-        return [Difference(file=SUBMISSION, found="no file", expected="one in every bundle")]
+        return [Difference(file=SUBMISSION, found="no file", expected="one in every submitted file")]
     try:
         run = gather(folder)
         expected = submission_text(rank(run), leak_certificate(run))

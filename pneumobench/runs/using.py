@@ -12,7 +12,7 @@ from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file
 from pneumobench.prediction.answers import Prediction
-from pneumobench.prediction.bundle import FOR_RESEARCH, open_bundle
+from pneumobench.prediction.bundle import FOR_RESEARCH, is_bundle, open_bundle
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import make_bundle
@@ -35,13 +35,13 @@ def predictor_of(path: Path, *, data: str | None, plugins: Sequence[Path], devic
         SettingsError: it is neither a bundle nor a run, or the device is not there.
         RecordError: a file was changed, or the bundle is of another state of the run.
     """
-    for plugin in plugins:
-        load_plugin_file(plugin)
     folder = RunFolder(path)
-    if not folder.suite_yaml.is_file():
+    if is_bundle(path) or not folder.suite_yaml.is_file():
+        for plugin in plugins:
+            load_plugin_file(plugin)
         return Predictor(open_bundle(path), device=device)
+    run = open_run(path, data=data, plugins=plugins, console=console)  # which loads them
     if not folder.bundle.exists():
-        run = open_run(path, data=data, console=console)
         console.print(f"making the bundle of its best network: {folder.bundle}", highlight=False, soft_wrap=True)
         make_bundle(run, folder.bundle)
     predictor = Predictor(open_bundle(folder.bundle), device=device)

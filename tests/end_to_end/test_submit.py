@@ -13,8 +13,8 @@ import pytest
 
 from pneumobench.cli.main import main
 from pneumobench.errors import RecordError, SettingsError
-from pneumobench.records import bundles
-from pneumobench.records.bundles import unpack_bundle
+from pneumobench.records import submissions
+from pneumobench.records.submissions import unpack_submission
 from pneumobench.runs.publishing import publish_run
 from pneumobench.runs.submitting import SUBMISSION, submit
 from tests.records.tampering import contents
@@ -23,13 +23,13 @@ Members = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def bundle(copied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def submitted(copied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke run as one file."""
     return submit(copied / "runs/smoke", tmp_path_factory.mktemp("submitted") / "smoke.zip").file
 
 
-def _members(bundle: Path) -> Members:
-    with zipfile.ZipFile(bundle) as file:
+def _members(submitted: Path) -> Members:
+    with zipfile.ZipFile(submitted) as file:
         return {name: file.read(name) for name in file.namelist()}
 
 
@@ -40,11 +40,11 @@ def _written(path: Path, members: Members) -> Path:
     return path
 
 
-def test_the_same_run_gives_the_same_file_of_its_published_copy(bundle: Path, copied: Path, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_file_of_its_published_copy(submitted: Path, copied: Path, tmp_path: Path) -> None:
     again = submit(copied / "runs/smoke", tmp_path / "again.zip").file
-    assert again.read_bytes() == bundle.read_bytes()
+    assert again.read_bytes() == submitted.read_bytes()
     publish_run(copied / "runs/smoke", tmp_path / "smoke")
-    members = _members(bundle)
+    members = _members(submitted)
     said = json.loads(members.pop(SUBMISSION))
     assert {name.removeprefix("smoke/"): data for name, data in members.items()} == contents(tmp_path / "smoke")
     assert {row["architecture"] for row in said["rows"]} == {"test_resnet", "test_vit", "ten_lines"}
@@ -54,21 +54,21 @@ def test_the_same_run_gives_the_same_file_of_its_published_copy(bundle: Path, co
 
 
 def test_what_is_in_it_is_computed_again_and_nothing_of_it_is_executed(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    submitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("ten.py", "broken.py"):  # the plugins that its suite names, as a stranger may have placed them here
         (tmp_path / name).write_text("from pathlib import Path\nPath('executed').touch()\n")
     monkeypatch.chdir(tmp_path)
-    assert main(["verify", str(bundle), "--to", "accepted", "--json"]) == 0
+    assert main(["verify", str(submitted), "--to", "accepted", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["level"] == "recomputed"
     assert answer["differences"] == []
     assert not Path("executed").exists()
     assert {f"smoke/{name}": data for name, data in contents(Path("accepted")).items()} == {
-        name: data for name, data in _members(bundle).items() if name != SUBMISSION
+        name: data for name, data in _members(submitted).items() if name != SUBMISSION
     }
     assert main(["verify", "accepted"]) == 0
-    assert main(["verify", str(bundle), "--to", "accepted"]) == 2
+    assert main(["verify", str(submitted), "--to", "accepted"]) == 2
     assert "is there already" in " ".join(capsys.readouterr().err.split())
 
 
@@ -93,10 +93,10 @@ FORGED: dict[str, tuple[Callable[[Members], object], str]] = {
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_file_is_found_and_not_accepted(
-    name: str, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, submitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change, said = FORGED[name]
-    members = _members(bundle)
+    members = _members(submitted)
     change(members)
     forged = _written(tmp_path / "forged.zip", members)
     assert main(["verify", str(forged), "--to", str(tmp_path / "to")]) == 5
@@ -125,18 +125,18 @@ def _twice(path: Path) -> None:
 
 def _bomb(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("run/index.csv", bytes(bundles.UNPACKED_MAX + 1))
+        file.writestr("run/index.csv", bytes(submissions.UNPACKED_MAX + 1))
 
 
 def _lying_bomb(path: Path) -> None:
     """Say that the file is small: the size that counts is that of what comes out."""
     _bomb(path)
-    size = (bundles.UNPACKED_MAX + 1).to_bytes(4, "little")
+    size = (submissions.UNPACKED_MAX + 1).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(size, (10).to_bytes(4, "little")))
 
 
 def _many(path: Path) -> None:
-    _written(path, {f"run/{number}.json": b"" for number in range(bundles.MEMBERS_MAX + 1)})
+    _written(path, {f"run/{number}.json": b"" for number in range(submissions.MEMBERS_MAX + 1)})
 
 
 def _cut(path: Path) -> None:
@@ -188,7 +188,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "no whole ZIP file"),
     "nothing in it": (lambda path: _written(path, {}), "0 folders"),
     "two runs": (lambda path: _written(path, {"a/x.json": b"", "b/x.json": b""}), "2 folders"),
-    "large": (lambda path: path.write_bytes(bytes(bundles.BYTES_MAX + 1)), "5,000,001 bytes"),
+    "large": (lambda path: path.write_bytes(bytes(submissions.BYTES_MAX + 1)), "5,000,001 bytes"),
 }  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def test_a_hostile_file_is_refused_and_writes_nothing_elsewhere(name: str, tmp_p
     to = tmp_path / "deep" / "to"
     to.mkdir(parents=True)
     with pytest.raises(RecordError) as refused:
-        unpack_bundle(tmp_path / "hostile.zip", to)
+        unpack_submission(tmp_path / "hostile.zip", to)
     assert said in str(refused.value)
     assert "\x1b" not in str(refused.value)
     assert {path.name for path in tmp_path.iterdir()} == {"hostile.zip", "deep"}
@@ -220,7 +220,7 @@ def test_what_cannot_be_submitted_is_refused_and_leaves_nothing(
     run = copied / "runs/smoke"
     with pytest.raises(SettingsError, match=r"ends in \.zip"):
         submit(run, tmp_path / "x.tar")
-    monkeypatch.setattr(bundles, "BYTES_MAX", 1000)
+    monkeypatch.setattr(submissions, "BYTES_MAX", 1000)
     with pytest.raises(SettingsError, match="expected at most 1,000"):
         submit(run, tmp_path / "x.zip")
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from pneumobench.errors import RecordError, SettingsError
 from pneumobench.files import written_whole
 
-BUNDLE: Final = ".zip"
+SUBMISSION_END: Final = ".zip"
 BYTES_MAX: Final = 5_000_000
 UNPACKED_MAX: Final = 200_000_000
 MEMBERS_MAX: Final = 5_000
@@ -21,17 +21,17 @@ FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # of every member: when a file was wr
 READ_BYTES: Final = 2**20
 
 
-def is_bundle(path: Path) -> bool:
+def is_submission(path: Path) -> bool:
     """Tell whether a path is a file of this kind, by its name."""
-    return path.suffix == BUNDLE and path.is_file()
+    return path.suffix == SUBMISSION_END and path.is_file()
 
 
-def write_bundle(folder: Path, more: dict[str, str], to: Path) -> None:
+def write_submission(folder: Path, more: dict[str, str], to: Path) -> None:
     """Write a folder, and texts beside it, as one file; the same files give the same bytes.
 
     Args:
         folder: published run.
-        more: text by name of files that lie beside the folder in the bundle.
+        more: text by name of files that lie beside the folder in it.
         to: the file.
 
     Raises:
@@ -40,12 +40,12 @@ def write_bundle(folder: Path, more: dict[str, str], to: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     members = {f"{folder.name}/{path.relative_to(folder).as_posix()}": path for path in files}
     with written_whole(to) as place:
-        with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
+        with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name in sorted([*members, *more]):
                 about = zipfile.ZipInfo(name, FIRST_DATE)
                 about.external_attr = (stat.S_IFREG | 0o644) << 16
                 data = more[name].encode() if name in more else members[name].read_bytes()
-                bundle.writestr(about, data, zipfile.ZIP_DEFLATED, 9)
+                archive.writestr(about, data, zipfile.ZIP_DEFLATED, 9)
         size = place.stat().st_size
         if size > BYTES_MAX:
             raise SettingsError(
@@ -54,20 +54,20 @@ def write_bundle(folder: Path, more: dict[str, str], to: Path) -> None:
             )
 
 
-def unpack_bundle(path: Path, to: Path) -> Path:
-    """Unpack a bundle that anybody may have made into an empty folder, and return the folder of its run there.
+def unpack_submission(path: Path, to: Path) -> Path:
+    """Unpack a submitted file that anybody may have made into an empty folder, and return the folder of its run there.
 
     Only plain files of the kinds that a published run has are written, all below `to`, and not more than UNPACKED_MAX
-    bytes of them, whatever the bundle says of their size.
+    bytes of them, whatever the file says of their size.
 
     Raises:
-        RecordError: it is no such bundle.
+        RecordError: it is no such file.
     """
     if path.stat().st_size > BYTES_MAX:
         _refuse(path, f"{path.stat().st_size:,} bytes", f"at most {BYTES_MAX:,}")
     try:
-        with zipfile.ZipFile(path) as bundle:
-            members = bundle.infolist()
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
             if len(members) > MEMBERS_MAX:
                 _refuse(path, f"{len(members):,} files", f"at most {MEMBERS_MAX:,}")
             names = [_checked_name(path, one) for one in members]
@@ -75,7 +75,7 @@ def unpack_bundle(path: Path, to: Path) -> Path:
                 _refuse(path, "two files of one name", "one of each")
             room = UNPACKED_MAX
             for one, name in zip(members, names, strict=True):
-                room = _unpacked(path, bundle, one, to / name, room)
+                room = _unpacked(path, archive, one, to / name, room)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
         _refuse(path, f"no whole ZIP file ({error})", "the file that `pneumobench submit` writes")
     except OSError as error:  # a file where another member needs a folder
@@ -99,10 +99,10 @@ def _checked_name(path: Path, one: zipfile.ZipInfo) -> PurePosixPath:
     return name
 
 
-def _unpacked(path: Path, bundle: zipfile.ZipFile, one: zipfile.ZipInfo, to: Path, room: int) -> int:
+def _unpacked(path: Path, archive: zipfile.ZipFile, one: zipfile.ZipInfo, to: Path, room: int) -> int:
     """Write one member and return how many bytes may still be unpacked."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    with bundle.open(one) as source, to.open("xb") as target:
+    with archive.open(one) as source, to.open("xb") as target:
         while part := source.read(READ_BYTES):
             room -= len(part)
             if room < 0:

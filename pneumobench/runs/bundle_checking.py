@@ -1,0 +1,102 @@
+"""A bundle and the data of its run -> whether its networks score what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pneumobench.datasets.folds import Part
+from pneumobench.errors import SettingsError
+from pneumobench.files import temporary_folder
+from pneumobench.leaderboard.scores import Scores, fold_model, official_scores, out_of_fold_scores
+from pneumobench.prediction.bundle import SUITE, BundledFold, open_bundle
+from pneumobench.prediction.predictor import BATCH, Predictor
+from pneumobench.records.differences import Difference
+from pneumobench.records.run_folder import RunFolder
+from pneumobench.runs.bundling import DECISIONS
+from pneumobench.runs.context import Bench, open_data
+from pneumobench.runs.verifying import Verification
+from pneumobench.suite.reader import load_suite
+
+TOLERANCE: Final = 1e-3  # of scores: networks answer in full precision, whatever a run was scored in
+PARTS: Final[tuple[Part, ...]] = ("tune", "test", "official_test")
+
+
+def verify_bundle(path: Path, data: str | None, console: Console) -> Verification:
+    """Ask the networks of a bundle about the images of its run again, and compare scores, temperatures and thresholds.
+
+    Args:
+        path: the bundle.
+        data: folder of the radiographs; None = the variable PNEUMOBENCH_DATA. Phantoms are drawn.
+        console: where progress is shown.
+
+    Raises:
+        SettingsError: it is no bundle, or the data are not there.
+        RecordError: a file of it was changed.
+    """
+    predictor = Predictor(open_bundle(path))
+    bundle = predictor.bundle
+    differences: list[Difference] = []
+    with temporary_folder(None, "verified") as place:
+        (place / SUITE).write_bytes(predictor.opened.read(SUITE))
+        suite = load_suite(place / SUITE, of_run=True)
+        if data is not None:
+            suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=data))
+        bench = open_data(suite, RunFolder(place / "run"), cache=place / ".cache", console=console)
+        for key, here in (("index", bench.index.hash()), ("folds", bench.folds.hash())):
+            if bundle.origin["hashes"][key] != here:
+                raise SettingsError(
+                    f"{path}: found {key} {here[:12]} in the data, expected {bundle.origin['hashes'][key][:12]}: these "
+                    "are not the images that its networks were trained on, or they are split otherwise."
+                )
+        models = []
+        for fold in bundle.folds:
+            console.print(f"fold {fold.fold} of {len(bundle.folds)}: asked again", highlight=False)
+            model = fold_model(fold.fold, _predictions(bench, predictor, fold))
+            models.append(model)
+            differences += _compared(f"folds.{fold.fold}.temperature", fold.temperature, model.temperature)
+        group = bench.index.table.assign(image_id=bench.index.table["image_id"].astype(str))
+        groups = group.set_index("image_id")["group"]
+        found = {"out_of_fold": out_of_fold_scores(models, groups), "official": official_scores(models, groups)}
+    numbers = len(bundle.folds)
+    for part, scores in found.items():
+        if scores is not None and part in bundle.results:
+            told: Mapping[str, Any] = bundle.results[part]
+            for name, value in _values(scores).items():
+                differences += _compared(f"results.{part}.{name}", told[name], value)
+                numbers += 1
+    return Verification(
+        folder=path, files=len(bundle.folds), numbers=numbers, texts=0, differences=tuple(differences), notes=()
+    )
+
+
+def _values(scores: Scores) -> dict[str, float]:
+    return {"auc": scores.auc, **{name: scores.at_tuned.value(name) for name in DECISIONS}}
+
+
+def _compared(field: str, told: float, found: float) -> list[Difference]:
+    if abs(told - found) <= TOLERANCE * max(1.0, abs(told)):
+        return []
+    return [Difference(file="bundle.json", field=field, found=f"{told:.6f}", expected=f"{found:.6f}")]
+
+
+def _predictions(bench: Bench, predictor: Predictor, fold: BundledFold) -> pd.DataFrame:
+    """Return what a fold says of its validation and test parts, as the predictions of a job."""
+    positions = bench.fold_images(fold.fold).positions
+    parts: dict[Part, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    for part in PARTS:
+        rows = positions.get(part, np.empty(0, dtype=np.int64))
+        said = [
+            predictor.say(np.asarray(bench.radiographs[rows[start : start + BATCH]]), [fold]).probability[:, 0]
+            for start in range(0, len(rows), BATCH)
+        ]
+        probability = np.concatenate(said) if said else np.empty(0)
+        parts[part] = rows, np.log(probability) - np.log1p(-probability)
+    return bench.prediction_rows(fold.fold, {part: (rows, logit[:, None]) for part, (rows, logit) in parts.items()})

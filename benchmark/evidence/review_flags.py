@@ -27,13 +27,12 @@ from benchmark.performance.measuring import markdown_table
 from pneumobench.files import write_text
 from pneumobench.metrics.decision_intervals import share_interval
 from pneumobench.prediction.answers import REASONS, Prediction
-from pneumobench.prediction.bundle import SUITE, open_bundle
+from pneumobench.prediction.bundle import open_bundle
 from pneumobench.prediction.predictor import Image, Predictor
 from pneumobench.prediction.sources import image_files
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.records.run_folder import RunFolder
-from pneumobench.runs.context import Bench, open_data
-from pneumobench.suite.reader import load_suite
+from pneumobench.runs.bundle_checking import data_of_bundle
+from pneumobench.runs.context import Bench
 
 HOME: Final = Path(__file__).resolve().parent
 MADE_OF: Final = 200  # images of the official test folder that foreign ones are made of
@@ -74,7 +73,7 @@ CHANGES: Final[dict[str, tuple[Change, bool]]] = {
     "cut to its middle half": (lambda gray, _: middle(gray, 0.5).copy(), True),
     "cut to its left half": (lambda gray, _: gray[:, : gray.shape[1] // 2].copy(), True),
     "cut to its upper half": (lambda gray, _: gray[: gray.shape[0] // 2].copy(), True),
-    "cut to its middle three quarters": (lambda gray, _: middle(gray, 0.75).copy(), False),
+    "cut to its middle three quarters": (lambda gray, _: middle(gray, 0.75).copy(), True),
     "left and right exchanged": (lambda gray, _: gray[:, ::-1].copy(), False),
 }
 
@@ -106,7 +105,7 @@ def counted(answers: Sequence[Prediction]) -> dict[str, int]:
     return {
         "images": len(answers),
         "refused": sum(bool(one.problem) for one in answers),
-        "flagged": sum(one.review for one in answers),
+        "flagged": sum(bool(one.review) for one in answers),
         "called_pneumonia": sum(bool(one.pneumonia) for one in answers),
         **{name: sum(name in one for one in given) for name in REASONS},
     }
@@ -120,14 +119,6 @@ def of_fold(predictor: Predictor, place: int) -> Predictor:
     """Return the predictor of one fold of a bundle."""
     bundle = dataclasses.replace(predictor.bundle, folds=(predictor.bundle.folds[place],))
     return Predictor(dataclasses.replace(predictor.opened, bundle=bundle))
-
-
-def opened_data(predictor: Predictor, folder: Path, cache: Path, place: Path) -> Bench:
-    """Return the images and folds of the run of a bundle."""
-    (place / SUITE).write_bytes(predictor.opened.read(SUITE))
-    suite = load_suite(place / SUITE, of_run=True)
-    suite = dataclasses.replace(suite, data=dataclasses.replace(suite.data, root=str(folder)))
-    return open_data(suite, RunFolder(place / "run"), cache=cache, console=Console())
 
 
 def files_of(bench: Bench, names: Iterable[str]) -> list[Path]:
@@ -210,7 +201,9 @@ def main(arguments: list[str] | None = None) -> None:
     predictor = Predictor(open_bundle(options.bundle))
     others = {words: Path(folder) for words, _, folder in (one.partition("=") for one in options.other)}
     with tempfile.TemporaryDirectory() as place:
-        bench = opened_data(predictor, options.data, options.cache, Path(place))
+        bench = data_of_bundle(
+            predictor.opened, str(options.data), place=Path(place), cache=options.cache, console=Console()
+        )
         rows = pd.DataFrame(measured(predictor, bench, others))
     words = ["python", "-m", "benchmark.evidence.review_flags", "BUNDLE", "--data", "DATA"]
     for other in others:

@@ -54,7 +54,7 @@ class Prediction:
         threshold: that of the bundle's rule.
         lowest, highest: of the folds' tempered probabilities.
         folds: the tempered probability of each.
-        review: whether a person should look at it.
+        review: whether a person should look at it; None = no reasons were looked for.
         reasons: why, in words, by name; those that flag no image are among `notes`.
         notes: what else is to be said of it.
         measures: the numbers behind the reasons.
@@ -70,7 +70,7 @@ class Prediction:
     lowest: float = float("nan")
     highest: float = float("nan")
     folds: tuple[float, ...] = ()
-    review: bool = True
+    review: bool | None = True
     reasons: Mapping[str, str]
     notes: tuple[str, ...] = ()
     measures: Mapping[str, float]
@@ -179,13 +179,14 @@ def same_without_lungs(probability: ArrayLike, without: ArrayLike, threshold: fl
 
 
 def predictions_of(
-    bundle: Bundle, names: list[str], images: list[NewImage], whole: Said, measured: list[dict[str, float]]
+    bundle: Bundle, names: list[str], images: list[NewImage], whole: Said, measured: list[dict[str, float]] | None
 ) -> list[Prediction]:
-    """Return the answer about each image."""
+    """Return the answer about each image; without `measured` no reasons were looked for."""
     folds = folds_said(bundle, whole)
     threshold = threshold_of(bundle)
     found = []
-    for row, (name, image, measures) in enumerate(zip(names, images, measured, strict=True)):
+    looked_for: list[dict[str, float]] = [{} for _ in images] if measured is None else measured
+    for row, (name, image, measures) in enumerate(zip(names, images, looked_for, strict=True)):
         probability = float(folds[row].mean())
         given = reasons_given(bundle, measures, probability)
         if "no_lungs" in given:
@@ -201,7 +202,8 @@ def predictions_of(
             Prediction(
                 image=name, probability=probability, pneumonia=probability >= threshold, threshold=threshold,
                 lowest=float(folds[row].min()), highest=float(folds[row].max()), folds=tuple(folds[row].tolist()),
-                review=bool(flags), reasons=flags, notes=notes, measures=measures, lungs=image.lungs is not None,
+                review=None if measured is None else bool(flags),
+                reasons=flags, notes=notes, measures=measures, lungs=image.lungs is not None,
                 classes=classes,
             )
         )  # fmt: skip
@@ -222,7 +224,7 @@ def plain_row(bundle: Bundle, one: Prediction) -> dict[str, Any]:
         "threshold": _rounded(one.threshold),
         "lowest": _rounded(one.lowest),
         "highest": _rounded(one.highest),
-        "review": int(one.review),
+        "review": None if one.review is None else int(one.review),
         "reasons": "; ".join(one.reasons.values()),
         "notes": "; ".join(one.notes),
         "lungs": None if one.lungs is None else int(one.lungs),

@@ -12,8 +12,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from pneumobench.errors import RecordError, SettingsError
-from pneumobench.files import canonical_json, sha256_of_bytes
+from pneumobench.files import canonical_json, sha256_of_bytes, sha256_of_file
 from pneumobench.lungs.boxes import Crop
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME
+from pneumobench.radiographs.geometry import GEOMETRY
 
 BUNDLE_FORMAT: Final = 1
 BUNDLE_JSON: Final = "bundle.json"
@@ -151,12 +153,14 @@ class OpenedBundle:
         sha256: of its SHA256SUMS: names the bundle in every answer.
         read: returns the bytes of a file of it.
         path: where it lies.
+        files: how many files were checked.
     """
 
     bundle: Bundle
     sha256: str
     read: Callable[[str], bytes]
     path: Path
+    files: int = 0
 
 
 def open_bundle(path: Path) -> OpenedBundle:
@@ -193,7 +197,24 @@ def open_bundle(path: Path) -> OpenedBundle:
     files = [member.file for fold in bundle.folds for member in fold.members]
     if missing := sorted({*files, REFERENCE, SUITE} - names):
         raise _refused(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
-    return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path)
+    return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path, files=len(sums))
+
+
+def require_same_way(opened: OpenedBundle) -> None:
+    """Refuse a bundle whose images are prepared otherwise here than in training.
+
+    Raises:
+        RecordError: another geometry, or another lung segmenter.
+    """
+    bundle = opened.bundle
+    here = sha256_of_file(WEIGHTS_FOLDER / WEIGHTS_NAME)
+    for what, found, expected in (("geometry", bundle.geometry, GEOMETRY), ("lung segmenter", bundle.segmenter, here)):
+        if found != expected:
+            raise RecordError(
+                f"{opened.path}: found {what} {found[:20]}, expected {expected[:20]} of this version: images would be "
+                "prepared otherwise than in training. Use the version that made the bundle "
+                f"({bundle.origin.get('pneumobench', 'unknown')}), or make it anew."
+            )
 
 
 def is_bundle(path: Path) -> bool:

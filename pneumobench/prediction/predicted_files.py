@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pneumobench.datasets.read_files import stamp_of
 from pneumobench.errors import SettingsError
 from pneumobench.files import canonical_json, sha256_of_text, written_whole
 from pneumobench.prediction.answers import Prediction, plain_row
@@ -38,7 +39,7 @@ class PredictedFiles:
         images: how many files there were.
         again: how many of them had been answered before the process was started.
         called: how many are called pneumonia.
-        review: how many a person should look at, those without an answer included.
+        review: how many a person should look at, those without an answer included; None = not looked for.
         problems: what is wrong with each file that has no answer.
     """
 
@@ -46,7 +47,7 @@ class PredictedFiles:
     images: int
     again: int
     called: int
-    review: int
+    review: int | None
     problems: tuple[str, ...]
 
 
@@ -78,7 +79,8 @@ def predict_files(
         raise SettingsError(f"--to {to}: is there already; choose another name, or delete it.")
     bundle = predictor.opened.bundle
     part = to.with_name(f"{to.name}.part")
-    head = {"bundle": predictor.opened.sha256, "files": sha256_of_text("\n".join(map(str, files))), "review": review}
+    stamps = "\n".join(f"{path} {stamp_of(path)}" for path in files)  # a file that was changed is asked about again
+    head = {"bundle": predictor.opened.sha256, "files": sha256_of_text(stamps), "review": review}
     done = _begun(part, head)
     try:
         with part.open("a", encoding="utf-8") as lines:
@@ -93,12 +95,12 @@ def predict_files(
     problems = []
     for row in _rows(part):
         counts["pneumonia"] += row["pneumonia"] or 0
-        counts["review"] += row["review"]
+        counts["review"] += row["review"] or 0
         problems += [row["problem"]] if row["problem"] else []
     part.unlink()
     return PredictedFiles(
-        table=to, images=len(files), again=done, called=counts["pneumonia"], review=counts["review"],
-        problems=tuple(problems),
+        table=to, images=len(files), again=done, called=counts["pneumonia"],
+        review=counts["review"] if review else None, problems=tuple(problems),
     )  # fmt: skip
 
 

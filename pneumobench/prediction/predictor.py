@@ -20,17 +20,23 @@ from pneumobench.architectures.trained import NetworkForm, last_layer, network_o
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import attribution_method
 from pneumobench.errors import DataError, NotAvailableError, RecordError, SettingsError, UnreadableImageError
-from pneumobench.files import sha256_of_file
-from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER
 from pneumobench.lungs.masked_regions import without_lungs
 from pneumobench.lungs.new_images import NewImage, new_images
 from pneumobench.lungs.quality import read_bounds
 from pneumobench.lungs.segmenter import load_network, segment_lungs
 from pneumobench.prediction.answers import Prediction, Said, folds_said, measures_of, predictions_of, refused
-from pneumobench.prediction.bundle import REFERENCE, Bundle, BundledFold, Member, OpenedBundle, open_bundle
+from pneumobench.prediction.bundle import (
+    REFERENCE,
+    Bundle,
+    BundledFold,
+    Member,
+    OpenedBundle,
+    open_bundle,
+    require_same_way,
+)
 from pneumobench.prediction.reference import Reference
 from pneumobench.radiographs.formats import read_gray
-from pneumobench.radiographs.geometry import GEOMETRY
 from pneumobench.radiographs.plausibility import implausible
 
 BATCH: Final = 32  # images that are decoded and asked about together; bounds memory
@@ -56,7 +62,7 @@ class Predictor:
     def __init__(self, opened: OpenedBundle, *, device: str = "cpu") -> None:
         self.opened, self.bundle = opened, opened.bundle
         self.device = _device(device)
-        _require_same_way(opened)
+        require_same_way(opened)
         self.reference = Reference.of_bytes(opened.read(REFERENCE))
         self._lungs = partial(segment_lungs, network=load_network(WEIGHTS_FOLDER))
         self._bounds = read_bounds(WEIGHTS_FOLDER)
@@ -73,7 +79,8 @@ class Predictor:
         Args:
             images: one or many files (JPEG, PNG, DICOM), arrays or tensors of gray levels (H, W) uint8, 0 black to 255
                 white, of any size.
-            review: look for reasons to have a person look, which takes a second pass without lungs.
+            review: look for reasons to have a person look, which takes a second pass without lungs; else
+                `Prediction.review` is None.
 
         Raises:
             UnreadableImageError: a file cannot be read.
@@ -177,7 +184,7 @@ class Predictor:
         squares = np.stack([image.radiograph for image in images])
         whole = self.say(squares)
         if not review:
-            return predictions_of(self.bundle, names, images, whole, [{} for _ in images])
+            return predictions_of(self.bundle, names, images, whole, None)
         rows = [row for row, image in enumerate(images) if image.lungs is not None]
         masked: dict[int, float] = {}
         if rows:
@@ -220,8 +227,11 @@ def load(path: str | Path, *, device: str = "cpu") -> Predictor:
         RecordError: a file of it is missing or was changed.
 
     Example:
-        >>> callable(load("bundles/mine").predict) if Path("bundles/mine").exists() else True
-        True
+        >>> try:
+        ...     load("bundles/nowhere")
+        ... except SettingsError as error:
+        ...     print(str(error)[:43])
+        bundles/nowhere: no such file or folder; ex
     """
     return Predictor(open_bundle(Path(path)), device=device)
 
@@ -251,18 +261,6 @@ def _asked(network: Architecture, squares: Tensor, file: str, features: dict[str
         return network.class_logits(squares).float()
     finally:
         handle.remove()
-
-
-def _require_same_way(opened: OpenedBundle) -> None:
-    bundle = opened.bundle
-    here = sha256_of_file(WEIGHTS_FOLDER / WEIGHTS_NAME)
-    for what, found, expected in (("geometry", bundle.geometry, GEOMETRY), ("lung segmenter", bundle.segmenter, here)):
-        if found != expected:
-            raise RecordError(
-                f"{opened.path}: found {what} {found[:20]}, expected {expected[:20]} of this version: images would be "
-                "prepared otherwise than in training. Use the version that made the bundle "
-                f"({bundle.origin.get('pneumobench', 'unknown')}), or make it anew."
-            )
 
 
 def _device(name: str) -> torch.device:

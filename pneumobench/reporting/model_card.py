@@ -20,10 +20,7 @@ from pneumobench.reporting.masked_regions import MASKINGS
 from pneumobench.reporting.words import protocol_words
 from pneumobench.suite.names import CONTROL_PREFIX
 
-PARTS: Final = {
-    "out_of_fold": "out of fold: each image by the network that has not seen its patient",
-    "official": "official test folder: the mean of all folds' networks",
-}
+OUT_OF_FOLD: Final = "out of fold: each image by the network that has not seen its patient"
 LIMITS: Final = (
     "It learnt from one data set. How it does on images taken and stored elsewhere has to be measured there.",
     "Labels are those of the data set; nobody read the images again for it.",
@@ -105,6 +102,10 @@ def _data_lines(bundle: Bundle) -> Iterator[str]:
     if card is not None:
         yield f"- {card.pretty_name}, {card.license}. {card.citation}"
         yield f"- Who was examined: {card.population}"
+    yield (
+        "- To tell unusual images, this bundle holds training images shrunk to 16 x 16 pixels and features of others, "
+        "without a name."
+    )
     for name, network in sorted(bundle.networks.items()):
         told = ", ".join(filter(None, [network.weights_source, network.weights_licence])) or "drawn at random"
         yield f"- {name}: initial weights `{network.weights_origin}` ({told})."
@@ -115,7 +116,8 @@ def _data_lines(bundle: Bundle) -> Iterator[str]:
 
 def _result_rows(results: dict[str, Any]) -> Iterator[str]:
     yield "| images | AUC | accuracy | recall | specificity | F1 | MCC |\n|---|---:|---:|---:|---:|---:|---:|"
-    for part, words in PARTS.items():
+    separate = "part held out of all folds" if results["held_out"] else "official test folder"
+    for part, words in (("out_of_fold", OUT_OF_FOLD), ("official", f"{separate}: the mean of all folds' networks")):
         if part in results:
             one = results[part]
             interval = "" if one["auc_interval"] is None else " [{}, {}]".format(*map(number, one["auc_interval"]))

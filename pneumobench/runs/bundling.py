@@ -136,7 +136,12 @@ def _bundle_files(
 
 def results_of(board: Leaderboard, row: Row) -> dict[str, Any]:
     """Return what a leaderboard says of a row, as plain values, and of the best control beside it."""
-    results: dict[str, Any] = {"images": board.images, "patients": board.patients, "source": board.source}
+    results: dict[str, Any] = {
+        "images": board.images,
+        "patients": board.patients,
+        "source": board.source,
+        "held_out": board.held_out,
+    }
     for part, scores in (("out_of_fold", row.out_of_fold), ("official", row.official)):
         if scores is not None:
             interval = scores.auc_interval

@@ -123,6 +123,7 @@ def test_noise_is_for_a_person_to_look_at(predictor: Predictor) -> None:
     assert one.lungs is False
     (bare,) = predictor.predict(noise(), review=False)
     assert (bare.reasons, bare.measures, bare.probability) == ({}, {}, one.probability)
+    assert bare.review is None, "not looked for is not looked for and found none"
 
 
 def test_heat_maps_are_the_mean_of_the_folds(predictor: Predictor, films: list[Path]) -> None:
@@ -164,6 +165,14 @@ def test_a_bundle_that_scores_otherwise_is_found(copy: Path, capsys: pytest.Capt
     _rewritten(copy, dataclasses.replace(bundle, results=results))
     assert main(["verify", str(copy)]) == 5
     assert "results.out_of_fold.auc" in capsys.readouterr().out
+
+
+def test_a_threshold_that_was_forged_is_found(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = open_bundle(copy).bundle
+    folds = tuple(dataclasses.replace(fold, thresholds={**fold.thresholds, "youden": 0.999}) for fold in bundle.folds)
+    _rewritten(copy, dataclasses.replace(bundle, folds=folds))
+    assert main(["verify", str(copy)]) == 5
+    assert "results.out_of_fold.recall" in capsys.readouterr().out
 
 
 def _rewritten(folder: Path, bundle: Bundle) -> None:
@@ -290,6 +299,28 @@ def test_another_question_begins_anew(predictor: Predictor, films: list[Path], t
     to.with_name("a.csv.part").write_text('{"bundle": "another"}\n{"image": "x"}\n')
     assert predict_files(predictor, films[:2], to).again == 0
     assert len(pd.read_csv(to)) == 2
+
+
+def test_a_file_that_was_changed_is_asked_about_again(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+    mine, to = [shutil.copy(film, tmp_path) for film in films[:3]], tmp_path / "a.csv"
+
+    def cut(one: pb.Prediction) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor, [Path(one) for one in mine], to, tell=cut)
+    cv2.imwrite(str(mine[0]), noise())
+    found = predict_files(predictor, [Path(one) for one in mine], to, review=True)
+    assert found.again == 0
+
+
+def test_what_was_not_looked_for_is_not_told_as_none(
+    made: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "a.csv"
+    assert main(["predict", str(made), str(films[0]), "--without-review", "--to", str(to)]) == 0
+    assert "for a person to look at: not looked for" in capsys.readouterr().out
+    assert next(csv.DictReader(to.open()))["review"] == ""
 
 
 def test_a_run_answers_by_the_bundle_of_its_best_network(

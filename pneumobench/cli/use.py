@@ -92,7 +92,7 @@ def predict(
 
     from pneumobench.prediction.predicted_files import predict_files
     from pneumobench.prediction.sources import image_files
-    from pneumobench.reporting.predictions import predictions_table
+    from pneumobench.reporting.predictions import predictions_table, reason_lines
     from pneumobench.runs.using import draw_heat_map, predictor_of
 
     if workers < 1:
@@ -120,6 +120,8 @@ def predict(
         found = predict_files(predictor, files, table, review=not without_review, workers=workers, tell=told)
         answers = table.read_text(encoding="utf-8") if json and to is None else ""
     console.print(predictions_table(predictor.bundle, shown))
+    for line in reason_lines(shown):
+        console.print(line, highlight=False)
     if found.images > len(shown):
         console.print(f"{counted(found.images, 'image')}, {len(shown)} of them shown")
     console.print(

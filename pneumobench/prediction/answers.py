@@ -81,7 +81,7 @@ class Prediction:
 
 def tempered(fold: BundledFold, probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return probabilities (B,) of a fold after its temperature."""
-    return apply_temperature(_logit(probability), fold.temperature)
+    return apply_temperature(logit_of_probability(probability), fold.temperature)
 
 
 def threshold_of(bundle: Bundle) -> float:
@@ -193,7 +193,7 @@ def predictions_of(
             given["no_lungs"] = image.without_lungs
         flags = {key: words for key, words in given.items() if bundle.reasons[key].flags}
         notes = tuple(
-            f"{words}, as {bundle.reasons[key].validation_share:.0%} of usual images are"
+            f"{words}; so are {bundle.reasons[key].validation_share:.0%} of usual images"
             for key, words in given.items()
             if key not in flags
         )
@@ -240,6 +240,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or value != value else round(value, 7)
 
 
-def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def logit_of_probability(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log-odds of probabilities, finite also for 0 and 1."""
     clipped = np.clip(probability, FLOOR, 1 - FLOOR)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))

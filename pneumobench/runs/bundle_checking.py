@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 
 from pneumobench.datasets.folds import Part
 from pneumobench.errors import SettingsError
 from pneumobench.files import temporary_folder
 from pneumobench.leaderboard.scores import Scores, fold_model, official_scores, out_of_fold_scores
+from pneumobench.prediction.answers import logit_of_probability
 from pneumobench.prediction.bundle import SUITE, BundledFold, OpenedBundle, open_bundle
 from pneumobench.prediction.predictor import BATCH, Predictor
 from pneumobench.records.differences import Difference
@@ -109,9 +109,9 @@ def _compared(field: str, told: float, found: float) -> list[Difference]:
 
 
 def _predictions(bench: Bench, predictor: Predictor, fold: BundledFold) -> pd.DataFrame:
-    """Return what a fold says of its validation and test parts, as the predictions of a job."""
-    positions = bench.fold_images(fold.fold).positions
-    parts: dict[Part, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    """Return what a fold says of pneumonia in its validation and test parts, one row an image; of classes nothing."""
+    table, positions = bench.index.table, bench.fold_images(fold.fold).positions
+    parts = []
     for part in PARTS:
         rows = positions.get(part, np.empty(0, dtype=np.int64))
         said = [
@@ -119,5 +119,12 @@ def _predictions(bench: Bench, predictor: Predictor, fold: BundledFold) -> pd.Da
             for start in range(0, len(rows), BATCH)
         ]
         probability = np.concatenate(said) if said else np.empty(0)
-        parts[part] = rows, np.log(probability) - np.log1p(-probability)
-    return bench.prediction_rows(fold.fold, {part: (rows, logit[:, None]) for part, (rows, logit) in parts.items()})
+        columns = {
+            "image_id": table["image_id"].to_numpy(dtype=object)[rows],
+            "split": part,
+            "label": table["label"].to_numpy(dtype=np.int64)[rows],
+            "logit": logit_of_probability(probability),
+            "probability": probability,
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts)

@@ -229,3 +229,22 @@ def test_tracked_metrics_hold_the_three_classes(three: tuple[RunFolder, str]) ->
     macro = metrics.roc_auc_score(test["class_label"], shares, multi_class="ovr")
     assert tracked["test_macro_auc"] == pytest.approx(macro)
     assert 0 <= tracked["test_macro_f1"] <= 1
+
+
+def test_a_bundle_of_three_classes_scores_what_its_row_says(
+    three: tuple[RunFolder, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, _ = three
+    monkeypatch.chdir(run.path.parents[1])
+    to = tmp_path / "three.zip"
+    assert main(["bundle", "runs/three", "--to", str(to), "--architecture", "test_resnet"]) == 0
+    assert main(["verify", str(to)]) == 0
+    capsys.readouterr()
+    image = next(Path("runs/.cache").rglob("images/test*.png"))
+    assert main(["predict", str(to), str(image), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    shares = [row[f"probability_{name}"] for name in ("normal", "bacterial", "viral")]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)

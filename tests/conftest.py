@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 # before timm and albumentations are imported: both look at the network otherwise
@@ -22,10 +20,7 @@ import torch
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-import pneumobench
-from pneumobench.suite import registry
-
-PACKAGE = str(Path(pneumobench.__file__).parent)
+from tests.registrations import registrations_forgotten
 
 # a busy machine is no defect, and a test that failed once fails again
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -82,13 +77,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 @pytest.fixture(autouse=True)
 def registrations_end_with_the_test() -> Iterator[None]:
     """Forget what a test registered beside what ships: another one in this process lists all names."""
-    before = {group: set(one._items) for group, one in registry._registries.items()}
-    modules = set(sys.modules)
-    yield
-    for group, one in registry._registries.items():
-        for name in set(one._items) - before.get(group, set()):
-            if not one._items[name].origin.startswith(PACKAGE):
-                del one._items[name]
-    for name in set(sys.modules) - modules:
-        if name.startswith(registry.PLUGIN_MODULE):
-            del sys.modules[name]
+    with registrations_forgotten():
+        yield

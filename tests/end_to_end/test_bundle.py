@@ -31,6 +31,7 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import make_bundle
 from pneumobench.runs.finished import Run
 from pneumobench.runs.opening import open_run
+from tests.registrations import registrations_forgotten
 
 Change = Callable[[Path], None]
 LATER = ("ensemble-mean", "test_vit")
@@ -39,8 +40,8 @@ QUIET = Console(file=io.StringIO())
 
 @pytest.fixture(scope="module", autouse=True)
 def here(copied: Path) -> Iterator[None]:
-    """The plugins that the run's suite lists lie here."""
-    with pytest.MonkeyPatch.context() as patch:
+    """The plugins that the run's suite lists lie here, and are forgotten with this file."""
+    with registrations_forgotten(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(copied)
         yield
 

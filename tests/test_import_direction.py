@@ -26,6 +26,7 @@ ORDER = (
     ("reporting",),
     ("runs",),
     ("search",),
+    ("serving",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -29,7 +29,8 @@ Picture = NDArray[np.uint8]
 
 
 @cache
-def _inferno() -> NDArray[np.float32]:
+def heat_colours() -> NDArray[np.float32]:
+    """Return the colours (256, 3) of heat, from none to the peak of a map, RGB 0 to 255."""
     import matplotlib as mpl
 
     return np.asarray(mpl.colormaps["inferno"](np.linspace(0.15, 1, 256))[:, :3] * 255, dtype=np.float32)
@@ -53,7 +54,7 @@ def draw_overlay(
         share = cv2.resize(np.maximum(heat, 0).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
         share = share / share.max() if share.max() > 0 else share
         tint = (STRONGEST_TINT * np.sqrt(share))[..., None]
-        picture = gray * (1 - tint) + _inferno()[(share * 255).astype(np.uint8)] * tint
+        picture = gray * (1 - tint) + heat_colours()[(share * 255).astype(np.uint8)] * tint
     drawn: Picture = np.clip(picture, 0, 255).astype(np.uint8)
     if lung_mask is not None:
         large_mask = cv2.resize(lung_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
@@ -102,7 +103,7 @@ def _draw_legend(pen: ImageDraw.ImageDraw, middle: int, font: ImageFont.FreeType
     for step in range(bar):
         share = step / (bar - 1)
         tint = STRONGEST_TINT * np.sqrt(share)
-        colour = dark * (1 - tint) + _inferno()[int(share * 255)] * tint
+        colour = dark * (1 - tint) + heat_colours()[int(share * 255)] * tint
         pen.line([(left + step, middle - 5), (left + step, middle + 5)], tuple(int(c) for c in colour))
     pen.text((left + bar + 8, middle), "heat, up to the map's peak", INK_RGB, font, anchor="lm")
     outline = left + bar + 16 + int(pen.textlength("heat, up to the map's peak", font)) + 12

@@ -54,6 +54,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench predict quickstart-best IMAGE FOLDER",
         "pneumobench predict quickstart-best TABLE --to answers.csv --heat-maps maps",
     ),
+    "serve": (
+        "pneumobench serve quickstart-best",
+        "pneumobench serve quickstart-best --host 0.0.0.0 --token-file TOKEN --name films.example.org",
+    ),
     "confounds": (
         "pneumobench confounds runs/quickstart",
         "pneumobench confounds leaderboard/kermany-cpu --data DATA --caliper 0.2",

@@ -88,6 +88,18 @@ def nearest_distance(
     return np.asarray(np.sqrt(np.maximum(2 - 2 * nearest.astype(np.float64), 0)))
 
 
+def nearest_distances(features: NDArray[np.float32], others: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Return the distances (B, count) of features (B, F) to the nearest of others (M, F), the nearest first.
+
+    All are brought to length 1; where there are fewer others than `count`, those that there are.
+
+    >>> nearest_distances(np.float32([[1, 0]]), np.float32([[0, 1], [2, 0], [-1, 0]]), 2).round(3).tolist()
+    [[0.0, 1.414]]
+    """
+    cosine = np.sort(unit(features) @ unit(others.astype(np.float32)).T, axis=1)[:, ::-1][:, :count]
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * cosine.astype(np.float64), 0)))
+
+
 def unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return features (B, F), each brought to length 1; what is all 0 stays so."""
     length = np.linalg.norm(features, axis=1, keepdims=True)

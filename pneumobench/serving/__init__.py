@@ -1,0 +1,1 @@
+"""A bundle behind a web page and an interface for programs: films come in, numbers go out, nothing is kept."""

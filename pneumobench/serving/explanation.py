@@ -18,6 +18,7 @@ from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.reference import NEIGHBOUR, nearest_distances
 from pneumobench.serving.replies import Told
 
+NO_MAPS: Final = "No heat map: a network of the bundle has no layer that one could be read from."
 SMOOTH_PX: Final = 0.4  # how far an outline may lie from the edge of its mask
 
 
@@ -52,8 +53,8 @@ def explain_film(predictor: Predictor, gray: NDArray[np.uint8]) -> Explanation:
     (seen,) = predictor.prepare(gray)
     try:
         (heat,), missing = predictor.explain(gray), ""
-    except NotAvailableError as error:
-        heat, missing = None, str(error)
+    except NotAvailableError:
+        heat, missing = None, NO_MAPS
     inside, area = None, None
     if seen.lungs is not None:
         area = float(seen.lungs.mean())

@@ -153,7 +153,7 @@ function show() {
   if (!film) return;
   at("film-name").replaceChildren(element("bdi", film.name));
   at("problem").hidden = !film.problem;
-  at("problem").textContent = film.problem ?? "";
+  at("problem").textContent = (film.problem ?? "").replace(/^film: /, "");
   at("retry").hidden = !film.problem || (film.status > 0 && film.status < 500) || film.file.size > shown.about.film_bytes;
   at("state").textContent = film.state && !film.answer ? `${film.state} …` : "";
   at("answer").hidden = !film.answer;
@@ -176,7 +176,8 @@ function showAnswer(answer) {
   at("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
   at("measures").replaceChildren(...answer.measures.map((measure) => {
     const row = element("tr", "", { className: measure.given ? "given" : "" });
-    const head = element("th", measure.words, { scope: "row" });
+    const about = measure.name === "without_lungs" ? `${measure.words}: probability without them` : measure.words;
+    const head = element("th", about, { scope: "row" });
     if (measure.given) head.append(element("span", "a reason to look", { className: "badge" }));
     const value = { no_lungs: measure.value ? "yes" : "no", folds_disagree: percent(measure.value) }[measure.name];
     row.append(head, element("td", value ?? number(measure.value)));
@@ -241,7 +242,8 @@ function showExplanation(film) {
   const said = film.explanation;
   const ready = Boolean(said);
   at("no-heat").textContent = ready ? said.no_heat : film.unexplained ?? `${film.state || "waits"} …`;
-  at("over").hidden = at("colours").hidden = !ready || (!said.heat && !said.lungs.length);
+  for (const part of document.querySelectorAll("[data-heat]")) part.hidden = !said?.heat;
+  for (const part of document.querySelectorAll("[data-lungs]")) part.hidden = !said?.lungs.length;
   at("near").hidden = !ready || !said.nearest.length;
   at("attention").textContent = ready && said.heat_in_lungs !== null
     ? `${percent(said.heat_in_lungs)} of the heat lies in the lungs, which are ${percent(said.lung_area)} of the picture.` : "";
@@ -249,6 +251,7 @@ function showExplanation(film) {
   if (!ready) return;
   at("near-told").textContent = `The bundle holds what its networks made of up to ${counted(shown.about.reference_images, "training image")} each, as numbers: no image, name or label, so none can be shown. A distance of 0 is alike, 2 opposite; of validation images 99 % have their fifth nearest within the limit.`;
   const longest = Math.max(...said.nearest.flatMap((one) => [...one.distances, one.limit ?? 0]), 1e-9) * 1.08;
+  const several = new Set(said.nearest.map((one) => one.architecture)).size > 1;
   at("nearest").replaceChildren(...said.nearest.map((one) => {
     const last = one.distances[one.distances.length - 1];
     const row = element("tr", "", { className: one.limit !== null && last > one.limit ? "given" : "" });
@@ -260,7 +263,7 @@ function showExplanation(film) {
     }
     const cell = element("td", "", { className: "text lane-cell" });
     cell.append(lane);
-    row.append(element("th", `fold ${one.fold}, ${one.architecture}`, { scope: "row" }), cell);
+    row.append(element("th", several ? `fold ${one.fold}, ${one.architecture}` : `fold ${one.fold}`, { scope: "row" }), cell);
     row.append(element("td", number(last)), element("td", one.limit === null ? "–" : number(one.limit)));
     return row;
   }));

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.errors import UnreadableImageError, warn
+from pneumobench.errors import UnreadableImageError
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.radiographs.formats import decode_radiograph
 from pneumobench.radiographs.plausibility import implausible
 from pneumobench.serving.explanation import Explanation, explain_film
 from pneumobench.serving.limits import Limits
-from pneumobench.serving.refusals import Gone, Refusal
+from pneumobench.serving.refusals import Gone, Refusal, our_fault
 from pneumobench.serving.replies import Answer, answer_of
 
 FILM: Final = Path("film")  # what a message calls the file: its name is not known here
@@ -107,7 +106,5 @@ def _read_and_ask(ask: Callable[[NDArray[np.uint8], tuple[str, ...]], Reply], co
         raise Refusal(422, str(error)) from error
     except MemoryError as error:
         raise Refusal(503, "there is no memory for a film of this size.", retry_s=60) from error
-    except Exception as error:  # noqa: BLE001 # the server goes on; what an error says may quote the film
-        places = "".join(traceback.format_tb(error.__traceback__))
-        warn(f"a film could not be asked about ({type(error).__name__}):\n{places}")
-        raise Refusal(500, "the film could not be asked about; the server's log says where.") from None
+    except Exception as error:  # noqa: BLE001 # the server goes on
+        raise our_fault(error, "the film could not be asked about") from None

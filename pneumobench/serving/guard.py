@@ -13,7 +13,7 @@ from pneumobench.serving.access import Access
 from pneumobench.serving.counts import Counts
 from pneumobench.serving.limits import Limits
 from pneumobench.serving.rates import Rates
-from pneumobench.serving.refusals import Body, Gone, Refusal
+from pneumobench.serving.refusals import Body, Gone, Refusal, our_fault
 
 PATHS: Final = ("/", "/api/bundle", "/api/predict", "/api/explain", "/health", "/metrics", "/openapi.json")
 UNCOUNTED: Final = frozenset({"/health", "/metrics"})  # asked by machines that watch, evenly
@@ -71,6 +71,8 @@ class Guard:
             await refusal.response()(scope, receive, sent)
         except Gone:
             await Refusal(CLOSED_REQUEST, "who asked has gone.").response()(scope, receive, sent)
+        except Exception as error:  # noqa: BLE001 # the server goes on
+            await our_fault(error, "the request could not be answered").response()(scope, receive, sent)
         finally:
             self._counts.add(path if path in PATHS else "other", status, time.monotonic() - begun)
 

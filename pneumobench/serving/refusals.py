@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from contextlib import suppress
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
+from pneumobench.errors import warn
 from pneumobench.prediction.bundle import FOR_RESEARCH
 
 DISCONNECTED: Final = "http.disconnect"
@@ -37,6 +39,12 @@ class Refusal(Exception):  # noqa: N818 # it is an answer, not an error of the s
             headers["WWW-Authenticate"] = "Bearer"
         content = json.dumps({"problem": self.problem, "notice": FOR_RESEARCH}, ensure_ascii=False)
         return Response(content, status_code=self.status, headers=headers, media_type="application/json")
+
+
+def our_fault(error: Exception, what: str) -> Refusal:
+    """Tell the log where an error of ours came from, but not what it says, which may quote a film; return a refusal."""
+    warn(f"{what} ({type(error).__name__}):\n{''.join(traceback.format_tb(error.__traceback__))}")
+    return Refusal(500, f"{what}; the server's log says where.")
 
 
 class Gone(Exception):  # noqa: N818

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from pneumobench.prediction.predictor import Predictor, load
+from pneumobench.serving.access import Access
+from pneumobench.serving.app import create_app
+from pneumobench.serving.limits import Limits
+from tests.serving.bundles import write_bundle, write_films
+
+# a film of these tests is small; no test may be refused for asking often unless it wants to be
+LIMITS = Limits(film_bytes=2**20, held_bytes=2**22, idle_s=1.0, drained_s=0.5, rate=60_000, burst=1_000)
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_films(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="session")
+def bundle(films: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of two networks that have heat maps."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "maps", films)
+
+
+@pytest.fixture(scope="session")
+def predictor(bundle: Path) -> Predictor:
+    return load(bundle)
+
+
+@pytest.fixture
+def client(predictor: Predictor) -> Iterator[TestClient]:
+    """Return what asks a server of this process, without a network."""
+    with TestClient(create_app(predictor, access=Access(), limits=LIMITS), base_url="http://127.0.0.1") as asking:
+        yield asking

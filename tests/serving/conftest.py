@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from pneumobench.prediction.predictor import Predictor, load
 from pneumobench.serving.access import Access
 from pneumobench.serving.app import create_app
 from pneumobench.serving.limits import Limits
+from pneumobench.serving.server import listening_socket, server_of
 from tests.serving.bundles import write_bundle, write_films
 
 # a film of these tests is small; no test may be refused for asking often unless it wants to be
@@ -37,3 +40,17 @@ def client(predictor: Predictor) -> Iterator[TestClient]:
     """Return what asks a server of this process, without a network."""
     with TestClient(create_app(predictor, access=Access(), limits=LIMITS), base_url="http://127.0.0.1") as asking:
         yield asking
+
+
+@pytest.fixture(scope="module")
+def port(predictor: Predictor) -> Iterator[int]:
+    """Return where a real server of this process listens."""
+    with listening_socket("127.0.0.1", 0) as listening:
+        server = server_of(create_app(predictor, access=Access(), limits=LIMITS), LIMITS)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join()

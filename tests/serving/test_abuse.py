@@ -1,0 +1,162 @@
+"""Bodies without end, files that unfold, clients that dawdle, very many at once: no crash, and memory stays flat."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import re
+import signal
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.commands import Command, start
+from tests.serving.attacks import (
+    CLOSED,
+    at_once,
+    dawdle,
+    dicom_that_unfolds,
+    head,
+    png_that_unfolds,
+    resident_mb,
+    send,
+    send_without_end,
+)
+from tests.serving.conftest import LIMITS
+
+ANSWERED = {200, 429, 503}
+
+
+def health(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/health")
+    return connection.getresponse().status
+
+
+def test_a_body_that_is_too_large_is_refused_before_and_while_it_comes(port: int) -> None:
+    assert asyncio.run(send(port, bytes(4 * LIMITS.film_bytes))) == 413
+    assert asyncio.run(send_without_end(port, 4 * LIMITS.film_bytes)) == 413
+    assert health(port) == 200
+
+
+def test_who_asks_first_is_told_not_to_send(port: int) -> None:
+    first = head("/api/predict", 10**9, more="Expect: 100-continue\r\n")
+    status, seconds = asyncio.run(dawdle(port, first))
+    assert status == 413
+    assert seconds < LIMITS.drained_s
+
+
+@pytest.mark.parametrize("first", [b"", b"POST /api/pre", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
+def test_a_head_that_does_not_come_to_an_end_is_cut_off(port: int, first: bytes) -> None:
+    status, seconds = asyncio.run(dawdle(port, first, b"x"))
+    assert status == CLOSED
+    assert LIMITS.idle_s * 0.5 < seconds < LIMITS.idle_s * 6
+
+
+def test_a_film_that_drips_is_refused(port: int) -> None:
+    status, seconds = asyncio.run(dawdle(port, head("/api/predict", 900_000), b"x"))
+    assert status == 408
+    assert LIMITS.idle_s * 0.5 < seconds < LIMITS.idle_s * 6
+
+
+def test_bombs_are_refused_and_films_are_answered_after_them(port: int, films: list[Path], tmp_path: Path) -> None:
+    for bomb in (
+        png_that_unfolds(2_000, 2_000),
+        png_that_unfolds(20_000, 9_000, depth=1),
+        dicom_that_unfolds(tmp_path),
+    ):
+        assert len(bomb) < LIMITS.film_bytes
+        assert asyncio.run(send(port, bomb)) == 422
+    assert asyncio.run(send(port, films[0].read_bytes())) == 200
+
+
+def test_very_many_at_once_are_answered_or_sent_away(port: int, films: list[Path]) -> None:
+    found = asyncio.run(at_once(port, films[0].read_bytes(), 80))
+    assert set(found) <= ANSWERED
+    assert found[200] >= LIMITS.waiting
+    assert health(port) == 200
+
+
+def test_who_leaves_is_no_trouble(port: int, films: list[Path]) -> None:
+    async def leave() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/api/predict", 500_000) + bytes(1_000))
+        await writer.drain()
+        writer.transport.abort()
+
+    for _ in range(5):
+        asyncio.run(leave())
+    assert asyncio.run(send(port, films[0].read_bytes())) == 200
+
+
+@pytest.fixture
+def command(bundle: Path, tmp_path: Path) -> Iterator[tuple[Command, int]]:
+    """Return the command as it runs by itself, and its port."""
+    command = start("serve", bundle, "--port", "0", "--rate", "60000", cwd=tmp_path)
+    for _ in range(1200):
+        found = re.search(r"page: http://127\.0\.0\.1:(\d+)/", (command._output / "stdout").read_text())
+        if found and health(int(found[1])) == 200:
+            break
+        assert command.poll() is None, (command._output / "stderr").read_text()
+        time.sleep(0.1)
+    assert found is not None
+    yield command, int(found[1])
+    command.kill()
+
+
+@pytest.mark.long
+def test_the_command_keeps_its_memory_and_ends_by_itself(
+    command: tuple[Command, int], films: list[Path], tmp_path: Path
+) -> None:
+    running, port = command
+    process = running._process.pid
+    assert process is not None
+    film = films[0].read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("film", bytes(50 * 2**20))
+    bombs = {
+        "png, 160 MB": png_that_unfolds(8_000, 10_000),
+        "png, declared": png_that_unfolds(90_000, 1_000, depth=8),
+        "zip": archive.getvalue(),
+        "dicom": dicom_that_unfolds(tmp_path),
+    }
+
+    async def one_round() -> list[str]:
+        large = bytes(100 * 10**6)
+        told = [f"bodies of 100 MB: {sorted(await asyncio.gather(*(send(port, large) for _ in range(4))))}"]
+        told += [f"without a length: {await asyncio.gather(*(send_without_end(port, 100 * 10**6) for _ in range(4)))}"]
+        for name, bomb in bombs.items():
+            told += [f"{name} ({len(bomb):,} bytes): {await asyncio.gather(*(send(port, bomb) for _ in range(3)))}"]
+        slow = [dawdle(port, b"POST /api/pre", b"x") for _ in range(100)]
+        slow += [dawdle(port, head("/api/predict", 60_000_000), b"x") for _ in range(100)]
+        meanwhile = asyncio.gather(*slow)
+        told += [f"a film beside 200 slow clients: {await send(port, film)}"]
+        found = await meanwhile
+        told += [f"slow clients: {sorted({status for status, _ in found})}, at most {max(s for _, s in found):.0f} s"]
+        told += [f"1,000 at once: {dict(await at_once(port, film, 1_000))}"]
+        return told
+
+    memory = [resident_mb(process)]
+    for number in range(3):
+        told = asyncio.run(one_round())
+        memory.append(resident_mb(process))
+        print(f"round {number}", *told, f"now, highest: {memory[-1]} MB", sep="\n  ")
+        assert health(port) == 200
+        assert asyncio.run(send(port, film)) == 200
+        assert all("[413, 413, 413, 413]" in line for line in told[:2])
+        assert all("[422, 422, 422]" in line for line in told[2:6])
+        assert told[6].endswith(": 200")
+        assert told[7].startswith("slow clients: [0, 408]")
+    (_, first), (now, last) = memory[1], memory[-1]
+    assert last < 1.1 * first, "its highest is that of the first round"
+    assert now < memory[1][0] + 100
+    running.send_signal(signal.SIGTERM)
+    output, errors = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "ended; nothing was kept" in output
+    assert errors == ""

@@ -36,7 +36,7 @@ class Limits:
     idle_s: float = 10.0
     least_rate: int = 32 * 1024
     body_s: float = 120.0
-    drained_s: float = 2.0
+    drained_s: float = 5.0
     rate: int = 240
     burst: int = 60
     addresses: int = 4096

@@ -7,6 +7,7 @@ import struct
 import time
 import zlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,12 @@ async def dawdle(port: int, first: bytes, drip: bytes = b"", *, every_s: float =
 
 async def at_once(port: int, content: bytes, count: int) -> Counter[int]:
     """Send the same film `count` times in parallel, and return how many got which status."""
-    return Counter(await asyncio.gather(*(send(port, content) for _ in range(count))))
+    return await several(count, lambda: send(port, content))
+
+
+async def several(count: int, attack: Callable[[], Awaitable[int]]) -> Counter[int]:
+    """Do it `count` times in parallel, and return how many got which status."""
+    return Counter(await asyncio.gather(*(attack() for _ in range(count))))
 
 
 def png_that_unfolds(width: int, height: int, *, depth: int = 16) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from tests.documentation.pages import BLOCK, REPOSITORY
 
 CONTAINERS = REPOSITORY / "containers"
 DOCKERFILE, APPTAINER = CONTAINERS / "Dockerfile", CONTAINERS / "pneumobench.def"
+SERVER = CONTAINERS / "serve.Dockerfile"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+FILES = ("Dockerfile", "serve.Dockerfile", "pneumobench.def", "kubernetes-job.yaml")
 # of the build, given for the metadata and files of the package
 NEEDED = {"pyproject.toml", PROJECT["readme"], "LICENSE", "constraints.txt", "pneumobench", "benchmark"}
 
@@ -30,8 +34,8 @@ def instructions(text: str) -> list[list[str]]:
     return [line.split() for line in lines if line.strip()]
 
 
-def given(name: str) -> list[list[str]]:
-    return [words[1:] for words in instructions(DOCKERFILE.read_text()) if words[0] == name]
+def given(name: str, dockerfile: Path = DOCKERFILE) -> list[list[str]]:
+    return [words[1:] for words in instructions(dockerfile.read_text()) if words[0] == name]
 
 
 def sections() -> dict[str, list[str]]:
@@ -55,7 +59,11 @@ def container() -> dict[str, Any]:
 
 
 def images() -> list[str]:
-    return [given("FROM")[0][0], next(line.split()[1] for line in sections()[""] if line.startswith("From:"))]
+    return [
+        given("FROM")[0][0],
+        given("FROM", SERVER)[0][0],
+        next(line.split()[1] for line in sections()[""] if line.startswith("From:")),
+    ]
 
 
 @pytest.mark.parametrize("image", images())
@@ -101,6 +109,32 @@ def test_nobody_is_root_and_nothing_asks_the_network() -> None:
     suite = load_suite(container()["args"][1])
     assert suite.architectures.weights == "none"
     assert suite.logging.wandb == "off"
+
+
+def test_the_server_is_made_of_the_same_and_installs_its_extra() -> None:
+    assert given("COPY", SERVER) == given("COPY")
+    ignored = [CONTAINERS / f"{path.name}.dockerignore" for path in (DOCKERFILE, SERVER)]
+    assert ignored[0].read_text() == ignored[1].read_text()
+    (installed,) = [words for words in given("RUN", SERVER) if words[0] == "pip"]
+    assert installed[-1] == '".[dicom,serve]"'
+    pinned = {line.split("==")[0] for line in (REPOSITORY / "constraints.txt").read_text().splitlines()}
+    assert {"fastapi", "uvicorn", "starlette", "python-multipart"} <= pinned
+    assert {"HF_HUB_OFFLINE=1", "NO_ALBUMENTATIONS_UPDATE=1"} <= set(given("ENV", SERVER)[0])
+
+
+def test_the_server_is_nobodys_root_needs_a_token_and_is_asked_whether_it_is_ready() -> None:
+    names = [words[0] for words in instructions(SERVER.read_text())]
+    assert given("USER", SERVER) == [["1000"]]
+    assert names.index("RUN") < names.index("USER") < names.index("ENTRYPOINT")
+    entry, more = (json.loads(" ".join(given(name, SERVER)[0])) for name in ("ENTRYPOINT", "CMD"))
+    assert entry[0] == "pneumobench"
+    options, _ = parsed(command_parser(COMMANDS), [*entry[1:], *more])
+    assert (options.command, options.host, str(options.token_file)) == ("serve", "0.0.0.0", "/run/secrets/token")
+    assert given("EXPOSE", SERVER) == [[str(options.port)]]
+    assert f"http://127.0.0.1:{options.port}/health" in " ".join(given("HEALTHCHECK", SERVER)[0])
+    shown = SERVER.read_text() + (REPOSITORY / "docs/how-to/serve.md").read_text()
+    for words in ("--read-only", "--cap-drop ALL", f"-p 127.0.0.1:{options.port}:{options.port}", ":/bundle:ro"):
+        assert shown.count(words) == 2
 
 
 def test_the_pods_share_the_volume_and_start_the_same_command() -> None:
@@ -151,8 +185,9 @@ def test_the_command_lines_are_understood(line: str) -> None:
 
 
 def test_files_that_the_page_and_the_comments_name_exist() -> None:
-    texts = [path.read_text() for path in (*CONTAINERS.iterdir(), REPOSITORY / "docs/how-to/clusters.md")]
+    pages = [REPOSITORY / "docs/how-to" / name for name in ("clusters.md", "serve.md")]
+    texts = [path.read_text() for path in (*CONTAINERS.iterdir(), *pages)]
     named = {name for text in texts for name in re.findall(r"containers/[\w.-]*\w", text)}
-    assert named == {f"containers/{name}" for name in ("Dockerfile", "pneumobench.def", "kubernetes-job.yaml")}
+    assert named == {f"containers/{name}" for name in FILES}
     assert all((REPOSITORY / name).is_file() for name in named)
     assert len(commands()) > 5

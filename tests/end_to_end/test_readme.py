@@ -23,8 +23,8 @@ from tests.datasets.published_sets import write_nih
 from tests.documentation.pages import PAGES, README, bash_blocks, titled_files
 from tests.end_to_end.commands import REPOSITORY
 
-# parsed only: tests/datasets/test_download.py runs the first against a local server, tests/attributions and tests/serving
-# the others
+# parsed only: tests/datasets/test_download.py runs the first against a local server, tests/attributions the second,
+# tests/serving the third
 PARSED_ONLY = {"download", "conformance", "serve"}
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",

@@ -60,7 +60,7 @@ def serve(
         )
         warm_up(predictor)
         about = predictor.bundle
-        console.print(f"{about.name}: {counted(len(about.folds), 'fold')} of {', '.join(sorted(about.networks))}")
+        tell(console, about.name, f"{counted(len(about.folds), 'fold')} of {', '.join(sorted(about.networks))}")
         if not is_loopback(host):
             warn("others can reach it, and what they send is not encrypted: put a server with TLS in front of it.")
         tell(console, "page", address_of(listening))

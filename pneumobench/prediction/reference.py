@@ -93,7 +93,8 @@ def nearest_distances(features: NDArray[np.float32], others: NDArray[Any], count
 
     All are brought to length 1; where there are fewer others than `count`, those that there are.
 
-    >>> nearest_distances(np.float32([[1, 0]]), np.float32([[0, 1], [2, 0], [-1, 0]]), 2).round(3).tolist()
+    >>> others = np.array([[0, 1], [2, 0], [-1, 0]], dtype=np.float32)
+    >>> nearest_distances(others[1:2], others, 2).round(3).tolist()
     [[0.0, 1.414]]
     """
     cosine = np.sort(unit(features) @ unit(others.astype(np.float32)).T, axis=1)[:, ::-1][:, :count]

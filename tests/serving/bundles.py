@@ -50,7 +50,7 @@ def write_films(folder: Path, count: int = 6) -> list[Path]:
 def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet") -> Path:
     """Write a bundle of two folds of a network with random weights; the films are its training images."""
     weights = {f"{name}-fold-{fold}.safetensors": _weights(name, fold) for fold in (0, 1)}
-    radiographs = np.stack([cv2.resize(_gray(film), (SIDE_PX, SIDE_PX)) for film in films])
+    radiographs = np.stack([cv2.resize(_gray(film), (SIDE_PX, SIDE_PX)) for film in films]).astype(np.uint8)
     mean, whitening = gray_reference(radiographs)
     reference = Reference(
         layouts=np.stack([thumbnail(one) for one in radiographs]), gray_mean=mean, gray_whitening=whitening, features={}

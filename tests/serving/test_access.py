@@ -70,9 +70,9 @@ def test_without_the_token_nothing_is_answered(predictor: Predictor, given: str)
     )  # fmt: skip
     headers = {b"authorization": given.encode()}
     for path in ("/api/bundle", "/metrics", "/api/predict", "/nowhere"):
-        answer = asking.get(path, headers=headers)  # type: ignore[arg-type]
+        answer = asking.get(path, headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    assert asking.post("/api/predict", content=b"x", headers=headers).status_code == 401  # type: ignore[arg-type]
+    assert asking.post("/api/predict", content=b"x", headers=headers).status_code == 401
     assert [asking.get(path).status_code for path in ("/", "/openapi.json")] == [200, 200]
     assert asking.get("/api/bundle", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 

@@ -31,7 +31,7 @@ from tests.serving.conftest import LIMITS
 
 
 def jpeg(film: Path) -> bytes:
-    encoded: bytes = cv2.imencode(".jpg", cv2.imread(str(film)))[1].tobytes()
+    encoded: bytes = cv2.imencode(".jpg", np.asarray(cv2.imread(str(film))))[1].tobytes()
     return encoded
 
 
@@ -113,7 +113,8 @@ def test_heat_maps_are_there_after_a_prediction(bundle: Path, films: list[Path])
 
 
 def test_nearest_distances_end_where_there_are_no_more() -> None:
-    assert nearest_distances(np.float32([[1, 0]]), np.float32([[1, 0], [0, 1]]), NEIGHBOUR).shape == (1, 2)
+    both = np.eye(2, dtype=np.float32)
+    assert nearest_distances(both[:1], both, NEIGHBOUR).shape == (1, 2)
 
 
 def test_an_explanation_can_be_a_picture(client: TestClient, films: list[Path]) -> None:

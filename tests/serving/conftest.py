@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,11 @@ def client(predictor: Predictor) -> Iterator[TestClient]:
         yield asking
 
 
-@pytest.fixture(scope="module")
-def port(predictor: Predictor) -> Iterator[int]:
-    """Return where a real server of this process listens."""
+@contextmanager
+def served(predictor: Predictor, access: Access) -> Iterator[int]:
+    """Run a real server in a thread, and give the port that it listens on."""
     with listening_socket("127.0.0.1", 0) as listening:
-        server = server_of(create_app(predictor, access=Access(), limits=LIMITS), LIMITS)
+        server = server_of(create_app(predictor, access=access, limits=LIMITS), LIMITS)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started and thread.is_alive():
@@ -54,3 +55,10 @@ def port(predictor: Predictor) -> Iterator[int]:
         yield listening.getsockname()[1]
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(predictor: Predictor) -> Iterator[int]:
+    """Return where a server listens that everybody may ask."""
+    with served(predictor, Access()) as number:
+        yield number

@@ -12,7 +12,10 @@ import pytest
 
 from pneumobench.prediction.bundle import FOR_RESEARCH
 from pneumobench.prediction.predictor import Predictor
+from pneumobench.serving.access import Access
 from tests.reporting.hostile import INJECTIONS
+from tests.serving.conftest import served
+from tests.serving.test_access import TOKEN
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -144,6 +147,24 @@ def test_what_is_no_film_is_said(browser: Any, port: int, tmp_path: Path) -> Non
     assert opened.inner_text("#problem").startswith("neither JPEG, PNG nor DICOM")
     assert not opened.locator("#retry").is_visible(), "it would be refused again"
     context.close()
+
+
+def test_the_token_is_asked_for(browser: Any, predictor: Predictor, films: list[Path]) -> None:
+    with served(predictor, Access(token=TOKEN)) as number:
+        context = browser.new_context()
+        opened = context.new_page()
+        opened.goto(f"http://127.0.0.1:{number}/")
+        for given in ("another-token-0123", TOKEN):
+            opened.wait_for_selector("#entry:visible")
+            assert not opened.locator("#main").is_visible()
+            opened.fill("[name=token]", given)
+            opened.keyboard.press("Enter")
+            if given != TOKEN:
+                wait_for(opened, lambda: opened.inner_text("#entry-told") == "This is not its token.")
+        opened.wait_for_selector("#drop:visible")
+        opened.set_input_files("#files", films[0])
+        wait_for(opened, lambda: explained(opened))
+        context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,6 +21,7 @@ from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.prediction.bundle import (
     BUNDLE_JSON,
     REFERENCE,
+    SUITE,
     SUMS,
     Bundle,
     BundledFold,
@@ -84,7 +85,12 @@ def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet") 
         origin={"pneumobench": "0.1.0"},
         segmenter=sha256_of_file(WEIGHTS_FOLDER / WEIGHTS_NAME),
     )  # fmt: skip
-    files = {**weights, BUNDLE_JSON: bundle.to_json().encode(), REFERENCE: reference.to_bytes()}
+    files = {
+        **weights,
+        BUNDLE_JSON: bundle.to_json().encode(),
+        REFERENCE: reference.to_bytes(),
+        SUITE: b"name: phantoms\n",
+    }
     drafted = Predictor(OpenedBundle(bundle=bundle, sha256="", read=files.__getitem__, path=folder))
     features = drafted.say(radiographs).features
     kept = {file: unit(one).astype(np.float16) for file, one in features.items()}

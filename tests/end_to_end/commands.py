@@ -2,7 +2,8 @@
 
 `pneumobench` and `start` fork that process from one that has already imported PyTorch, Lightning and the package and
 has done nothing else, which saves ten seconds of imports each time. `typed` starts Python anew. A forked command leads
-a session of its own, as in a terminal of its own: all that it starts belongs to it.
+a session of its own, as in a terminal of its own: all that it starts belongs to it. It ends with the tests, however they
+end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -100,6 +102,7 @@ def _run(
 ) -> None:
     """Become the command: its folder, environment, streams and signals; ends with SystemExit."""
     os.setsid()
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)
@@ -113,6 +116,13 @@ def _run(
     from pneumobench.cli.main import entry
 
     entry()
+
+
+def _end_with_the_tests() -> None:
+    tests = multiprocessing.parent_process()
+    assert tests is not None
+    tests.join()
+    os.killpg(0, signal.SIGKILL)
 
 
 def start(*arguments: str | Path, cwd: Path, before: Callable[[], object] | None = None) -> Command:

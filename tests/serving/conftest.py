@@ -52,9 +52,11 @@ def served(predictor: Predictor, access: Access) -> Iterator[int]:
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.02)
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="module")

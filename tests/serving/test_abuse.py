@@ -100,16 +100,21 @@ def test_who_leaves_is_no_trouble(port: int, films: list[Path]) -> None:
 def command(bundle: Path, tmp_path: Path) -> Iterator[tuple[Command, int]]:
     """Return the command as it runs by itself, and its port."""
     command = start("serve", bundle, "--port", "0", "--rate", "60000", cwd=tmp_path)
-    told, found = command._output / "stdout", None
+    try:
+        yield command, port_of(command)
+    finally:
+        command.kill()
+
+
+def port_of(command: Command) -> int:
+    """Wait until a command tells its page, and return the port."""
+    told = command._output / "stdout"
     for _ in range(1200):
-        found = re.search(r"page: http://127\.0\.0\.1:(\d+)/", told.read_text() if told.exists() else "")
-        if found:
-            break
+        if found := re.search(r"page: http://127\.0\.0\.1:(\d+)/", told.read_text() if told.exists() else ""):
+            return int(found[1])
         assert command.poll() is None, (command._output / "stderr").read_text()
         time.sleep(0.1)
-    assert found is not None
-    yield command, int(found[1])
-    command.kill()
+    raise AssertionError("it told no page")
 
 
 @pytest.mark.long

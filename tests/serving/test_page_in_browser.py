@@ -19,7 +19,7 @@ from tests.serving.test_access import TOKEN
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 DROP = """([name, bytes]) => {
   const moved = new DataTransfer();

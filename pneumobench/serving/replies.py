@@ -109,6 +109,7 @@ def answer_of(predictor: Predictor, gray: NDArray[np.uint8], notes: tuple[str, .
     """Ask the networks about gray levels (H, W), and return the answer; `notes` are about the file."""
     bundle = predictor.bundle
     (said,) = predictor.predict(gray)
+    assert said.review is not None, "it was looked for"
     limits = [fold_threshold(bundle, fold) for fold in bundle.folds]
     return Answer(
         bundle=predictor.opened.sha256,

@@ -2,8 +2,8 @@
 
 `pneumobench` and `start` fork that process from one that has already imported PyTorch, Lightning and the package and
 has done nothing else, which saves ten seconds of imports each time. `typed` starts Python anew. A forked command leads
-a session of its own, as in a terminal of its own: all that it starts belongs to it. It ends with the tests, however they
-end.
+a session of its own, as in a terminal of its own: all that it starts belongs to it. It ends with the tests, however
+they end.
 """
 
 from __future__ import annotations

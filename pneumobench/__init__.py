@@ -34,7 +34,8 @@ if TYPE_CHECKING:
         UnreadableImageError,
     )
     from pneumobench.prediction.answers import Prediction
-    from pneumobench.prediction.predictor import Predictor, load
+    from pneumobench.prediction.loading import load
+    from pneumobench.prediction.predictor import Predictor
     from pneumobench.runs.comparison import Comparison, compare
     from pneumobench.runs.execution import Execution
     from pneumobench.runs.finished import Run
@@ -70,7 +71,8 @@ _NAMES_OF = {
         "SettingsError", "UnreadableImageError",
     ),
     "pneumobench.prediction.answers": ("Prediction",),
-    "pneumobench.prediction.predictor": ("Predictor", "load"),
+    "pneumobench.prediction.loading": ("load",),
+    "pneumobench.prediction.predictor": ("Predictor",),
     "pneumobench.runs.comparison": ("Comparison", "compare"),
     "pneumobench.runs.execution": ("Execution",),
     "pneumobench.runs.finished": ("Run",),

@@ -81,7 +81,7 @@ class Architecture:
     def class_logits(self, radiographs: Tensor) -> Tensor:
         """Return the network's outputs (B, outputs) for images (B, 1, H, W) uint8."""
         output: Tensor = self.module(self.normalise(radiographs))
-        return output.reshape(len(radiographs), self.outputs)
+        return output.reshape(radiographs.shape[0], self.outputs)
 
     def logits(self, radiographs: Tensor) -> Tensor:
         """Return pneumonia logits (B,) of images (B, 1, H, W) uint8."""

@@ -50,6 +50,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench bundle runs/quickstart --to quickstart-best",
         "pneumobench bundle runs/quickstart --architecture ensemble-mean --to ensemble.zip",
     ),
+    "export": (
+        "pneumobench export quickstart-best --onnx --to quickstart-onnx --data DATA",
+        "pneumobench export quickstart-best --onnx --to small.zip --precision int8",
+    ),
     "predict": (
         "pneumobench predict quickstart-best IMAGE FOLDER",
         "pneumobench predict quickstart-best TABLE --to answers.csv --heat-maps maps",

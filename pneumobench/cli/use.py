@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from pneumobench.cli.exit_codes import CHECK_FAILED, DONE
 from pneumobench.cli.shown import answer, console_for, next_step, path_word, print_json, tell
@@ -55,6 +55,57 @@ def bundle(
     return DONE
 
 
+def export(
+    bundle: Path,
+    *,
+    onnx: bool = False,
+    to: Path,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    data: Path | None = None,
+    images: int = 200,
+    plugin: list[str],
+    json: bool = False,
+) -> int:
+    """Write a bundle as ONNX graphs, which `pneumobench predict` runs without PyTorch, and compare their answers.
+
+    The networks of all folds are one graph: squeezing, normalisation, temperatures and sigmoid included. Both are asked
+    about the same images; what lies beyond 1e-4 of a probability (fp16: 1e-2) or 1e-3 of AUC is written all the
+    same, and the exit code is 4. The packages of the extra `onnx` are used.
+
+    Args:
+        bundle: what `pneumobench bundle` wrote.
+        onnx: the form; there is no other yet.
+        to: the exported bundle: a new folder, or a file NAME.zip.
+        precision: fp32; fp16, which computes in half precision; int8, with kernels stored in eight bits.
+        data: radiographs with labels that both are asked about, a folder or a table (default: phantoms).
+        images: how many of them, half of them with pneumonia.
+        plugin: a plugin file that registers an architecture of the bundle.
+        json: print what was written as JSON, for a program.
+    """
+    from pneumobench.reporting.exported_card import parity_lines
+    from pneumobench.runs.exporting import export_onnx
+
+    if not onnx:
+        raise SettingsError("found no form to export to; expected --onnx.")
+    console = console_for(json=json)
+    plugins = [Path(one) for one in plugin]
+    made = export_onnx(
+        bundle, to, precision=precision, data=data, images=images, plugins=plugins, console=console
+    )  # fmt: skip
+    for line in parity_lines(made.parity):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"{precision}, {sum(made.sizes.values()) / 1e6:.1f} MB")
+    tell(console, "exported bundle", to)
+    if json:
+        print_json({"bundle": str(to), "bytes": sum(made.sizes.values()), "parity": made.parity.plain()})
+    if beyond := made.parity.beyond():
+        for line in beyond:
+            tell(console, f"{to} answers otherwise than PyTorch", line)
+        return CHECK_FAILED
+    next_step(console, "predict", path_word(to), "IMAGES")
+    return DONE
+
+
 def predict(
     bundle: Path,
     images: list[Path],
@@ -75,7 +126,8 @@ def predict(
     cut off goes on where it ended.
 
     Args:
-        bundle: what `pneumobench bundle` wrote, or a run: then the bundle of its best network is made in its folder.
+        bundle: what `pneumobench bundle` or `export` wrote, or a run: then the bundle of its best network is made in
+            its folder.
         images: files, folders, or tables.
         to: table of the answers, NAME.csv or NAME.json (default: they are printed).
         heat_maps: folder for a picture of each image and where the networks look.
@@ -143,4 +195,4 @@ def predict(
     return CHECK_FAILED if found.problems else DONE
 
 
-COMMANDS = (bundle, predict)
+COMMANDS = (bundle, export, predict)

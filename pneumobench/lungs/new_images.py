@@ -71,3 +71,19 @@ def new_images(
             )
         )
     return found
+
+
+def lungs_filled(radiographs: NDArray[np.uint8], lungs: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return images (B, H, W) whose lungs have the mean gray of the rest, that of all of it where nothing is left.
+
+    The same bytes as `pneumobench.lungs.masked_regions.without_lungs`, which computes where a training does.
+
+    Args:
+        radiographs: the images.
+        lungs: masks (B, H, W).
+    """
+    taken = lungs & ~lungs.all(axis=(1, 2), keepdims=True)
+    count = (~taken).sum(axis=(1, 2), dtype=np.int64)
+    total = np.where(taken, 0, radiographs).sum(axis=(1, 2), dtype=np.int64)
+    mean = (2 * total + count) // (2 * count)  # rounded, in whole numbers
+    return np.where(lungs, mean.astype(np.uint8)[:, None, None], radiographs)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pneumobench.errors import DataError
 from pneumobench.files import written_whole
-from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME, WORKING_SIDE_PX, two_largest_parts
+from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME, WORKING_SIDE_PX, masks_of_logits
 from pneumobench.radiographs.geometry import image_to_square
 
 WIDTHS: Final = (16, 32, 64, 96, 128)  # channels at 112, 56, 28, 14 and 7 px
@@ -101,8 +101,7 @@ def segment_lungs(radiographs: NDArray[np.uint8], network: LungUNet | None = Non
             logits = logits_at(
                 network, torch.from_numpy(squares)[:, None].float(), (radiographs.shape[1], radiographs.shape[2])
             )
-        for offset, found in enumerate((logits[:, 0] > 0).numpy()):
-            masks[start + offset] = two_largest_parts(found)
+        masks[start : start + len(some)] = masks_of_logits(logits[:, 0].numpy())
     return masks
 
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from pneumobench.errors import RecordError, SettingsError
-from pneumobench.files import canonical_json, sha256_of_bytes, sha256_of_file
+from pneumobench.files import canonical_json, sha256_of_bytes, sha256_of_file, temporary_folder, written_whole
 from pneumobench.lungs.boxes import Crop
 from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME
 from pneumobench.radiographs.geometry import GEOMETRY
@@ -25,6 +25,7 @@ SUITE: Final = "suite.yaml"  # settings of the run, by which its images can be s
 SUMS: Final = "SHA256SUMS"
 ZIP: Final = ".zip"
 FILE_BYTES_MAX: Final = 4 * 2**30
+FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # of every file in a ZIP: the same files give the same bytes
 FOR_RESEARCH: Final = "For research, not for diagnosis."
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
@@ -100,6 +101,27 @@ class Reason:
 
 
 @checked_dataclass(config=_STRICT, kw_only=True)
+class ExportedGraph:
+    """The networks of a bundle as one ONNX graph, in place of their weights.
+
+    Args:
+        precision: of the networks; what comes before and after them is float32 and float64.
+        features: the output of the graph that holds the features of a network, by the file that its weights were in.
+        made_of: what names the bundle that was exported.
+        file: the graph: gray levels (N, H, W) uint8 of any one size -> fold_probability and what follows from it.
+        lungs: the lung segmenter: images (N, 224, 224) uint8 -> lung logits of the same shape.
+        parity: how far its answers lie from those of PyTorch.
+    """
+
+    precision: Literal["fp32", "fp16", "int8"]
+    features: dict[str, str]
+    made_of: str
+    file: str = "networks.onnx"
+    lungs: str = "lungs.onnx"
+    parity: str = "parity.json"
+
+
+@checked_dataclass(config=_STRICT, kw_only=True)
 class Bundle:
     """All of a bundle but weights and reference images.
 
@@ -119,6 +141,7 @@ class Bundle:
         results: what the leaderboard says of the row, for people.
         origin: suite, hashes and versions of the run.
         segmenter: SHA-256 of the weights that find the lungs.
+        exported: where its networks are if not in the files of its folds; None = there.
         format: of this file.
     """
 
@@ -137,7 +160,15 @@ class Bundle:
     results: dict[str, Any]
     origin: dict[str, Any]
     segmenter: str
+    exported: ExportedGraph | None = None
     format: Literal[1] = BUNDLE_FORMAT
+
+    @property
+    def network_files(self) -> list[str]:
+        """The files that hold its networks, each once."""
+        if self.exported is not None:
+            return [self.exported.file, self.exported.lungs, self.exported.parity]
+        return [member.file for fold in self.folds for member in fold.members]
 
     def to_json(self) -> str:
         """Return bundle.json."""
@@ -153,14 +184,14 @@ class OpenedBundle:
         sha256: of its SHA256SUMS: names the bundle in every answer.
         read: returns the bytes of a file of it.
         path: where it lies.
-        files: how many files were checked.
+        names: of its files that were checked, sorted.
     """
 
     bundle: Bundle
     sha256: str
     read: Callable[[str], bytes]
     path: Path
-    files: int = 0
+    names: tuple[str, ...] = ()
 
 
 def open_bundle(path: Path) -> OpenedBundle:
@@ -194,10 +225,9 @@ def open_bundle(path: Path) -> OpenedBundle:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or BUNDLE_JSON
         raise _refused(path, f"{where}: {first['msg']}", f"format {BUNDLE_FORMAT} of this version") from error
-    files = [member.file for fold in bundle.folds for member in fold.members]
-    if missing := sorted({*files, REFERENCE, SUITE} - names):
+    if missing := sorted({*bundle.network_files, REFERENCE, SUITE} - names):
         raise _refused(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
-    return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path, files=len(sums))
+    return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path, names=tuple(sorted(sums)))
 
 
 def require_same_way(opened: OpenedBundle) -> None:
@@ -230,6 +260,23 @@ def is_bundle(path: Path) -> bool:
 def sums_text(files: Mapping[str, bytes]) -> str:
     """Return SHA256SUMS of the files of a bundle, as `sha256sum -c` reads it."""
     return "".join(f"{sha256_of_bytes(content)}  {name}\n" for name, content in sorted(files.items()))
+
+
+def write_bundle(to: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a bundle to a new folder or a file NAME.zip, whole or not at all."""
+    if to.suffix == ZIP:
+        with written_whole(to) as place, zipfile.ZipFile(place, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in sorted(files.items()):
+                about = zipfile.ZipInfo(name, FIRST_DATE)
+                about.external_attr = 0o100644 << 16
+                archive.writestr(about, content)
+        return
+    with temporary_folder(to.parent, to.name) as place:
+        folder = place / to.name
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        folder.rename(to)
 
 
 def _files_of(path: Path) -> tuple[Callable[[str], bytes], set[str]]:

@@ -16,8 +16,9 @@ from pneumobench.errors import SettingsError
 from pneumobench.files import temporary_folder
 from pneumobench.leaderboard.scores import Scores, fold_model, official_scores, out_of_fold_scores
 from pneumobench.prediction.answers import logit_of_probability
+from pneumobench.prediction.asked import BATCH
 from pneumobench.prediction.bundle import SUITE, BundledFold, OpenedBundle, open_bundle
-from pneumobench.prediction.predictor import BATCH, Predictor
+from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.differences import Difference
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import DECISIONS
@@ -65,7 +66,7 @@ def verify_bundle(path: Path, data: str | None, console: Console) -> Verificatio
                 differences += _compared(f"results.{part}.{name}", told[name], value)
                 numbers += 1
     return Verification(
-        folder=path, files=predictor.opened.files, numbers=numbers, texts=0, differences=tuple(differences),
+        folder=path, files=len(predictor.opened.names), numbers=numbers, texts=0, differences=tuple(differences),
         notes=("limits of the reasons to have a person look were not measured again",),
     )  # fmt: skip
 

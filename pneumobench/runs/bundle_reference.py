@@ -18,8 +18,9 @@ from pneumobench.lungs.familiarity import thumbnail
 from pneumobench.lungs.masked_regions import without_lungs
 from pneumobench.metrics.selective import confidence, entropy_in_bits
 from pneumobench.prediction.answers import REASONS, Said, fold_threshold, same_without_lungs, tempered
+from pneumobench.prediction.asked import BATCH
 from pneumobench.prediction.bundle import BundledFold, Reason
-from pneumobench.prediction.predictor import BATCH, Predictor
+from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.reference import (
     FEATURE_IMAGES,
     REFERENCE_IMAGES,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pneumobench.errors import RecordError, SettingsError, suggestion
-from pneumobench.files import sha256_of_bytes, sha256_of_file, temporary_folder, written_whole
+from pneumobench.files import sha256_of_bytes, sha256_of_file
 from pneumobench.leaderboard.board import Leaderboard, Row
 from pneumobench.leaderboard.ensembles import cross_fitted_weights, ensemble_predictions
 from pneumobench.leaderboard.ranking import rank
@@ -30,13 +28,13 @@ from pneumobench.prediction.bundle import (
     REFERENCE,
     SUITE,
     SUMS,
-    ZIP,
     Bundle,
     BundledFold,
     BundledNetwork,
     Member,
     OpenedBundle,
     sums_text,
+    write_bundle,
 )
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.radiographs.geometry import GEOMETRY, cropped, mask_to_square
@@ -55,7 +53,6 @@ from pneumobench.suite.weights import TRAINED_ON
 
 COVERAGE: Final = "0.9"  # share of images that is decided, the others being for a reader
 DECISIONS: Final = ("accuracy", "recall", "specificity", "f1", "mcc")  # at the threshold of the validation part
-FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # of every file in a ZIP: the same files give the same bytes
 
 
 def make_bundle(run: Run, to: Path, *, architecture: str | None = None) -> Bundle:
@@ -80,7 +77,7 @@ def make_bundle(run: Run, to: Path, *, architecture: str | None = None) -> Bundl
     row = _row(run.path, board, architecture)
     bench = open_bench(run.path, run.data, run.console)
     bundle, files = _bundle_files(bench, found, board, row, run.console)
-    _write(to, files)
+    write_bundle(to, files)
     return bundle
 
 
@@ -248,20 +245,3 @@ def _origin(run: GatheredRun, board: Leaderboard) -> dict[str, Any]:
         "software": {name: list(versions) for name, versions in board.provenance.software.items()},
         "pneumobench": version("pneumobench"),
     }
-
-
-def _write(to: Path, files: Mapping[str, bytes]) -> None:
-    """Write a bundle, whole or not at all."""
-    if to.suffix == ZIP:
-        with written_whole(to) as place, zipfile.ZipFile(place, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in sorted(files.items()):
-                about = zipfile.ZipInfo(name, FIRST_DATE)
-                about.external_attr = 0o100644 << 16
-                archive.writestr(about, content)
-        return
-    with temporary_folder(to.parent, to.name) as place:
-        folder = place / to.name
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        folder.rename(to)

@@ -1,4 +1,7 @@
-"""A bundle, or a run whose bundle is made when it is first asked for -> what answers; and pictures of its maps."""
+"""A bundle, or a run whose bundle is made when it is first asked for -> what answers; and pictures of its maps.
+
+Functions import what needs PyTorch: an exported bundle answers without it.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ from pneumobench.attributions.overlays import Tile, write_panel
 from pneumobench.errors import SettingsError
 from pneumobench.files import sha256_of_file
 from pneumobench.prediction.answers import Prediction
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH, is_bundle, open_bundle
-from pneumobench.prediction.predictor import Predictor
+from pneumobench.prediction.loading import asked_bundle
 from pneumobench.records.run_folder import RunFolder
-from pneumobench.runs.bundling import make_bundle
-from pneumobench.runs.gallery import image_tiles
-from pneumobench.runs.opening import open_run
 from pneumobench.suite.registry import load_plugin_file
 
 
-def predictor_of(path: Path, *, data: str | None, plugins: Sequence[Path], device: str, console: Console) -> Predictor:
+def predictor_of(
+    path: Path, *, data: str | None, plugins: Sequence[Path], device: str, console: Console
+) -> AskedBundle:
     """Open a bundle; of a run, the bundle of its best network, which is made in the run's folder where it is missing.
 
     Args:
-        path: bundle, or folder of a run with its weights.
+        path: bundle, exported or not, or folder of a run with its weights.
         data: radiographs of the run, which usual images are measured on; None = the variable PNEUMOBENCH_DATA.
         plugins: files that register architectures.
         device: what computes, in the words of PyTorch.
@@ -39,12 +42,15 @@ def predictor_of(path: Path, *, data: str | None, plugins: Sequence[Path], devic
     if is_bundle(path) or not folder.suite_yaml.is_file():
         for plugin in plugins:
             load_plugin_file(plugin)
-        return Predictor(open_bundle(path), device=device)
+        return asked_bundle(open_bundle(path), device=device)
+    from pneumobench.runs.bundling import make_bundle
+    from pneumobench.runs.opening import open_run
+
     run = open_run(path, data=data, plugins=plugins, console=console)  # which loads them
     if not folder.bundle.exists():
         console.print(f"making the bundle of its best network: {folder.bundle}", highlight=False, soft_wrap=True)
         make_bundle(run, folder.bundle)
-    predictor = Predictor(open_bundle(folder.bundle), device=device)
+    predictor = asked_bundle(open_bundle(folder.bundle), device=device)
     made_of = predictor.bundle.origin["hashes"]
     record = next(iter(folder.records()), None)
     if record is None or any(made_of[key] != record.hashes[key] for key in ("suite", "index", "folds")):
@@ -52,7 +58,7 @@ def predictor_of(path: Path, *, data: str | None, plugins: Sequence[Path], devic
     return predictor
 
 
-def draw_heat_map(predictor: Predictor, image: Path, said: Prediction, folder: Path) -> Path:
+def draw_heat_map(predictor: AskedBundle, image: Path, said: Prediction, folder: Path) -> Path:
     """Draw an image beside its mean Grad-CAM map, with what is said of it, and return the picture.
 
     Args:
@@ -61,6 +67,8 @@ def draw_heat_map(predictor: Predictor, image: Path, said: Prediction, folder: P
         said: the answer about it.
         folder: where the picture goes; it is named by the file and its content.
     """
+    from pneumobench.runs.gallery import image_tiles
+
     (prepared,) = predictor.prepare([image])
     (heat,) = predictor.explain([image])
     first, second = image_tiles(prepared.radiograph, {"heat map": heat}, prepared.lungs)

@@ -27,8 +27,9 @@ from benchmark.performance.measuring import markdown_table
 from pneumobench.files import write_text
 from pneumobench.metrics.decision_intervals import share_interval
 from pneumobench.prediction.answers import REASONS, Prediction
+from pneumobench.prediction.asked import Image
 from pneumobench.prediction.bundle import open_bundle
-from pneumobench.prediction.predictor import Image, Predictor
+from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.sources import image_files
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.runs.bundle_checking import data_of_bundle

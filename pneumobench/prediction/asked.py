@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,22 @@ from pneumobench.prediction.reference import Reference
 from pneumobench.radiographs.formats import read_gray
 from pneumobench.radiographs.plausibility import implausible
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Image = Path | str | NDArray[np.uint8] | Tensor
-
 BATCH: Final = 32  # images that are decoded and asked about together; bounds memory
 MAIN_MAPS: Final = "gradcam"  # method of heat maps; `pneumobench.attributions.lung_attention_maps` has it, with PyTorch
+
+
+class TensorLike(Protocol):
+    """What of a tensor of PyTorch is used, which is not imported here."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    def cpu(self) -> Any:
+        """Return the tensor in the memory of the processor."""
+
+
+Image = Path | str | NDArray[np.uint8] | TensorLike
 
 
 class AskedBundle(abc.ABC):

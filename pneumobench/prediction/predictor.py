@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +20,8 @@ from pneumobench.errors import NotAvailableError, RecordError, SettingsError
 from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER
 from pneumobench.lungs.segmenter import load_network, segment_lungs
 from pneumobench.prediction.answers import Said
-from pneumobench.prediction.asked import AskedBundle
+from pneumobench.prediction.asked import AskedBundle, Image
 from pneumobench.prediction.bundle import Bundle, BundledFold, Member, OpenedBundle
-
-if TYPE_CHECKING:
-    from pneumobench.prediction.asked import Image
 
 
 class Predictor(AskedBundle):

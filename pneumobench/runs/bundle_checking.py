@@ -16,9 +16,9 @@ from pneumobench.errors import SettingsError
 from pneumobench.files import temporary_folder
 from pneumobench.leaderboard.scores import Scores, fold_model, official_scores, out_of_fold_scores
 from pneumobench.prediction.answers import logit_of_probability
-from pneumobench.prediction.asked import BATCH
+from pneumobench.prediction.asked import BATCH, AskedBundle
 from pneumobench.prediction.bundle import SUITE, BundledFold, OpenedBundle, open_bundle
-from pneumobench.prediction.predictor import Predictor
+from pneumobench.prediction.loading import asked_bundle
 from pneumobench.records.differences import Difference
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import DECISIONS
@@ -44,7 +44,7 @@ def verify_bundle(path: Path, data: str | None, console: Console) -> Verificatio
         SettingsError: it is no bundle, or the data are not there.
         RecordError: a file of it was changed.
     """
-    predictor = Predictor(open_bundle(path))
+    predictor = asked_bundle(open_bundle(path))
     bundle = predictor.bundle
     differences: list[Difference] = []
     with temporary_folder(None, "verified") as place:
@@ -109,7 +109,7 @@ def _compared(field: str, told: float, found: float) -> list[Difference]:
     return [Difference(file="bundle.json", field=field, found=f"{told:.6f}", expected=f"{found:.6f}")]
 
 
-def _predictions(bench: Bench, predictor: Predictor, fold: BundledFold) -> pd.DataFrame:
+def _predictions(bench: Bench, predictor: AskedBundle, fold: BundledFold) -> pd.DataFrame:
     """Return what a fold says of pneumonia in its validation and test parts, one row an image; of classes nothing."""
     table, positions = bench.index.table, bench.fold_images(fold.fold).positions
     parts = []

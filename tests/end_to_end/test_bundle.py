@@ -24,9 +24,9 @@ from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.cli.main import main
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.prediction.answers import REASONS
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import BUNDLE_JSON, SUMS, Bundle, open_bundle, sums_text
 from pneumobench.prediction.predicted_files import predict_files
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import make_bundle
 from pneumobench.runs.finished import Run
@@ -59,7 +59,7 @@ def made(copied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def predictor(made: Path) -> Predictor:
+def predictor(made: Path) -> AskedBundle:
     """It, opened."""
     return pb.load(made)
 
@@ -84,7 +84,7 @@ def noise(side_px: int = 90) -> NDArray[np.uint8]:
 
 
 def test_its_answers_are_the_mean_of_the_folds_predictions(
-    copied: Path, predictor: Predictor, films: list[Path]
+    copied: Path, predictor: AskedBundle, films: list[Path]
 ) -> None:
     run = pb.open_run(copied / "runs/smoke")
     row = next(row for row in rank_run(copied / "runs/smoke").rows if row.architecture == "ten_lines")
@@ -99,7 +99,7 @@ def test_its_answers_are_the_mean_of_the_folds_predictions(
         assert one.pneumonia == (one.probability >= one.threshold)
 
 
-def test_files_arrays_and_tensors_give_the_same_answer(predictor: Predictor, films: list[Path]) -> None:
+def test_files_arrays_and_tensors_give_the_same_answer(predictor: AskedBundle, films: list[Path]) -> None:
     gray = cv2.imread(str(films[0]), cv2.IMREAD_GRAYSCALE)
     assert gray is not None
     by_file, by_array = predictor.predict(films[0])[0], predictor.predict(np.asarray(gray, dtype=np.uint8))[0]
@@ -111,13 +111,13 @@ def test_files_arrays_and_tensors_give_the_same_answer(predictor: Predictor, fil
         predictor.predict([np.zeros((4, 4))])  # type: ignore[list-item]
 
 
-def test_an_answer_does_not_depend_on_the_images_beside_it(predictor: Predictor, films: list[Path]) -> None:
+def test_an_answer_does_not_depend_on_the_images_beside_it(predictor: AskedBundle, films: list[Path]) -> None:
     together, alone = predictor.predict(films[:3]), [predictor.predict(film)[0] for film in films[:3]]
     assert [one.probability for one in together] == pytest.approx([one.probability for one in alone], abs=1e-6)
     assert [one.review for one in together] == [one.review for one in alone]
 
 
-def test_noise_is_for_a_person_to_look_at(predictor: Predictor) -> None:
+def test_noise_is_for_a_person_to_look_at(predictor: AskedBundle) -> None:
     (one,) = predictor.predict(noise())
     assert one.review
     assert {"no_lungs", "layout"} <= set(one.reasons)
@@ -127,7 +127,7 @@ def test_noise_is_for_a_person_to_look_at(predictor: Predictor) -> None:
     assert bare.review is None, "not looked for is not looked for and found none"
 
 
-def test_heat_maps_are_the_mean_of_the_folds(predictor: Predictor, films: list[Path]) -> None:
+def test_heat_maps_are_the_mean_of_the_folds(predictor: AskedBundle, films: list[Path]) -> None:
     maps = predictor.explain(films[:2])
     assert maps.shape == (2, 32, 32)
     assert (maps >= 0).all()
@@ -272,7 +272,7 @@ def test_json_is_for_programs(
     assert json.loads(to.read_text())["rows"] == said["rows"]
 
 
-def test_a_start_that_was_cut_off_goes_on(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_a_start_that_was_cut_off_goes_on(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     whole = predict_files(predictor, films, tmp_path / "whole.csv")
     assert (whole.again, whole.images) == (0, len(films))
     asked: list[str] = []
@@ -295,7 +295,7 @@ def test_a_start_that_was_cut_off_goes_on(predictor: Predictor, films: list[Path
     assert not part.exists()
 
 
-def test_another_question_begins_anew(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_another_question_begins_anew(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     to = tmp_path / "a.csv"
     to.with_name("a.csv.part").write_text('{"bundle": "another"}\n{"image": "x"}\n')
     assert predict_files(predictor, films[:2], to).again == 0

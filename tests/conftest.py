@@ -35,6 +35,7 @@ SHARED = {
             "audits",
             "bundle",
             "evaluate",
+            "export",
             "explain",
             "gallery",
             "nothing_left",

@@ -20,7 +20,13 @@ CLASSES: Final = {1: ("normal", "pneumonia"), 3: ("normal", "bacterial", "viral"
 
 
 def random_bundle(
-    name: str, *, side_px: int = 64, folds: int = 1, outputs: Literal[1, 3] = 1, own_statistics: bool = False
+    name: str,
+    *,
+    side_px: int = 64,
+    folds: int = 1,
+    outputs: Literal[1, 3] = 1,
+    own_statistics: bool = False,
+    channels: Literal[1, 3] = 1,
 ) -> OpenedBundle:
     """Return a bundle of networks with random weights, one a fold, each fold another.
 
@@ -29,11 +35,11 @@ def random_bundle(
         side_px: side of the square that they see.
         folds: how many.
         outputs: 1, or 3 for three classes.
+        channels: of what they read.
         own_statistics: normalise each image by its own mean and deviation.
     """
     files: dict[str, bytes] = {}
     some = []
-    channels: Literal[1, 3] = 1
     for fold in range(folds):
         torch.manual_seed(fold)
         built = build_architecture(name, in_channels=channels, image_side_px=side_px, outputs=outputs)

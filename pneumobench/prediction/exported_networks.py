@@ -27,8 +27,8 @@ class SqueezedGray(nn.Module):
     """Squeeze gray levels (N, H, W) uint8 to (N, side, side), as `image_to_square` does, as two matrix products.
 
     Rows of the matrices are the shares of input pixels in an output pixel: of areas where both sides shrink, else of
-    the two nearest. What is a square already comes back as it is. cv2 rounds halves in several ways, so that one gray
-    level of a few pixels may differ.
+    the two nearest. What is a square already comes back as it is. Where a side grows cv2 computes in whole
+    numbers, and where it shrinks a mean may lie half way: such a pixel may differ by one gray level.
     """
 
     def __init__(self, side_px: int) -> None:
@@ -41,7 +41,8 @@ class SqueezedGray(nn.Module):
         shrinks = (down >= self.side_px) & (across >= self.side_px)
         rows, columns = self._shares(gray.shape[1], down, shrinks), self._shares(gray.shape[2], across, shrinks)
         squares: Tensor = rows @ gray.float() @ columns.T
-        return squares.round()
+        halved = (down == 2 * self.side_px) & (across == 2 * self.side_px)  # where cv2 rounds halves up, else to even
+        return torch.where(halved, (squares + 0.5).floor(), squares.round())
 
     def _shares(self, pixels: int, size: Tensor, shrinks: Tensor) -> Tensor:
         """Return the matrix (side, pixels) that squeezes a side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from typing import Final
@@ -84,3 +85,31 @@ def suggestion(name: str, known: Iterable[str], *, count: int = 3) -> str:
         return ""
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
     return f"did you mean {listed}?"
+
+
+def require_packages(extra: str, *packages: str, why: str) -> None:
+    """Refuse to go on where a package of an extra is missing.
+
+    Args:
+        extra: of this package.
+        packages: as they are imported.
+        why: what needs them.
+
+    Raises:
+        SettingsError: naming the first that is missing, and how it is installed.
+
+    Example:
+        >>> require_packages("serve", "json", why="a server")
+    """
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise SettingsError(f"{why} needs the package {name}, which is not installed: {install_words(extra)}.")
+
+
+def install_words(extra: str) -> str:
+    """Return how the packages of an extra are installed.
+
+    >>> install_words("ray")
+    'pip install "pneumobench[ray]" (in a clone: uv run --extra ray pneumobench ...)'
+    """
+    return f'pip install "pneumobench[{extra}]" (in a clone: uv run --extra {extra} pneumobench ...)'

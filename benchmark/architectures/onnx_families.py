@@ -125,8 +125,8 @@ def as_markdown(rows: list[ExportResult]) -> str:
         "# timm's families in ONNX, the smallest network of each",
         "",
         f"{tried} families were tried, {tried - len(without)} are exported and say the same within "
-        f"{DIFFERENCE_MAX:.0e} of a probability. Random weights, noise, torch {torch.__version__.partition('+')[0]}. Made by "
-        "`python benchmark/architectures/onnx_families.py --write`.",
+        f"{DIFFERENCE_MAX:.0e} of a probability. Random weights, noise, torch {torch.__version__.partition('+')[0]}. "
+        "Made by `python benchmark/architectures/onnx_families.py --write`.",
         "",
         f"Not exported: {', '.join(row.family for row in without) or 'none'}.",
         "",

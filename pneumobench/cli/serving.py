@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pneumobench.cli.exit_codes import DONE
 from pneumobench.cli.shown import console_for, tell
-from pneumobench.errors import SettingsError, warn
+from pneumobench.errors import SettingsError, require_packages, warn
 from pneumobench.texts import counted
 
 
@@ -38,9 +38,7 @@ def serve(
         data: radiographs of the run, where a run is named (default: the variable PNEUMOBENCH_DATA).
         plugin: a plugin file that registers an architecture of the bundle.
     """
-    from pneumobench.serving.required import require_packages
-
-    require_packages()
+    require_packages("serve", "fastapi", "uvicorn", "python_multipart", why="a server")
     from pneumobench.runs.using import predictor_of
     from pneumobench.serving.access import access_of, is_loopback
     from pneumobench.serving.app import create_app

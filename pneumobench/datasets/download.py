@@ -10,10 +10,9 @@ from typing import Any
 from pneumobench.datasets.archive import Unpacked, require_absent, require_space, staged_beside, unpack
 from pneumobench.datasets.cards import DatasetCard, count_differences
 from pneumobench.datasets.layouts.kermany import class_folders, image_files, kermany_base
-from pneumobench.errors import DataError, SettingsError
+from pneumobench.errors import DataError, SettingsError, install_words
 from pneumobench.radiographs.formats import IMAGE_SUFFIXES
 
-INSTALL = 'pip install "pneumobench[data]" (in a clone: uv run --extra data pneumobench ...)'
 BY_HAND = "get it by hand as the card says"
 MAX_ARCHIVE_BYTES = 8 * 2**30  # a server that announces more sends something else
 SPARE_BYTES = 64 * 2**20  # what a disk keeps free besides the archive
@@ -77,7 +76,9 @@ def fetch_archive(handle: str, archive: Path) -> None:
         from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
         from requests import RequestException
     except ImportError as error:
-        raise SettingsError(f"downloading needs kagglehub, which cannot be imported ({error}): {INSTALL}.") from error
+        raise SettingsError(
+            f"downloading needs kagglehub, which cannot be imported ({error}): {install_words('data')}."
+        ) from error
     dataset = parse_dataset_handle(handle)
     request = ApiDownloadDatasetRequest()
     request.owner_slug, request.dataset_slug = dataset.owner, dataset.dataset

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumobench.errors import SettingsError
+from pneumobench.errors import SettingsError, install_words
 from pneumobench.leaderboard.scores import folds_of
 from pneumobench.records.run_folder import CLASS_COLUMNS
 from pneumobench.suite.spec import CLASSES
 
-INSTALL: Final = 'pip install "pneumobench[labels]" (in a clone: uv run --extra labels pneumobench ...)'
 TWO_CLASSES: Final = ("normal", "pneumonia")
 CONSENSUS: Final = "all networks"
 COLUMNS: Final = (
@@ -118,7 +117,7 @@ def doubted_labels(
     try:
         from cleanlab.filter import find_label_issues
     except ImportError:
-        raise SettingsError(f"cleanlab, which doubts labels, is not installed: {INSTALL}.") from None
+        raise SettingsError(f"cleanlab, which doubts labels, is not installed: {install_words('labels')}.") from None
     doubted: NDArray[np.bool_] = np.zeros(len(given), dtype=np.bool_)
     fold = np.zeros(len(given), np.int64) if folds is None else folds
     for number in np.unique(fold):

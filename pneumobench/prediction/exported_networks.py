@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import warnings
 from typing import Any, Final
 
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from pneumobench.architectures.architecture import Architecture, pneumonia_logits
-from pneumobench.errors import NotAvailableError, SettingsError
+from pneumobench.errors import NotAvailableError
 from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX, WEIGHTS_FOLDER
 from pneumobench.lungs.segmenter import load_network, logits_at
 from pneumobench.prediction.answers import FLOOR
-from pneumobench.prediction.onnx_predictor import CLASSES, FOLDS, GRAY, IMAGES, INSTALL, LOGITS, MEAN
+from pneumobench.prediction.onnx_predictor import CLASSES, FOLDS, GRAY, IMAGES, LOGITS, MEAN
 from pneumobench.prediction.predictor import Predictor, asked
 
 TRACED_IMAGES: Final = 2  # one would be taken for a constant
@@ -127,7 +128,6 @@ def networks_graph(predictor: Predictor, *, half: bool = False) -> tuple[bytes, 
 
     Raises:
         NotAvailableError: the exporter does not know what a network does, or the graph is larger than 2 GiB.
-        SettingsError: the packages are not installed.
     """
     networks = ExportedNetworks(predictor, half=half).eval()
     side_px = predictor.bundle.image_side_px
@@ -136,12 +136,9 @@ def networks_graph(predictor: Predictor, *, half: bool = False) -> tuple[bytes, 
     return _exported(networks, gray, {0: "N", 1: "H", 2: "W"}, GRAY, networks.outputs, names), networks.features
 
 
+@functools.cache
 def lungs_graph() -> bytes:
-    """Return the lung segmenter as an ONNX graph.
-
-    Raises:
-        SettingsError: the packages are not installed.
-    """
+    """Return the lung segmenter as an ONNX graph."""
     images = torch.zeros(TRACED_IMAGES, SEGMENTED_SIDE_PX, SEGMENTED_SIDE_PX, dtype=torch.uint8)
     return _exported(ExportedSegmenter().eval(), images, {0: "N"}, IMAGES, [LOGITS], "the lung segmenter")
 
@@ -157,8 +154,6 @@ def _exported(
                 module, (example,), dynamo=True, dynamic_shapes=shapes, input_names=[given], output_names=outputs,
                 verbose=False,
             )  # fmt: skip
-    except ImportError as error:
-        raise SettingsError(f"onnx and onnxscript, which export networks, are not installed: {INSTALL}.") from error
     except torch.onnx.errors.OnnxExporterError as error:
         words = " ".join(str(error.__cause__ or error).split())[:300]
         raise NotAvailableError(

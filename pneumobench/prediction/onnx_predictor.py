@@ -8,13 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumobench.errors import RecordError, SettingsError
+from pneumobench.errors import RecordError, SettingsError, install_words
 from pneumobench.lungs.lung_parts import masks_of_logits
 from pneumobench.prediction.answers import Said
 from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import BundledFold, OpenedBundle
 
-INSTALL: Final = 'pip install "pneumobench[onnx]" (in a clone: uv run --extra onnx pneumobench ...)'
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 GRAY, FOLDS, MEAN, CLASSES = "gray", "fold_probability", "probability", "class_probability"  # names in the graph
 IMAGES, LOGITS = "images", "logits"  # names in that of the segmenter
@@ -64,7 +63,8 @@ def _session(opened: OpenedBundle, file: str, device: str, threads: int) -> Any:
         import onnxruntime
     except ModuleNotFoundError:
         raise SettingsError(
-            f"{opened.path}: is an exported bundle, and onnxruntime, which runs it, is not installed: {INSTALL}."
+            f"{opened.path}: is an exported bundle, and onnxruntime, which runs it, is not installed: "
+            f"{install_words('onnx')}."
         ) from None
     there = onnxruntime.get_available_providers()
     if PROVIDERS.get(device) not in there:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pneumobench.datasets.sources import list_radiographs, recognised_data
-from pneumobench.errors import DataError, SettingsError, UnreadableImageError
+from pneumobench.errors import DataError, SettingsError, UnreadableImageError, require_packages
 from pneumobench.files import canonical_json
 from pneumobench.prediction.bundle import (
     BUNDLE_JSON,
@@ -91,6 +91,7 @@ def export_onnx(
         raise SettingsError(f"--to {to}: is there already; choose another place, or delete it.")
     if images < 1:
         raise SettingsError(f"--images {images}: expected 1 or more.")
+    require_packages("onnx", "onnx", "onnxscript", "onnxruntime", why="export --onnx")
     for plugin in plugins:
         load_plugin_file(plugin)
     opened = open_bundle(path)

@@ -12,8 +12,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as RouteError
 
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.serving.access import Access
 from pneumobench.serving.counts import MEDIA_TYPE, Counts
 from pneumobench.serving.desk import Desk
@@ -54,7 +54,7 @@ REFUSED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def create_app(predictor: Predictor, *, access: Access, limits: Limits | None = None) -> FastAPI:
+def create_app(predictor: AskedBundle, *, access: Access, limits: Limits | None = None) -> FastAPI:
     """Return the application that answers with a bundle; its networks are loaded as it starts.
 
     Args:

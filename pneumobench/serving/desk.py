@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumobench.errors import UnreadableImageError
-from pneumobench.prediction.predictor import Predictor
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.radiographs.formats import decode_radiograph
 from pneumobench.radiographs.plausibility import implausible
 from pneumobench.serving.explanation import Explanation, explain_film
@@ -34,7 +34,7 @@ class Desk:
         limits: `waiting`.
     """
 
-    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+    def __init__(self, predictor: AskedBundle, limits: Limits) -> None:
         self.predictor, self._limits = predictor, limits
         self.waiting, self.ready = 0, False
         self._seconds = FIRST_GUESS_S
@@ -91,8 +91,8 @@ class Desk:
             self.waiting -= 1
 
 
-def warm_up(predictor: Predictor) -> None:
-    """Load all networks of a bundle and ask them once; errors as `Predictor.networks`."""
+def warm_up(predictor: AskedBundle) -> None:
+    """Load all networks of a bundle and ask them once; errors as `pneumobench.load`."""
     side = predictor.bundle.image_side_px
     predictor.predict(np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8))
 

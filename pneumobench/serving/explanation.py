@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from pneumobench.attributions.overlays import Tile, draw_overlay, draw_panel, encode_png
 from pneumobench.errors import NotAvailableError
 from pneumobench.metrics.lung_attention import lung_attention_ratio
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.reference import NEIGHBOUR, nearest_distances
 from pneumobench.serving.replies import Told
 
@@ -47,7 +47,7 @@ class Explanation(Told):
     nearest: list[Nearest]
 
 
-def explain_film(predictor: Predictor, gray: NDArray[np.uint8]) -> Explanation:
+def explain_film(predictor: AskedBundle, gray: NDArray[np.uint8]) -> Explanation:
     """Return where the networks look in gray levels (H, W)."""
     bundle = predictor.bundle
     (seen,) = predictor.prepare(gray)
@@ -102,7 +102,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     return [[(int(x), int(y)) for x, y in one] for one in smooth if len(one) > 2]
 
 
-def _nearest(predictor: Predictor, radiograph: NDArray[np.uint8]) -> list[Nearest]:
+def _nearest(predictor: AskedBundle, radiograph: NDArray[np.uint8]) -> list[Nearest]:
     bundle, features = predictor.bundle, predictor.reference.features
     said = predictor.say(radiograph[None])
     return [

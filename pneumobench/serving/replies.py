@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pneumobench.errors import NotAvailableError
 from pneumobench.metrics.thresholds import THRESHOLD_RULES
 from pneumobench.prediction.answers import REASONS, fold_threshold, sure_from, tempered, threshold_of
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH, Bundle
-from pneumobench.prediction.predictor import Predictor
 
 
 class Told(BaseModel):
@@ -105,7 +105,7 @@ class Health(BaseModel):
     notice: str = FOR_RESEARCH
 
 
-def answer_of(predictor: Predictor, gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Answer:
+def answer_of(predictor: AskedBundle, gray: NDArray[np.uint8], notes: tuple[str, ...]) -> Answer:
     """Ask the networks about gray levels (H, W), and return the answer; `notes` are about the file."""
     bundle = predictor.bundle
     (said,) = predictor.predict(gray)
@@ -139,7 +139,7 @@ def answer_of(predictor: Predictor, gray: NDArray[np.uint8], notes: tuple[str, .
     )  # fmt: skip
 
 
-def about(predictor: Predictor, *, film_bytes: int) -> BundleAbout:
+def about(predictor: AskedBundle, *, film_bytes: int) -> BundleAbout:
     """Return what is to be known of a bundle before it is asked."""
     bundle = predictor.bundle
     try:

@@ -12,6 +12,7 @@ import pytest
 from pneumobench.architectures.registry import ARCHITECTURES
 from pneumobench.records.run_folder import RunFolder
 from tests.end_to_end.commands import typed
+from tests.registrations import registrations_forgotten
 
 TEN_LINE_PLUGIN = """\
 from torch import nn
@@ -86,3 +87,11 @@ def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     for folder in ("gallery", "external", "confounds", "labels"):
         shutil.rmtree(Path("runs/smoke") / folder, ignore_errors=True)
     return RunFolder(Path("runs/smoke"))
+
+
+@pytest.fixture(scope="module")
+def beside_plugins(copied: Path) -> Iterator[None]:
+    """The folder is that of the plugins which the smoke run's suite lists; they are forgotten with the file."""
+    with registrations_forgotten(), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(copied)
+        yield

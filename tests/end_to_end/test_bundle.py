@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -31,19 +31,11 @@ from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import make_bundle
 from pneumobench.runs.finished import Run
 from pneumobench.runs.opening import open_run
-from tests.registrations import registrations_forgotten
 
 Change = Callable[[Path], None]
+pytestmark = pytest.mark.usefixtures("beside_plugins")
 LATER = ("ensemble-mean", "test_vit")
 QUIET = Console(file=io.StringIO())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def here(copied: Path) -> Iterator[None]:
-    """The plugins that the run's suite lists lie here, and are forgotten with this file."""
-    with registrations_forgotten(), pytest.MonkeyPatch.context() as patch:
-        patch.chdir(copied)
-        yield
 
 
 def opened(copied: Path) -> Run:
@@ -302,7 +294,9 @@ def test_another_question_begins_anew(predictor: AskedBundle, films: list[Path],
     assert len(pd.read_csv(to)) == 2
 
 
-def test_a_file_that_was_changed_is_asked_about_again(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_was_changed_is_asked_about_again(
+    predictor: AskedBundle, films: list[Path], tmp_path: Path
+) -> None:
     mine, to = [shutil.copy(film, tmp_path) for film in films[:3]], tmp_path / "a.csv"
 
     def cut(one: pb.Prediction) -> None:

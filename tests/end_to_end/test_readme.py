@@ -48,14 +48,19 @@ def documented_commands() -> list[str]:
 
 
 def marked_commands() -> list[Any]:
-    """Return them with those marked as long that train and stand in the documentation alone."""
+    """Return them with those marked as long that take long and stand in the documentation alone."""
     short = set(commands_of(README))
     return [
         command
-        if command in short or "DATA" in command or shlex.split(command)[1] not in TRAINS
+        if command in short or "DATA" in command or not takes_long(command)
         else pytest.param(command, marks=pytest.mark.long)
         for command in documented_commands()
     ]
+
+
+def takes_long(command: str) -> bool:
+    """Return whether a command trains, or exports a network or asks an exported one."""
+    return shlex.split(command)[1] in TRAINS or "onnx" in command
 
 
 def test_every_command_is_documented() -> None:

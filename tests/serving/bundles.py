@@ -20,6 +20,7 @@ from pneumobench.metrics.thresholds import THRESHOLD_RULES
 from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.prediction.bundle import (
     BUNDLE_JSON,
+    CARD,
     REFERENCE,
     SUITE,
     SUMS,
@@ -90,6 +91,7 @@ def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet") 
         BUNDLE_JSON: bundle.to_json().encode(),
         REFERENCE: reference.to_bytes(),
         SUITE: b"name: phantoms\n",
+        CARD: b"# phantoms\n",
     }
     drafted = Predictor(OpenedBundle(bundle=bundle, sha256="", read=files.__getitem__, path=folder))
     features = drafted.say(radiographs).features

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from pneumobench.prediction.predictor import Predictor, load
+from pneumobench.prediction.asked import AskedBundle
+from pneumobench.prediction.bundle import open_bundle
+from pneumobench.prediction.predictor import Predictor
 from pneumobench.serving.access import Access
 from pneumobench.serving.app import create_app
 from pneumobench.serving.limits import Limits
@@ -33,7 +35,7 @@ def bundle(films: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def predictor(bundle: Path) -> Predictor:
-    return load(bundle)
+    return Predictor(open_bundle(bundle))
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def client(predictor: Predictor) -> Iterator[TestClient]:
 
 
 @contextmanager
-def served(predictor: Predictor, access: Access) -> Iterator[int]:
+def served(predictor: AskedBundle, access: Access) -> Iterator[int]:
     """Run a real server in a thread, and give the port that it listens on."""
     with listening_socket("127.0.0.1", 0) as listening:
         server = server_of(create_app(predictor, access=access, limits=LIMITS), LIMITS)

@@ -19,8 +19,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from pneumobench.architectures.registry import build_architecture
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
-from pneumobench.prediction.predictor import Predictor, load
+from pneumobench.prediction.loading import load
+from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.reference import NEIGHBOUR, nearest_distance, nearest_distances
 from pneumobench.serving.access import Access
 from pneumobench.serving.app import create_app
@@ -42,7 +44,7 @@ def dicom(folder: Path, film: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "dicom"])
 def test_a_film_is_answered_as_by_the_bundle(
-    kind: str, client: TestClient, predictor: Predictor, films: list[Path], tmp_path: Path
+    kind: str, client: TestClient, predictor: AskedBundle, films: list[Path], tmp_path: Path
 ) -> None:
     path = films[0]
     if kind == "jpeg":
@@ -80,7 +82,7 @@ def test_a_form_is_the_same_as_a_body_and_nothing_is_put_on_disk(
 
 
 def test_the_explanation_holds_image_heat_lungs_and_nearest(
-    client: TestClient, predictor: Predictor, films: list[Path]
+    client: TestClient, predictor: AskedBundle, films: list[Path]
 ) -> None:
     said = client.post("/api/explain", content=films[0].read_bytes()).json()
     side = said["side_px"]
@@ -192,7 +194,7 @@ def test_an_error_of_our_own_says_where_but_nothing_of_the_film(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(quoted)
 
-    monkeypatch.setattr(Predictor, "predict", fail)
+    monkeypatch.setattr(AskedBundle, "predict", fail)
     answer = client.post("/api/predict", content=films[0].read_bytes())
     assert (answer.status_code, answer.json()["problem"][:35]) == (500, "the film could not be asked about; ")
     told = capsys.readouterr().err
@@ -244,14 +246,14 @@ def test_the_description_of_the_interface_is_whole(client: TestClient) -> None:
     assert "probability" in described["components"]["schemas"]["Answer"]["properties"]
 
 
-def test_the_bundle_is_described(client: TestClient, predictor: Predictor) -> None:
+def test_the_bundle_is_described(client: TestClient, predictor: AskedBundle) -> None:
     said = client.get("/api/bundle").json()
     assert (said["bundle"], said["folds"], said["heat_maps"]) == (predictor.opened.sha256, 2, True)
     assert said["thresholds"][0]["rule"] == said["rule"] == "youden"
     assert said["threshold"] == said["thresholds"][0]["threshold"] != said["thresholds"][1]["threshold"]
 
 
-def test_health_waits_for_the_networks(predictor: Predictor, films: list[Path]) -> None:
+def test_health_waits_for_the_networks(predictor: AskedBundle, films: list[Path]) -> None:
     asking = TestClient(create_app(predictor, access=Access(), limits=LIMITS), base_url="http://127.0.0.1")
     assert (asking.get("/health").status_code, asking.get("/health").json()["status"]) == (503, "loading")
     assert asking.post("/api/predict", content=films[0].read_bytes()).headers["retry-after"] == "5"

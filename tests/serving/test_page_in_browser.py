@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.serving.access import Access
 from tests.reporting.hostile import INJECTIONS
 from tests.serving.conftest import served
@@ -76,7 +76,7 @@ def explained(page: Any) -> bool:
     return bool(page.locator("#near").is_visible() and "The film as" in page.get_attribute("#canvas", "aria-label"))
 
 
-def test_a_film_is_dropped_and_answered(page: Any, films: list[Path], predictor: Predictor) -> None:
+def test_a_film_is_dropped_and_answered(page: Any, films: list[Path], predictor: AskedBundle) -> None:
     (expected,) = predictor.predict(films[0])
     page.evaluate(DROP, [films[0].name, list(films[0].read_bytes())])
     wait_for(page, lambda: explained(page))
@@ -149,7 +149,7 @@ def test_what_is_no_film_is_said(browser: Any, port: int, tmp_path: Path) -> Non
     context.close()
 
 
-def test_the_token_is_asked_for(browser: Any, predictor: Predictor, films: list[Path]) -> None:
+def test_the_token_is_asked_for(browser: Any, predictor: AskedBundle, films: list[Path]) -> None:
     with served(predictor, Access(token=TOKEN)) as number:
         context = browser.new_context()
         opened = context.new_page()

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import torch
 
-from pneumobench.errors import PneumobenchError, SettingsError
+from pneumobench.errors import PneumobenchError, SettingsError, install_words
 from pneumobench.files import temporary_folder
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Told
@@ -23,7 +23,6 @@ from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
 from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, Elsewhere, News, asked_to_end, send_mapped_files_by_name
 from pneumobench.runs.train_job import reason_of
 
-INSTALL: Final = 'pip install "pneumobench[ray]" (in a clone: uv run --extra ray pneumobench ...)'
 # read when Ray is imported
 VARIABLES: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would report to its makers
@@ -50,7 +49,7 @@ def _imported(variables: dict[str, str]) -> ModuleType:
     try:
         import ray
     except ImportError:
-        raise SettingsError(f"--executor ray: Ray is not installed: {INSTALL}.") from None
+        raise SettingsError(f"--executor ray: Ray is not installed: {install_words('ray')}.") from None
     return ray
 
 

@@ -16,14 +16,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from pneumobench.errors import TERMINATED, PneumobenchError, SettingsError, suggestion
+from pneumobench.errors import TERMINATED, PneumobenchError, SettingsError, install_words, suggestion
 from pneumobench.files import temporary_folder
 from pneumobench.runs.context import Bench
 from pneumobench.runs.executors import Told
 from pneumobench.runs.executors.one_job import Job, has_ended, write_dead
 from pneumobench.runs.executors.worker import ATTEMPTS, POLL_S, Elsewhere, News, asked_to_end, send_mapped_files_by_name
 
-INSTALL: Final = 'pip install "pneumobench[slurm]" (in a clone: uv run --extra slurm pneumobench ...)'
 CLUSTERS: Final = ("slurm", "local")
 MINUTES: Final = 240  # of a task; one that needs more is queued again and goes on
 REQUEUED: Final = 20  # times that a task may reach its limit
@@ -244,5 +243,5 @@ def _imported() -> ModuleType:
     try:
         import submitit
     except ImportError:
-        raise SettingsError(f"--executor slurm: submitit is not installed: {INSTALL}.") from None
+        raise SettingsError(f"--executor slurm: submitit is not installed: {install_words('slurm')}.") from None
     return submitit

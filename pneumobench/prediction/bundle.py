@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,9 +12,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from pneumobench.errors import RecordError, SettingsError
-from pneumobench.files import canonical_json, sha256_of_bytes, sha256_of_file, temporary_folder, written_whole
+from pneumobench.files import canonical_json, sha256_of_bytes, sha256_of_file
 from pneumobench.lungs.boxes import Crop
 from pneumobench.lungs.lung_parts import WEIGHTS_FOLDER, WEIGHTS_NAME
+from pneumobench.prediction.bundle_files import SUMS, damaged, files_of
 from pneumobench.radiographs.geometry import GEOMETRY
 
 BUNDLE_FORMAT: Final = 1
@@ -22,10 +23,6 @@ BUNDLE_JSON: Final = "bundle.json"
 REFERENCE: Final = "reference.safetensors"
 CARD: Final = "README.md"
 SUITE: Final = "suite.yaml"  # settings of the run, by which its images can be split again
-SUMS: Final = "SHA256SUMS"
-ZIP: Final = ".zip"
-FILE_BYTES_MAX: Final = 4 * 2**30
-FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # of every file in a ZIP: the same files give the same bytes
 FOR_RESEARCH: Final = "For research, not for diagnosis."
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
@@ -201,7 +198,7 @@ def open_bundle(path: Path) -> OpenedBundle:
         SettingsError: nothing that could be a bundle is there.
         RecordError: a file is missing, was changed, or is not named by SHA256SUMS; or bundle.json is not one.
     """
-    read, names = _files_of(path)
+    read, names = files_of(path)
     if SUMS not in names or BUNDLE_JSON not in names:
         raise SettingsError(
             f"{path}: found no {BUNDLE_JSON}; expected a bundle, which `pneumobench bundle RUN --to BUNDLE` writes."
@@ -214,19 +211,19 @@ def open_bundle(path: Path) -> OpenedBundle:
     others = sorted(names - set(sums) - {SUMS})
     for name in sorted(sums):
         if name not in names:
-            raise _refused(path, f"no file {name!r}", f"one ({SUMS} names it)")
+            raise damaged(path, f"no file {name!r}", f"one ({SUMS} names it)")
         if sha256_of_bytes(read(name)) != sums[name]:
-            raise _refused(path, f"{name} changed", f"the SHA-256 that {SUMS} names")
+            raise damaged(path, f"{name} changed", f"the SHA-256 that {SUMS} names")
     if others:
-        raise _refused(path, f"a file {others[0]!r}", f"none but those that {SUMS} names")
+        raise damaged(path, f"a file {others[0]!r}", f"none but those that {SUMS} names")
     try:
         bundle = TypeAdapter(Bundle).validate_json(read(BUNDLE_JSON), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or BUNDLE_JSON
-        raise _refused(path, f"{where}: {first['msg']}", f"format {BUNDLE_FORMAT} of this version") from error
+        raise damaged(path, f"{where}: {first['msg']}", f"format {BUNDLE_FORMAT} of this version") from error
     if missing := sorted({*bundle.network_files, REFERENCE, SUITE} - names):
-        raise _refused(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
+        raise damaged(path, f"no file {missing[0]!r}", f"one ({BUNDLE_JSON} names it)")
     return OpenedBundle(bundle=bundle, sha256=sha256_of_bytes(listed), read=read, path=path, names=tuple(sorted(sums)))
 
 
@@ -255,57 +252,3 @@ def is_bundle(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         return BUNDLE_JSON in archive.namelist()
-
-
-def sums_text(files: Mapping[str, bytes]) -> str:
-    """Return SHA256SUMS of the files of a bundle, as `sha256sum -c` reads it."""
-    return "".join(f"{sha256_of_bytes(content)}  {name}\n" for name, content in sorted(files.items()))
-
-
-def write_bundle(to: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a bundle to a new folder or a file NAME.zip, whole or not at all."""
-    if to.suffix == ZIP:
-        with written_whole(to) as place, zipfile.ZipFile(place, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in sorted(files.items()):
-                about = zipfile.ZipInfo(name, FIRST_DATE)
-                about.external_attr = 0o100644 << 16
-                archive.writestr(about, content)
-        return
-    with temporary_folder(to.parent, to.name) as place:
-        folder = place / to.name
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        folder.rename(to)
-
-
-def _files_of(path: Path) -> tuple[Callable[[str], bytes], set[str]]:
-    """Return a reader of files by name and their names, of a folder or a ZIP file; names with a `/` are left out."""
-    if path.is_dir():
-        names = {one.name for one in path.iterdir() if one.is_file() and not one.name.startswith(".")}
-        return lambda name: (path / name).read_bytes(), names
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file or folder; expected a bundle, or the folder of a run.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {one.filename: one.file_size for one in archive.infolist() if "/" not in one.filename}
-    except zipfile.BadZipFile as error:
-        raise SettingsError(f"{path}: found no bundle ({error}); expected a folder or a {ZIP} file.") from error
-    if any(size > FILE_BYTES_MAX for size in sizes.values()):
-        raise _refused(path, "a file of more than 4 GiB", "a bundle")
-
-    def read(name: str) -> bytes:
-        try:
-            with zipfile.ZipFile(path) as archive, archive.open(name) as member:
-                content = member.read(sizes[name] + 1)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
-            raise _refused(path, f"{name} damaged ({error})", "a whole file") from error
-        if len(content) > sizes[name]:
-            raise _refused(path, f"more of {name} than it declares", "a whole file")
-        return content
-
-    return read, set(sizes)
-
-
-def _refused(path: Path, found: str, expected: str) -> RecordError:
-    return RecordError(f"{path}: found {found}, expected {expected}. Copy the bundle again, or make it anew.")

@@ -27,15 +27,13 @@ from pneumobench.prediction.bundle import (
     CARD,
     REFERENCE,
     SUITE,
-    SUMS,
     Bundle,
     BundledFold,
     BundledNetwork,
     Member,
     OpenedBundle,
-    sums_text,
-    write_bundle,
 )
+from pneumobench.prediction.bundle_files import SUMS, sums_text, write_bundle
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.radiographs.geometry import GEOMETRY, cropped, mask_to_square
 from pneumobench.records.job_record import JobRecord

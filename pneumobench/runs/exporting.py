@@ -16,17 +16,8 @@ from rich.console import Console
 from pneumobench.datasets.sources import list_radiographs, recognised_data
 from pneumobench.errors import DataError, SettingsError, UnreadableImageError, require_packages
 from pneumobench.files import canonical_json
-from pneumobench.prediction.bundle import (
-    BUNDLE_JSON,
-    CARD,
-    SUMS,
-    Bundle,
-    ExportedGraph,
-    OpenedBundle,
-    open_bundle,
-    sums_text,
-    write_bundle,
-)
+from pneumobench.prediction.bundle import BUNDLE_JSON, CARD, Bundle, ExportedGraph, OpenedBundle, open_bundle
+from pneumobench.prediction.bundle_files import SUMS, sums_text, write_bundle
 from pneumobench.prediction.exported_networks import lungs_graph, networks_graph
 from pneumobench.prediction.exported_precision import in_eight_bits
 from pneumobench.prediction.onnx_predictor import OnnxPredictor

@@ -25,7 +25,8 @@ from pneumobench.cli.main import main
 from pneumobench.leaderboard.ranking import rank_run
 from pneumobench.prediction.answers import REASONS
 from pneumobench.prediction.asked import AskedBundle
-from pneumobench.prediction.bundle import BUNDLE_JSON, SUMS, Bundle, open_bundle, sums_text
+from pneumobench.prediction.bundle import BUNDLE_JSON, Bundle, open_bundle
+from pneumobench.prediction.bundle_files import SUMS, sums_text
 from pneumobench.prediction.predicted_files import predict_files
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.bundling import make_bundle

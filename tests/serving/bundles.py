@@ -23,15 +23,14 @@ from pneumobench.prediction.bundle import (
     CARD,
     REFERENCE,
     SUITE,
-    SUMS,
     Bundle,
     BundledFold,
     BundledNetwork,
     Member,
     OpenedBundle,
     Reason,
-    sums_text,
 )
+from pneumobench.prediction.bundle_files import SUMS, sums_text
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.prediction.reference import Reference, gray_reference, unit
 from pneumobench.radiographs.geometry import GEOMETRY

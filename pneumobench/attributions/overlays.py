@@ -37,7 +37,10 @@ def heat_colours() -> NDArray[np.float32]:
 
 
 def draw_overlay(
-    radiograph: NDArray[np.uint8], heat: NDArray[np.float32] | None, lung_mask: NDArray[np.bool_] | None
+    radiograph: NDArray[np.uint8],
+    heat: NDArray[np.float32] | None,
+    lung_mask: NDArray[np.bool_] | None,
+    size: tuple[int, int] = (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX),
 ) -> Picture:
     """Return an RGB picture (256, 256, 3) of an image with its heat map and the outline of the lungs.
 
@@ -46,8 +49,8 @@ def draw_overlay(
         heat: (H, W), negative parts left out; scaled to its own peak, so colours compare places, not images. None =
             the image alone.
         lung_mask: (H, W) bool; None = no outline.
+        size: width and height of the picture, in pixels.
     """
-    size = (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX)
     gray = cv2.resize(radiograph, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)[..., None]
     picture = np.repeat(gray, 3, axis=2)
     if heat is not None:

@@ -65,7 +65,7 @@ def read_dicom(path: Path, content: bytes) -> tuple[NDArray[np.uint8], tuple[str
     Source: DICOM PS3.3 C.7.6.3 (image pixels), C.11.1 (modality LUT), C.11.2 (VOI LUT), C.11.6 (presentation LUT).
     """
     damaged_header = unreadable(path, "truncated or damaged: its DICOM header cannot be parsed", COPY_AGAIN)
-    with _heard() as heard:
+    with warnings_heard() as heard:
         # A parser of damaged bytes raises nearly any exception. Its text may quote the file: it is dropped.
         try:
             syntax = _transfer_syntax(content)
@@ -126,7 +126,7 @@ def _listen() -> None:
 
 
 @contextmanager
-def _heard() -> Iterator[list[int]]:
+def warnings_heard() -> Iterator[list[int]]:
     """Collect the warnings of the DICOM library in this thread; none is printed."""
     _listen()
     # the library says each warning twice; a filter that is set for a while would be another thread's too

@@ -39,3 +39,20 @@ def cropped(picture: NDArray[Pixel], box: CropBox | None) -> NDArray[Pixel]:
     height, width = picture.shape
     top, left = min(round(box[0] * height), height - 1), min(round(box[2] * width), width - 1)
     return picture[top : max(round(box[1] * height), top + 1), left : max(round(box[3] * width), left + 1)]
+
+
+def square_to_image(square: NDArray[np.float32], box: CropBox | None, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring a map (side, side) back to the pixels (H, W) of its image; 0 outside of what was cut out of it.
+
+    The way back of `cropped` and `image_to_square`, bilinear.
+
+    Args:
+        square: values of the square that networks see.
+        box: what was cut out first; None = nothing.
+        shape: height and width of the image.
+    """
+    whole = np.zeros(shape, dtype=np.float32)
+    inside = cropped(whole, box)  # a view: what is written to it stands in the whole
+    height, width = inside.shape
+    inside[:] = cv2.resize(square.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return whole

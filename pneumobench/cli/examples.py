@@ -57,6 +57,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "predict": (
         "pneumobench predict quickstart-best IMAGE FOLDER",
         "pneumobench predict quickstart-best TABLE --to answers.csv --heat-maps maps",
+        "pneumobench predict quickstart-best IMAGE --dicom results",
+    ),
+    "receive": (
+        "pneumobench receive quickstart-best --to localhost:4242 --called ORTHANC --queue queue",
+        "pneumobench receive quickstart-best --to pacs.local:104 --called PACS --queue queue --results report,picture",
     ),
     "serve": (
         "pneumobench serve quickstart-best",

@@ -112,6 +112,7 @@ def predict(
     *,
     to: Path | None = None,
     heat_maps: Path | None = None,
+    dicom: Path | None = None,
     without_review: bool = False,
     workers: int = 2,
     device: str = "cpu",
@@ -131,6 +132,7 @@ def predict(
         images: files, folders, or tables.
         to: table of the answers, NAME.csv or NAME.json (default: they are printed).
         heat_maps: folder for a picture of each image and where the networks look.
+        dicom: folder for the results about each DICOM image as DICOM: picture, structured report, heat map.
         without_review: look for no reasons to have a person look, which is quicker.
         workers: threads that read and decode.
         device: what computes, e.g. cuda.
@@ -142,17 +144,21 @@ def predict(
 
     from rich.progress import Progress
 
+    from pneumobench.prediction.dicom.extra import required
     from pneumobench.prediction.predicted_files import predict_files
     from pneumobench.prediction.sources import image_files
     from pneumobench.reporting.predictions import predictions_table, reason_lines
-    from pneumobench.runs.using import draw_heat_map, predictor_of
+    from pneumobench.runs.using import draw_heat_map, predictor_of, write_dicom
 
     if workers < 1:
         raise SettingsError(f"--workers {workers}: expected 1 or more.")
     console = console_for(json=json)
+    if dicom is not None:
+        required("--dicom")
     files = image_files(images)
+    no_dicom: list[str] = []
     predictor = predictor_of(bundle, data=data, plugins=[Path(one) for one in plugin], device=device, console=console)
-    if heat_maps is not None:
+    if heat_maps is not None or dicom is not None:
         predictor.check_maps()
     shown: list[Prediction] = []
     with (
@@ -167,6 +173,8 @@ def predict(
                 shown.append(one)
             if heat_maps is not None and not one.problem:
                 draw_heat_map(predictor, Path(one.image), one, heat_maps)
+            if dicom is not None and not one.problem and (why := write_dicom(predictor, one, dicom)):
+                no_dicom.append(why)
 
         table = Path(folder) / "answers.json" if to is None else to
         found = predict_files(predictor, files, table, review=not without_review, workers=workers, tell=told)
@@ -186,6 +194,12 @@ def predict(
         tell(console, "not answered", problem)
     if heat_maps is not None:
         tell(console, "heat maps", heat_maps)
+    if dicom is not None:
+        tell(console, "DICOM results", dicom)
+        for why in no_dicom[:SHOWN]:
+            tell(console, "no DICOM result", why)
+        if len(no_dicom) > SHOWN:
+            console.print(f"{counted(len(no_dicom) - SHOWN, 'further image')} without a DICOM result")
     if to is not None:
         tell(console, "table", to)
     if json and to is None:

@@ -85,9 +85,9 @@ def predict_files(
     try:
         with part.open("a", encoding="utf-8") as lines:
             for one in predictor.stream(files[done:], review=review, workers=workers):
+                tell(one)  # first: what it draws or writes is made again after a kill, and never missing
                 lines.write(json.dumps(plain_row(bundle, one), ensure_ascii=False) + "\n")
                 lines.flush()
-                tell(one)
     except OSError as error:
         raise SettingsError(f"cannot write {part}: {error.strerror or error}. What was answered is kept.") from error
     _write_table(part, to, predictor.opened)

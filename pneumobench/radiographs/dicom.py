@@ -131,8 +131,9 @@ def warnings_heard() -> Iterator[list[int]]:
     _listen()
     # the library says each warning twice; a filter that is set for a while would be another thread's too
     warnings.filterwarnings("ignore", module=r"pydicom\b")
-    _reading.heard = []
+    before = getattr(_reading, "heard", None)
+    _reading.heard = heard = list[int]()
     try:
-        yield _reading.heard
+        yield heard
     finally:
-        _reading.heard = None
+        _reading.heard = before

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pneumobench.attributions.overlays import Tile, write_panel
-from pneumobench.errors import SettingsError
+from pneumobench.errors import SettingsError, UnreadableImageError
 from pneumobench.files import sha256_of_file
 from pneumobench.prediction.answers import Prediction
 from pneumobench.prediction.asked import AskedBundle
@@ -76,3 +76,20 @@ def draw_heat_map(predictor: AskedBundle, image: Path, said: Prediction, folder:
     picture = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', image.stem)}-{sha256_of_file(image)[:8]}.jpg"
     write_panel(picture, [[title, second]], legend=True, warnings=[FOR_RESEARCH, *said.reasons.values()])
     return picture
+
+
+def write_dicom(predictor: Predictor, said: Prediction, folder: Path) -> str:
+    """Write the DICOM results about an image into a folder; return why there are none, or nothing.
+
+    Args:
+        predictor: the networks.
+        said: the answer, which names the file.
+        folder: where results go.
+    """
+    from pneumobench.prediction.dicom.results import write_results
+
+    try:
+        written = write_results(predictor, Path(said.image), said, folder)
+    except UnreadableImageError as error:
+        return str(error)
+    return "" if written else f"{said.image}: is no DICOM file."

@@ -20,8 +20,8 @@ def heat_map_of(source: Source, opened: OpenedBundle, heat: NDArray[np.float32],
     """Return a heat map as a Parametric Map.
 
     Its pixels lie on those of the image, row by row and column by column. A value is the share of the map's peak, 0 to
-    1; all 0 where the networks saw nothing that speaks for pneumonia. Its frame of reference is its own and has a plane at
-    the origin, since a projection has no place in space; what it lies on is said by the image that it refers to.
+    1; all 0 where the networks saw nothing that speaks for pneumonia. Its frame of reference is its own, with a plane
+    at the origin, since a projection has no place in space; what it lies on is said by the image that it refers to.
 
     Args:
         source: the image.

@@ -102,7 +102,7 @@ def picture_of(source: Source, opened: OpenedBundle, picture: Picture, scale: fl
         pixel_spacing=None if spacing is None else (spacing[0] * scale, spacing[1] * scale),
         **instance_of(source, opened, "picture"),
     )
-    result.PatientOrientation = None if source.orientation is None else list(source.orientation)
+    result.PatientOrientation = list(source.orientation or ())
     result.BurnedInAnnotation = "YES"
     result.ImageComments = result.DerivationDescription = FOR_RESEARCH
     shown = Dataset()

@@ -99,7 +99,9 @@ def report_of(source: Source, opened: OpenedBundle, said: Prediction) -> Dataset
         is_complete=True,
         is_final=False,
         is_verified=False,
-        coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name="pneumobench", responsible_organization="pneumobench")],
+        coding_schemes=[
+            CodingSchemeIdentificationItem(SCHEME, name="pneumobench", responsible_organization="pneumobench")
+        ],
         **instance_of(source, opened, "report"),
     )
     return finished(result, source)

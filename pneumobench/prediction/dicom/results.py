@@ -20,6 +20,7 @@ from pneumobench.prediction.dicom.identity import KINDS, Kind
 from pneumobench.prediction.dicom.picture import draw_answer, picture_of
 from pneumobench.prediction.dicom.report import report_of
 from pneumobench.prediction.dicom.source import is_dicom, read_source
+from pneumobench.radiographs.dicom import warnings_heard
 from pneumobench.radiographs.formats import decode_radiograph, read_content
 from pneumobench.radiographs.geometry import square_to_image
 
@@ -58,6 +59,13 @@ def results_about(
     Raises:
         UnreadableImageError: it is no DICOM image that a result can be filed with.
     """
+    with warnings_heard():  # which may quote a tag of the patient
+        return _made(predictor, path, content, said, kinds)
+
+
+def _made(
+    predictor: Predictor, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind]
+) -> dict[Kind, bytes]:
     opened, source = predictor.opened, read_source(path, content)
     made: dict[Kind, Dataset] = {}
     if "report" in kinds:

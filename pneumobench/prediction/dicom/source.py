@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom import Dataset, dcmread
-from pydicom.config import IGNORE
+from pydicom.config import IGNORE, RAISE
 from pydicom.dataelem import DataElement
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
@@ -40,6 +40,7 @@ ALWAYS_THERE: Final = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
     "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip  # type 2: without a value where the image has none
+FORMAL: Final = ("AS", "CS", "DA", "TM")  # kinds of values that mean nothing where they break rules
 SEXES: Final = ("M", "F", "O")
 ORIENTATIONS: Final = frozenset("AFHLPR")
 NO_DATE, NO_TIME = "19000101", "000000"
@@ -127,7 +128,7 @@ def _source(path: Path, header: Dataset) -> Source:
 
 
 def _kept(header: Dataset) -> list[DataElement]:
-    """Return what is repeated of patient and study; a value that breaks rules is kept, except where it is a code."""
+    """Return what is repeated of patient and study; a name or number that breaks rules is kept."""
     kept = []
     for name in (*PATIENT_TAGS, *STUDY_TAGS):
         element = header.get_item(name) and header[name]
@@ -140,7 +141,14 @@ def _kept(header: Dataset) -> list[DataElement]:
             value = None
         elif value is not None and not isinstance(value, list):
             value = str(value)  # decoded: a result is written in Unicode, whatever the image was written in
-        kept.append(DataElement(blank[name].tag, blank[name].VR, value, validation_mode=IGNORE))
+        tag, kind = blank[name].tag, blank[name].VR
+        try:
+            kept.append(DataElement(tag, kind, value, validation_mode=RAISE))
+        except (
+            ValueError
+        ):  # a name or number says who it is of even where it breaks rules; a date that is none, nothing
+            value = None if kind in FORMAL else value
+            kept.append(DataElement(tag, kind, value, validation_mode=IGNORE))
     return kept
 
 

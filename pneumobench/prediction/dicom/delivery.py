@@ -96,7 +96,8 @@ def send(files: Sequence[Path], to: Destination, calling: str, sent: Callable[[P
     ours = AE(ae_title=calling)
     ours.acse_timeout = ours.dimse_timeout = ours.network_timeout = ours.connection_timeout = NETWORK_TIMEOUT_S
     for storage in CLASSES:
-        ours.add_requested_context(storage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):  # apart: as it is written, where it is taken so
+            ours.add_requested_context(storage, syntax)
     problem = ""
     with warnings_heard():
         association = ours.associate(to.host, to.port, ae_title=to.called)

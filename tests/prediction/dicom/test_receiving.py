@@ -1,0 +1,220 @@
+"""`pneumobench receive` as a process: killed at any moment it loses nothing, and no name of a patient leaves DICOM."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from numpy.typing import NDArray
+
+from pneumobench.prediction.bundle import FOR_RESEARCH
+from pneumobench.prediction.dicom.identity import KINDS, result_uid
+from pneumobench.prediction.predictor import Predictor
+from tests.end_to_end.commands import Command, pneumobench, start
+from tests.prediction.dicom.conftest import film
+from tests.prediction.dicom.nodes import Archive, read, running, store, until
+from tests.radiographs.dicom_files import CANARY, written
+
+ORTHANC = shutil.which("Orthanc")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def receiving(bundle: Path, folder: Path, port: int, to: int, *more: str) -> Command:
+    """Start the command; it is told nothing but loopback."""
+    words = ("receive", bundle, "--to", f"127.0.0.1:{to}", "--port", str(port), "--queue", "queue", *more)
+    return start(*words, cwd=folder)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+def expected_uids(predictor: Predictor, images: list[Path]) -> set[str]:
+    return {result_uid(predictor.opened, kind, str(read(path).SOPInstanceUID)) for path in images for kind in KINDS}
+
+
+def canaries(folder: Path) -> list[str]:
+    """Return the files whose bytes or names hold a canary."""
+    found = []
+    for path in folder.rglob("*"):
+        if CANARY in str(path.relative_to(folder)) or (path.is_file() and CANARY.encode() in path.read_bytes()):
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+def test_killed_between_answer_and_results_it_loses_nothing(
+    predictor: Predictor, bundle: Path, films: list[Path], tmp_path: Path
+) -> None:
+    port, to, archive = free_port(), free_port(), Archive()
+    first = receiving(bundle, tmp_path, port, to)
+    until(lambda: answers(port), "a node")
+    for path in films[:2]:
+        assert store(read(path), port).Status == 0
+    first.kill()  # the answer was given; no result is out
+    printed = "".join(first.communicate())
+    assert first.returncode == -signal.SIGKILL
+    with archive.open(to):
+        second = receiving(bundle, tmp_path, port, to)
+        until(lambda: len(archive.came) >= 1, "the first result")
+        second.kill()
+        second.communicate()
+        third = receiving(bundle, tmp_path, port, to)
+        until(lambda: archive.uids == expected_uids(predictor, films[:2]), "all results")
+        until(lambda: (tmp_path / "queue/done.txt").read_text().count("\n") == 2, "the end of the queue")
+        assert store(read(films[0]), port).Status == 0, "still known"
+        third.send_signal(signal.SIGTERM)
+        output, errors = third.communicate()
+    assert third.returncode == 143
+    assert "asked to end" in errors
+    assert FOR_RESEARCH in output
+    assert len(archive.came) - len(archive.uids) <= 1, "at most what was being sent is sent again"
+    assert len(set(archive.came)) == len(archive.uids), "under one UID the same bytes"
+    assert CANARY not in printed + output + errors
+    assert canaries(tmp_path) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_moments_it_loses_nothing(
+    seed: int, predictor: Predictor, bundle: Path, grays: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    """Twenty kills; every image that was answered with success has all its results at the end, each the same."""
+    chance = random.Random(seed)
+    port, to, archive = free_port(), free_port(), Archive()
+    images = [written(tmp_path, film(grays[n % 6], 100 + n), f"{n}.dcm") for n in range(20)]
+    safe: list[Path] = []
+    with archive.open(to):
+        for path in images:
+            node = receiving(bundle, tmp_path, port, to)
+            until(lambda: answers(port), "a node")
+            try:
+                if store(read(path), port).get("Status") == 0:
+                    safe.append(path)
+            except ConnectionRefusedError:
+                pass
+            time.sleep(chance.uniform(0, 3))
+            node.kill()
+            node.communicate()
+        assert len(safe) >= 18
+        last = receiving(bundle, tmp_path, port, to)
+        until(lambda: expected_uids(predictor, safe) <= archive.uids, "all results", 120)
+        until(lambda: (tmp_path / "queue/done.txt").read_text().count("\n") >= len(safe), "the end of the queue")
+        last.send_signal(signal.SIGTERM)
+        last.communicate()
+    assert archive.uids <= expected_uids(predictor, images), "no result under another UID"
+    assert len(set(archive.came)) == len(archive.uids), "under one UID the same bytes"
+
+
+def test_no_name_of_a_patient_leaves_dicom(bundle: Path, grays: list[NDArray[Any]], tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrong = film(grays[1], 2, PatientBirthDate=f"{CANARY}", StudyTime=f"{CANARY}", PatientName=f"{CANARY}" * 20)
+        images = tmp_path / "images"
+        images.mkdir()
+        written(images, film(grays[0], 1), "one.dcm")
+        written(images, wrong, "two.dcm")
+        written(images, film(grays[0], 3, StudyInstanceUID=None), "three.dcm")
+    (images / "four.png").write_bytes(_png(grays[2]))
+    work = tmp_path / "work"
+    work.mkdir()
+    words = ("predict", bundle, images, "--to", "answers.csv", "--heat-maps", "maps", "--dicom", "results")
+    done = pneumobench(*words, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "four.png: is no DICOM file." in done.stdout
+    assert "three.dcm: its header has no valid StudyInstanceUID" in done.stdout
+    results = list((work / "results").iterdir())
+    assert len(results) == 6
+    assert sum(CANARY.encode() in path.read_bytes() for path in results) == 6, "results name whom they are about"
+    assert sorted({path.split("/")[0] for path in canaries(work)}) == ["results"], "and nothing else does"
+    assert CANARY not in done.stdout + done.stderr
+    assert not [path for path in results if CANARY in path.name]
+
+
+def _png(gray: NDArray[Any]) -> bytes:
+    import cv2
+
+    return bytes(cv2.imencode(".png", gray)[1])
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[tuple[str, int]]:
+    """Run an Orthanc; give the address of its REST API and its DICOM port."""
+    assert ORTHANC is not None
+    http, dicom = free_port(), free_port()
+    settings = {
+        "Name": "tests", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
+        "HttpPort": http, "DicomPort": dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "Plugins": [], "DicomServerEnabled": True,
+    }  # fmt: skip
+    place = folder / "orthanc.json"
+    place.write_text(json.dumps(settings))
+    process = subprocess.Popen([ORTHANC, str(place)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(http) and answers(dicom), "an Orthanc")
+        yield f"http://127.0.0.1:{http}", dicom
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def asked(address: str, body: bytes | None = None, method: str | None = None) -> Any:
+    request = urllib.request.Request(address, data=body, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+@pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed")
+def test_an_orthanc_sends_images_and_shows_their_results(
+    predictor: Predictor, films: list[Path], tmp_path: Path
+) -> None:
+    with orthanc(tmp_path) as (rest, dicom), running(predictor, tmp_path / "queue", dicom) as node:
+        image = asked(f"{rest}/instances", films[0].read_bytes())["ID"]
+        modality = json.dumps(["PNEUMOBENCH", "127.0.0.1", node.port]).encode()
+        urllib.request.urlopen(
+            urllib.request.Request(f"{rest}/modalities/pneumobench", data=modality, method="PUT"), timeout=60
+        ).close()
+        asked(f"{rest}/modalities/pneumobench/store", image.encode())
+        until(lambda: len(asked(f"{rest}/instances")) == 4, "the image and its results")
+        until(lambda: node.says("delivered"), "it is told")
+        (study,) = asked(f"{rest}/studies")
+        series = [asked(f"{rest}/series/{one}") for one in asked(f"{rest}/studies/{study}")["Series"]]
+    assert sorted(one["MainDicomTags"]["Modality"] for one in series) == ["DX", "OT", "OT", "SR"]
+    assert sum("not for diagnosis" in one["MainDicomTags"].get("SeriesDescription", "") for one in series) == 3
+
+
+def test_results_of_the_node_and_of_predict_say_the_same(
+    predictor: Predictor, bundle: Path, films: list[Path], tmp_path: Path
+) -> None:
+    """The same probability in a table, in a report of `predict --dicom`, and in one of the node."""
+    with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
+        assert store(read(films[0]), node.port).Status == 0
+        until(lambda: len(archive.came) == 1, "a report")
+    report = pydicom.dcmread(io.BytesIO(archive.came[0][1]))
+    numbers = [
+        float(item.MeasuredValueSequence[0].NumericValue)
+        for item in report.ContentSequence[-1].ContentSequence[0].ContentSequence
+        if item.ValueType == "NUM"
+    ]
+    (said,) = predictor.predict(films[0])
+    assert numbers == pytest.approx([said.probability, said.lowest, said.highest, said.threshold], abs=1e-4)

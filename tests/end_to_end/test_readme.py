@@ -24,8 +24,8 @@ from tests.documentation.pages import PAGES, README, bash_blocks, titled_files
 from tests.end_to_end.commands import REPOSITORY
 
 # parsed only: tests/datasets/test_download.py runs the first against a local server, tests/attributions the second,
-# tests/serving the third
-PARSED_ONLY = {"download", "conformance", "serve"}
+# tests/serving the third, tests/prediction/dicom the fourth
+PARSED_ONLY = {"download", "conformance", "serve", "receive"}
 SHORTER = [
     "--training.epochs", "1", "--data.phantoms.patients", "24", "--data.phantoms.official_test_patients", "4",
     "--data.image_side_px", "32", "--folds.tune_fraction", "0.3", "--explanation.checked_images_per_fold", "2",

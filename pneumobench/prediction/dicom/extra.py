@@ -8,7 +8,7 @@ from typing import Final
 
 from pneumobench.errors import SettingsError
 
-INSTALL: Final = 'pip install "pneumobench[dicom-out]" (in a clone: uv run --extra dicom-out pneumobench ...)'
+INSTALL: Final = 'pip install "pneumobench[pacs]" (in a clone: uv run --extra pacs pneumobench ...)'
 PACKAGES: Final = ("highdicom", "pynetdicom")
 ABOVE_ALL: Final = logging.CRITICAL + 1
 

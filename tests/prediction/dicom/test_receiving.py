@@ -40,9 +40,12 @@ def free_port() -> int:
 
 
 def receiving(bundle: Path, folder: Path, port: int, to: int, *more: str) -> Command:
-    """Start the command; it is told nothing but loopback."""
+    """Start the command, and return when it listens."""
     words = ("receive", bundle, "--to", f"127.0.0.1:{to}", "--port", str(port), "--queue", "queue", *more)
-    return start(*words, cwd=folder)
+    node = start(*words, cwd=folder)
+    until(lambda: answers(port) or node.poll() is not None, "a node")
+    assert node.poll() is None, node.communicate()
+    return node
 
 
 def answers(port: int) -> bool:
@@ -68,7 +71,6 @@ def test_killed_between_answer_and_results_it_loses_nothing(
 ) -> None:
     port, to, archive = free_port(), free_port(), Archive()
     first = receiving(bundle, tmp_path, port, to)
-    until(lambda: answers(port), "a node")
     for path in films[:2]:
         assert store(read(path), port).Status == 0
     first.kill()  # the answer was given; no result is out
@@ -107,7 +109,6 @@ def test_killed_at_random_moments_it_loses_nothing(
     with archive.open(to):
         for path in images:
             node = receiving(bundle, tmp_path, port, to)
-            until(lambda: answers(port), "a node")
             try:
                 if store(read(path), port).get("Status") == 0:
                     safe.append(path)

@@ -35,7 +35,23 @@ class Mutant:
 RESUMED = "tests/training/test_fit.py::test_a_resumed_training_equals_an_uninterrupted_one"
 INTERRUPTED = "tests/end_to_end/test_run.py::test_a_run_that_is_broken_off_goes_on_with_what_is_missing"
 
+QUEUE = "tests/prediction/dicom/test_spool.py"
+
 MUTANTS = (
+    Mutant(
+        "queue: an image leaves it before its results are on disk",
+        "prediction/dicom/spool.py",
+        "        try:\n            if not place.is_dir():",
+        "        self.image(entry).unlink()\n        try:\n            if not place.is_dir():",
+        (f"{QUEUE}::test_a_kill_at_any_step_loses_nothing",),
+    ),
+    Mutant(
+        "queue: another image under the same UID passes for the same",
+        "prediction/dicom/spool.py",
+        'return "same" if known == entry.sha256 else "other"',
+        'return "same"',
+        (f"{QUEUE}::test_duplicates_are_told_apart_in_every_place_and_after_a_restart",),
+    ),
     Mutant(
         "sign: uniform attention is added",
         "metrics/lung_attention.py",

@@ -72,7 +72,6 @@ class Predictor(AskedBundle):
         """Return what the networks say of prepared images (B, side, side) uint8; those of some folds, or of all."""
         folds = self.bundle.folds if folds is None else folds
         squares = torch.from_numpy(radiographs)[:, None].to(self.device)
-        networks = self.networks  # built here: what is built in inference mode has no gradients, so no heat maps
         features: dict[str, NDArray[np.float32]] = {}
         columns, shares = [], []
         networks = self.networks  # read outside: what is made in inference mode has no gradients for heat maps

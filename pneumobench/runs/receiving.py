@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from pneumobench.errors import TERMINATED, SettingsError, warn
+from pneumobench.errors import TERMINATED, InUseError, SettingsError, warn
 from pneumobench.prediction.bundle import FOR_RESEARCH
 from pneumobench.prediction.dicom.delivery import Destination
 from pneumobench.prediction.dicom.identity import Kind
@@ -62,7 +62,7 @@ def receive_images(
     def tell(words: str) -> None:
         console.print(words, highlight=False, soft_wrap=True, markup=False)
 
-    with claim_folder(queue), time_to_tell_others(), _asked_to_end() as (stop, ended_by):
+    with _held(queue), time_to_tell_others(), _asked_to_end() as (stop, ended_by):
         tell(FOR_RESEARCH)
         run_node(predictor, Spool(queue), here, to, stop=stop, tell=tell, kinds=kinds)
         number = ended_by()
@@ -70,6 +70,18 @@ def receive_images(
         raise SystemExit(TERMINATED)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _held(queue: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(claim_folder(queue))
+        except InUseError as error:
+            raise InUseError(
+                f"--queue {queue}: another process holds it: wait for its end, or name another."
+            ) from error
+        yield
 
 
 @contextmanager

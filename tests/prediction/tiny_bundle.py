@@ -17,6 +17,7 @@ from pneumobench.metrics.thresholds import MAIN_RULE
 from pneumobench.prediction.bundle import (
     BUNDLE_JSON,
     REFERENCE,
+    SUITE,
     SUMS,
     Bundle,
     BundledFold,
@@ -27,6 +28,7 @@ from pneumobench.prediction.bundle import (
 )
 from pneumobench.prediction.reference import Reference, gray_reference
 from pneumobench.radiographs.geometry import GEOMETRY, image_to_square
+from pneumobench.suite.reader import load_suite
 
 NAME = "test_resnet"
 SIDE_PX = 64
@@ -69,6 +71,7 @@ def write_tiny_bundle(folder: Path, radiographs: list[Any], **changes: Any) -> P
     files[REFERENCE] = Reference(
         layouts=np.stack([thumbnail(one) for one in squares]), gray_mean=mean, gray_whitening=whitening, features={}
     ).to_bytes()
+    files[SUITE] = load_suite("smoke").to_yaml().encode()
     files[SUMS] = sums_text(files).encode()
     folder.mkdir(parents=True)
     for name, content in files.items():

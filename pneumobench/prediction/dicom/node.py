@@ -87,6 +87,7 @@ def run_node(
             more.wait(LOOKS_EVERY_S)
     finally:
         stop.set()
+        deliverer.more.set()
         server.shutdown()
         if deliverer.is_alive():
             deliverer.join(LAST_SEND_S)

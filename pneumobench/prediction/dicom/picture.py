@@ -103,6 +103,7 @@ def picture_of(source: Source, opened: OpenedBundle, picture: Picture, scale: fl
         **instance_of(source, opened, "picture"),
     )
     result.PatientOrientation = list(source.orientation or ())
+    result.ConversionType = "WSD"  # made by a workstation, not taken from a camera or a scanner
     result.BurnedInAnnotation = "YES"
     result.ImageComments = result.DerivationDescription = FOR_RESEARCH
     shown = Dataset()

@@ -79,7 +79,7 @@ class Reception:
             SettingsError: the address is in use, or none of this machine.
         """
         from pynetdicom import AE, evt
-        from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made when it is asked for
+        from pynetdicom.sop_class import Verification
 
         ours = AE(ae_title=title)
         ours.maximum_associations = ASSOCIATIONS
@@ -197,6 +197,7 @@ class _Bounded:
 
 def _bound(event: Event) -> None:
     socket: Any = event.assoc.dul.socket
+    socket.socket.settimeout(IDLE_S)  # in the middle of a piece, too
     socket.recv = _Bounded(socket.recv)
 
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pneumobench.errors import RecordError
-from pneumobench.files import cannot_write, sha256_of_text, temporary_folder, written_whole
+from pneumobench.errors import RecordError, SettingsError
+from pneumobench.files import NO_ROOM, cannot_write, sha256_of_text, temporary_folder, written_whole
 from pneumobench.prediction.dicom.identity import KINDS, Kind
 
 INCOMING, OUTGOING, FAILED, DONE = "incoming", "outgoing", "failed", "done.txt"
@@ -86,7 +86,11 @@ class Spool:
                 (folder / name).mkdir(exist_ok=True)
             self._known = dict(self._delivered())
         except OSError as error:
-            raise cannot_write(folder, error) from error
+            if error.errno in NO_ROOM:
+                raise cannot_write(folder, error) from error
+            raise SettingsError(
+                f"--queue {folder}: cannot be written: {error.strerror or error}. Name a folder of your own."
+            ) from error
         self._settle()
 
     def keep(self, entry: Entry, content: bytes) -> Literal["new", "same", "other"]:

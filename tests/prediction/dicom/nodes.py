@@ -77,7 +77,8 @@ def store(content: Dataset, port: int, calling: str = "SENDER") -> Dataset:
     if not association.is_established:
         raise ConnectionRefusedError
     try:
-        return association.send_c_store(content)
+        answer: Dataset = association.send_c_store(content)
+        return answer
     finally:
         association.release()
 

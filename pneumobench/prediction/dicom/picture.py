@@ -16,6 +16,7 @@ from pneumobench.attributions.overlays import INK_RGB, PAPER_RGB, WARNING_RGB, P
 from pneumobench.prediction.answers import Prediction
 from pneumobench.prediction.bundle import FOR_RESEARCH, OpenedBundle
 from pneumobench.prediction.dicom.identity import BODY_PART, finished, instance_of, reference_header
+from pneumobench.prediction.dicom.report import REVIEW_NOT_LOOKED_FOR
 from pneumobench.prediction.dicom.source import Source
 
 LONG_SIDE_PX: Final = (512, 1024)  # least and most of the image in the picture; a heat map has no finer detail
@@ -73,6 +74,8 @@ def _words(said: Prediction, opened: OpenedBundle) -> Sequence[tuple[str, tuple[
             INK_RGB,
         ),
         *((f"A person should look: {words}", WARNING_RGB) for words in said.reasons.values()),
+        *(((REVIEW_NOT_LOOKED_FOR, INK_RGB),) if said.review is None else ()),
+        *((f"Note: {words}", INK_RGB) for words in said.notes),
         (f"{bundle.name}, {opened.sha256[:12]}. {HOW_TO_READ}", INK_RGB),
     ]
 

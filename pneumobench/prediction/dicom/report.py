@@ -22,6 +22,7 @@ DECISION: Final = Code("decision", SCHEME, "Probability reaches the threshold")
 REVIEW: Final = Code("review", SCHEME, "A person should look")
 YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 FINDING_ID: Final = "pneumonia"
+REVIEW_NOT_LOOKED_FOR: Final = "Reasons to have a person look were not looked for."
 DIGITS: Final = 7  # as in tables of answers
 
 
@@ -29,8 +30,9 @@ def report_of(source: Source, opened: OpenedBundle, said: Prediction) -> Dataset
     """Return the answer about an image as a measurement report (TID 1500) that refers to the image.
 
     One group of measurements with the finding pneumonia: its calibrated probability as mean, minimum and maximum over
-    the folds; the threshold; whether it is reached; whether a person should look, and why; all in [0, 1] without
-    unit. The report is preliminary and not verified: no person has seen it.
+    the folds; the threshold; whether it is reached; whether a person should look, and why, if that was looked for. All
+    numbers lie in [0, 1] without unit. What is odd about the file is a comment. The report is preliminary and not
+    verified: no person has seen it.
 
     Args:
         source: the image.
@@ -77,12 +79,14 @@ def report_of(source: Source, opened: OpenedBundle, said: Prediction) -> Dataset
         ],
         qualitative_evaluations=[
             sr.QualitativeEvaluation(name=DECISION, value=YES if said.pneumonia else NO),
-            sr.QualitativeEvaluation(name=REVIEW, value=YES if said.review else NO),
+            *(sr.QualitativeEvaluation(name=REVIEW, value=YES if looked else NO) for looked in _looked_for(said)),
             *(sr.QualitativeEvaluation(name=REVIEW, value=_reason(name)) for name in said.reasons),
         ],
         source_images=[sr.SourceImageForMeasurementGroup(source.sop_class, source.sop_instance)],
     )
     words = [FOR_RESEARCH, *(f"A person should look: {one}" for one in said.reasons.values()), *said.notes]
+    if said.review is None:
+        words.append(REVIEW_NOT_LOOKED_FOR)
     group[0].ContentSequence.extend(
         values.TextContentItem(name=codes.DCM.Comment, value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)
         for text in words
@@ -111,6 +115,11 @@ def _share(name: Code, value: float, derivation: Code | None = None) -> Any:
     from highdicom.sr import Measurement
 
     return Measurement(name=name, value=round(value, DIGITS), unit=codes.UCUM.NoUnits, derivation=derivation)
+
+
+def _looked_for(said: Prediction) -> tuple[bool, ...]:
+    """Return whether a person should look; nothing where reasons were not looked for, which is no `No`."""
+    return () if said.review is None else (said.review,)
 
 
 def _reason(name: str) -> Code:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from pneumobench.prediction.dicom.source import is_dicom, read_source
 from pneumobench.radiographs.dicom import warnings_heard
 from pneumobench.radiographs.formats import decode_radiograph, read_content
 from pneumobench.radiographs.geometry import square_to_image
+from pneumobench.radiographs.plausibility import implausible
 
 if TYPE_CHECKING:
     from pneumobench.prediction.predictor import Predictor
@@ -53,7 +55,7 @@ def results_about(
         predictor: who answered.
         path: the image, for messages.
         content: its bytes.
-        said: the answer about it.
+        said: the answer about it; what is odd about the file is added to its notes.
         kinds: which results.
 
     Raises:
@@ -66,12 +68,13 @@ def results_about(
 def _made(
     predictor: Predictor, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind]
 ) -> dict[Kind, bytes]:
-    opened, source = predictor.opened, read_source(path, content)
+    opened, source, radiograph = predictor.opened, read_source(path, content), decode_radiograph(path, content)
+    gray = radiograph.gray
+    said = replace(said, notes=(*said.notes, *radiograph.notes, *implausible(path, gray)))  # nobody else sees the file
     made: dict[Kind, Dataset] = {}
     if "report" in kinds:
         made["report"] = report_of(source, opened, said)
     if {"picture", "heat-map"} & set(kinds):
-        gray = decode_radiograph(path, content).gray
         (prepared,) = predictor.prepare(gray)
         (square,) = predictor.explain(gray)
         heat = square_to_image(np.maximum(square, 0), prepared.crop_box, gray.shape)

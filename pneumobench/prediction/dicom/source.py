@@ -6,7 +6,7 @@ The tags of the patient are kept as they are stored, for the results alone: no m
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +72,11 @@ class Source:
     time: str
     own: bool
     patient: tuple[DataElement, ...]
+
+    def described(self) -> tuple[str, ...]:
+        """Return all of it as text, to be hashed: the same for the same image."""
+        plain = (getattr(self, field.name) for field in fields(self) if field.name != "patient")
+        return (*map(repr, plain), *(f"{element.tag} {element.value}" for element in self.patient))
 
 
 def is_dicom(content: bytes) -> bool:
@@ -165,7 +170,7 @@ def _moment(header: Dataset) -> tuple[str, str]:
             time = TM(str(header.get(f"{part}Time") or ""))
         except ValueError:
             time = None
-        return str(date), str(time) if time else NO_TIME
+        return date.strftime("%Y%m%d"), str(time) if time else NO_TIME  # it may be written 2026.01.02, as it once was
     return NO_DATE, NO_TIME
 
 

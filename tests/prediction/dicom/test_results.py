@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,21 @@ Made = tuple[Prediction, dict[Kind, bytes]]
 DCIODVFY = shutil.which("dciodvfy")
 VARIANTS: dict[str, dict[str, Any]] = {
     "usual": {},
-    "computed": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1", "Modality": "CR"},
+    "computed": {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1", "Modality": "CR", "PhotometricInterpretation": "MONOCHROME1",
+    },
     "bare": {
         "PixelSpacing": None, "PatientOrientation": None, "StudyDate": None, "StudyTime": None, "PatientSex": None,
         "InstanceNumber": None, "PatientName": None, "PatientBirthDate": None, "SpecificCharacterSet": None,
         "StudyID": None, "AccessionNumber": None,
     },
-    "odd": {"PatientName": "Ærø^Zoë", "SpecificCharacterSet": "ISO_IR 100", "PatientSex": "W", "StudyTime": "3 h"},
+    "japanese": {
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう", "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+    },
+    "odd": {
+        "PatientName": "Ærø^Zoë", "SpecificCharacterSet": "ISO_IR 100", "PatientSex": "W", "StudyTime": "3 h",
+        "StudyDate": "2026.01.02", "PixelSpacing": [1 / 3, 0.143], "PatientAge": "3", "InstanceNumber": -5,
+    },
 }  # fmt: skip
 
 
@@ -156,11 +165,47 @@ def test_the_validator_would_find_one(usual: Made, tmp_path: Path) -> None:
     assert complaints(written(tmp_path, broken))
 
 
-def test_letters_of_any_alphabet_arrive(predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path) -> None:
-    path = written(tmp_path, film(grays[0], 1, **VARIANTS["odd"]))
-    report = parsed(made(predictor, path)[1]["report"])
-    assert str(report.PatientName) == "Ærø^Zoë"
-    assert not report.PatientSex, "a sex that DICOM does not know is left out"
+@pytest.mark.parametrize("variant", ["odd", "japanese"])
+def test_letters_of_any_alphabet_arrive(
+    variant: str, predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    path = written(tmp_path, film(grays[0], 1, **VARIANTS[variant]))
+    (said,) = predictor.predict(path)
+    report = parsed(results_about(predictor, path, path.read_bytes(), said, ("report",))["report"])
+    assert str(report.PatientName) == VARIANTS[variant]["PatientName"]
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+    if variant == "odd":
+        assert not report.PatientSex, "a sex that DICOM does not know is left out"
+
+
+def test_what_was_not_looked_for_is_not_told_as_no(predictor: Predictor, films: list[Path]) -> None:
+    (said,) = predictor.predict(films[0], review=False)
+    for one, words, looked in ((said, True, []), (replace(said, review=False), False, ["No"])):
+        results = results_about(predictor, films[0], films[0].read_bytes(), one, ("picture", "report"))
+        report = parsed(results["report"])
+        texts = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+        assert ("Reasons to have a person look were not looked for." in texts) == words
+        (group,) = highdicom.sr.ComprehensiveSR.from_dataset(report).content.get_image_measurement_groups()
+        found = [(item.name.meaning, item.value.meaning) for item in group.get_qualitative_evaluations()]
+        assert [value for name, value in found if name == "A person should look"] == looked
+
+
+def test_what_is_odd_about_the_file_is_told(
+    predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    """Nobody reads the audit of a file that a node was sent."""
+    plain = written(tmp_path, film(grays[0], 1), "plain.dcm")
+    odd = written(tmp_path, film(grays[0], 1, ViewPosition="LL", PresentationIntentType="FOR PROCESSING"), "odd.dcm")
+    told = {}
+    for path in (plain, odd):
+        results = made(predictor, path)[1]
+        report = parsed(results["report"])
+        words = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+        told[path.stem] = " ".join(words), parsed(results["picture"]).Rows
+    assert "neither AP nor PA" not in told["plain"][0]
+    assert "ViewPosition is neither AP nor PA" in told["odd"][0]
+    assert "FOR PROCESSING: raw levels" in told["odd"][0]
+    assert told["odd"][1] > told["plain"][1], "it stands above the picture too"
 
 
 @pytest.mark.parametrize("name", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])

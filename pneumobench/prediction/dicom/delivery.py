@@ -24,7 +24,7 @@ from pneumobench.radiographs.dicom import warnings_heard
 CLASSES: Final = (SecondaryCaptureImageStorage, ComprehensiveSRStorage, ParametricMapStorage)
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
 NETWORK_TIMEOUT_S: Final = 30.0
-WARNINGS: Final = 0xB000  # and what follows it: stored, with a remark. Source: DICOM PS3.4 table B.2-1
+HAS_IT: Final = 0x0111  # a kill came between its answer and our note of it. Source: DICOM PS3.7 C.5.6, duplicate
 TITLE_LETTERS: Final = 16
 
 
@@ -90,6 +90,7 @@ def send(files: Sequence[Path], to: Destination, calling: str, sent: Callable[[P
         UnreachableError: nothing can be sent now.
     """
     from pynetdicom import AE
+    from pynetdicom.status import STATUS_SUCCESS, STATUS_WARNING, code_to_category
 
     if not files:
         return ""
@@ -100,7 +101,10 @@ def send(files: Sequence[Path], to: Destination, calling: str, sent: Callable[[P
             ours.add_requested_context(storage, syntax)
     problem = ""
     with warnings_heard():
-        association = ours.associate(to.host, to.port, ae_title=to.called)
+        try:
+            association = ours.associate(to.host, to.port, ae_title=to.called)
+        except OSError as error:  # a name that is no machine
+            raise UnreachableError(f"{to.called} at {to.host}:{to.port}: {error.strerror or error}") from None
         if not association.is_established:
             why = "refuses us" if association.is_rejected else "does not answer"
             raise UnreachableError(f"{to.called} at {to.host}:{to.port} {why}")
@@ -113,10 +117,10 @@ def send(files: Sequence[Path], to: Destination, calling: str, sent: Callable[[P
                     continue
                 except RuntimeError:
                     raise UnreachableError(f"{to.called} ended the association") from None
-                if status == 0 or status & 0xF000 == WARNINGS:
-                    sent(file)
-                elif status < 0:
+                if status < 0:
                     raise UnreachableError(f"{to.called} did not answer for a {file.stem}")
+                if status == HAS_IT or code_to_category(status) in (STATUS_SUCCESS, STATUS_WARNING):
+                    sent(file)
                 else:
                     problem = f"{to.called} refused a {file.stem} with status 0x{status:04X}"
         finally:
@@ -173,4 +177,6 @@ class Deliverer(threading.Thread):
                 return str(error)
             except (SettingsError, OSError) as error:  # a full disk: what was sent is sent again, under the same UIDs
                 problem = str(error)
+            except Exception as error:  # noqa: BLE001  # one damaged file is not the end; its text may quote it
+                problem = f"the results of {entry.short} cannot be sent ({type(error).__name__})"
         return problem

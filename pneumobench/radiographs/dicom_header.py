@@ -35,6 +35,8 @@ GRAY_PHOTOMETRICS: Final = ("MONOCHROME1", "MONOCHROME2")
 RADIOGRAPHY: Final = ("CR", "DX", "DR", "RG", "RF", "OT", "SC")
 CHEST_WORDS: Final = ("CHEST", "THORA", "TORAX", "LUNG")
 FRONTAL: Final = ("AP", "PA")
+NO_RADIOGRAPHY: Final = f"its Modality is none of radiography ({', '.join(RADIOGRAPHY)})"
+NO_CHEST: Final = "BodyPartExamined is not the chest"
 SQUARE_WITHIN: Final = 0.02  # sides of a pixel that differ by less are written with too few digits
 COPY_AGAIN: Final = "copy or export it again"
 AS_ONE_IMAGE: Final = "export the image as one gray DICOM image"
@@ -164,11 +166,11 @@ def header_notes(dataset: Dataset) -> list[str]:
         return str(dataset.get(tag) or "").strip().upper()
 
     if word("Modality") and word("Modality") not in RADIOGRAPHY:
-        notes.append(f"its Modality is none of radiography ({', '.join(RADIOGRAPHY)})")
+        notes.append(NO_RADIOGRAPHY)
     if word("PresentationIntentType") == "FOR PROCESSING":
         notes.append("PresentationIntentType is FOR PROCESSING: raw levels, which are not meant to be looked at")
     if (part := word("BodyPartExamined")) and not any(name in part for name in CHEST_WORDS):
-        notes.append("BodyPartExamined is not the chest")
+        notes.append(NO_CHEST)
     if word("ViewPosition") and word("ViewPosition") not in FRONTAL:
         notes.append("ViewPosition is neither AP nor PA: it may not be a frontal image")
     orientation = _texts(dataset.get("PatientOrientation"))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from pneumobench.errors import DataError, SettingsError
 from pneumobench.prediction.dicom.delivery import Deliverer, Destination
 from pneumobench.prediction.dicom.identity import KINDS, Kind
-from pneumobench.prediction.dicom.reception import Reception
+from pneumobench.prediction.dicom.reception import Reception, reason_of
 from pneumobench.prediction.dicom.results import results_about
-from pneumobench.prediction.dicom.spool import Entry, Spool
+from pneumobench.prediction.dicom.spool import FAILED, Entry, Spool
 from pneumobench.texts import counted
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run_node(
         tell(
             f"listening on {here.host}:{port} as {here.title}; results go to {to.called} at {to.host}:{to.port}; "
             f"{counted(len(spool.waiting()), 'image')} to be asked about, {len(spool.outgoing())} to be delivered"
+            + (f", {kept} kept in {FAILED}" if (kept := spool.aside()) else "")
         )
         deliverer.start()
         while not stop.is_set():
@@ -104,15 +105,16 @@ def _answered(
             raise DataError(said.problem)
         results = results_about(predictor, path, path.read_bytes(), said, kinds)
     except Exception as error:  # noqa: BLE001  # one image is not the end; the text of an error may quote it
-        tell(
-            f"{entry.short} cannot be asked about ({type(error).__name__}); it is kept in {Path('failed') / path.name}"
-        )
+        tell(f"{entry.short} cannot be asked about ({type(error).__name__}); it is kept in {Path(FAILED) / path.name}")
         spool.set_aside(entry)
         return True
     try:
         spool.answered(entry, results)
     except SettingsError as error:
-        tell(f"{error} The image is kept, and asked about again.")
+        tell(
+            f"the results of {entry.short} cannot be kept: {reason_of(error)}; the image is, and is asked about again "
+            f"in {AGAIN_AFTER_S:.0f} s"
+        )
         return False
     tell(f"answered {entry.short}")
     return True

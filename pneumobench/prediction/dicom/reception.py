@@ -22,9 +22,10 @@ from pydicom.uid import (
 
 from pneumobench.errors import DataError, SettingsError, UnreadableImageError
 from pneumobench.files import sha256_of_bytes
-from pneumobench.prediction.dicom.source import read_source
+from pneumobench.prediction.dicom.source import Source, read_source
 from pneumobench.prediction.dicom.spool import Entry, Spool
-from pneumobench.radiographs.formats import MAX_FILE_BYTES, decode_radiograph
+from pneumobench.radiographs.dicom_header import NO_CHEST, NO_RADIOGRAPHY
+from pneumobench.radiographs.formats import MAX_FILE_BYTES, Radiograph, decode_radiograph
 from pneumobench.radiographs.plausibility import implausible
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ IMAGES: Final = (
     SecondaryCaptureImageStorage,
 )
 # Source: DICOM PS3.4 table B.2-1; the last digits of Cxxx are free
-SUCCESS, NO_ROOM, NOT_ITS_CLASS, NOT_UNDERSTOOD, OTHER_CONTENT = 0x0000, 0xA700, 0xA900, 0xC000, 0xC001
+SUCCESS, NO_ROOM, NOT_ITS_CLASS, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
+OTHER_CONTENT, NO_CHEST_RADIOGRAPH = 0xC001, 0xC002
 ASSOCIATIONS: Final = 8  # at a time; each holds an image in memory
 PDU_BYTES: Final = 2**18  # of what is received in one piece
 IDLE_S: Final = 60.0  # an association that says nothing ends
@@ -125,7 +127,6 @@ class Reception:
 
     def _keep(self, event: Event) -> None:
         asked: Any = event.request
-        data = asked.DataSet.getvalue()
         content = event.encoded_dataset()
         source, problem = None, ""
         try:
@@ -140,15 +141,18 @@ class Reception:
         if source.own:
             raise Refusal(NOT_UNDERSTOOD, "a result of pneumobench is no radiograph")
         try:
-            implausible(ASKED, decode_radiograph(ASKED, content).gray)
+            radiograph = decode_radiograph(ASKED, content)
+            implausible(ASKED, radiograph.gray)
         except DataError as error:
             raise Refusal(NOT_UNDERSTOOD, _words(error)) from None
-        syntax = str(event.context.transfer_syntax)
-        entry = Entry.of(source.sop_instance, sha256_of_bytes(syntax.encode() + data))
+        for note in radiograph.notes:
+            if note in (NO_RADIOGRAPHY, NO_CHEST):
+                raise Refusal(NO_CHEST_RADIOGRAPH, note)
+        entry = Entry.of(source.sop_instance, _asked_digest(source, radiograph))
         try:
             kept = self.spool.keep(entry, content)
         except (SettingsError, OSError) as error:
-            raise Refusal(NO_ROOM, f"cannot be kept: {_reason(error)}; send it again later") from error
+            raise Refusal(NO_ROOM, f"cannot be kept: {reason_of(error)}; send it again later") from error
         if kept == "other":
             raise Refusal(OTHER_CONTENT, "another image with the same SOP instance UID was received before")
         if kept == "same":
@@ -158,11 +162,18 @@ class Reception:
             self.more()
 
 
+def _asked_digest(source: Source, radiograph: Radiograph) -> str:
+    """Return the SHA-256 of all that results depend on, however the image was encoded on its way."""
+    shape = repr((radiograph.gray.shape, radiograph.notes, source.described()))
+    return sha256_of_bytes(shape.encode() + radiograph.gray.tobytes())
+
+
 def _words(error: Exception) -> str:
     return str(error).removeprefix(f"{ASKED}: ").rstrip(".")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return in the words of the system why the queue cannot be written."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return (cause.strerror if isinstance(cause, OSError) else None) or "the queue cannot be written"
 

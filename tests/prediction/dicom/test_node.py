@@ -13,13 +13,19 @@ from typing import Any
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from pydicom.uid import ComprehensiveSRStorage, JPEG2000Lossless, ParametricMapStorage, RLELossless
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ImplicitVRLittleEndian,
+    ParametricMapStorage,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 from pneumobench.errors import SettingsError
 from pneumobench.prediction.dicom import delivery, reception
-from pneumobench.prediction.dicom.delivery import Destination, checked_title
+from pneumobench.prediction.dicom.delivery import Destination, UnreachableError, checked_title, send
 from pneumobench.prediction.dicom.results import results_about
-from pneumobench.prediction.dicom.spool import Spool
+from pneumobench.prediction.dicom.spool import Entry, Spool
 from pneumobench.prediction.predictor import Predictor
 from tests.prediction.dicom.conftest import film
 from tests.prediction.dicom.nodes import Archive, read, running, store, until
@@ -73,6 +79,9 @@ def test_what_is_no_image_is_refused_with_its_status(
         (broken(film(grays[0], 52), StudyInstanceUID=None), 0xA900, "no valid StudyInstanceUID"),
         (broken(film(grays[0], 53), ManufacturerModelName="pneumobench"), 0xC000, "is no radiograph"),
         (film(grays[0] * 0, 54), 0xC000, ""),
+        (broken(film(grays[0], 55), NumberOfFrames=2), 0xC000, "2 frames"),
+        (film(grays[0], 56, Modality="CT", SOPClassUID=SecondaryCaptureImageStorage), 0xC002, "none of radiography"),
+        (film(grays[0], 57, BodyPartExamined="FOOT"), 0xC002, "BodyPartExamined is not the chest"),
     ]
     with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port) as node:
         for dataset, status, words in cases:
@@ -87,17 +96,22 @@ def test_what_is_no_image_is_refused_with_its_status(
     assert not [line for line in node.told if CANARY in line]
 
 
-def test_compressed_images_are_taken(predictor: Predictor, grays: list[NDArray[Any]], tmp_path: Path) -> None:
+def test_a_radiograph_is_the_same_however_it_is_encoded(
+    predictor: Predictor, grays: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    """Archives compress without loss what they pass on: that is no other image under a UID that is taken."""
+    packed = film(grays[0], 70)
+    packed.compress(RLELossless, generate_instance_uid=False)
+    plain = film(grays[0], 70, InstitutionName="moved")
+    plain.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
-        for number, syntax in enumerate((RLELossless, JPEG2000Lossless), start=70):
-            dataset = film(grays[0], number)
-            try:
-                dataset.compress(syntax)
-            except (RuntimeError, NotImplementedError):
-                continue
-            assert store(read(written(tmp_path, dataset)), node.port).Status == 0
-        until(lambda: len(archive.uids) >= 1, "a report")
-    assert node.says("received")
+        assert store(read(written(tmp_path, packed)), node.port).Status == 0
+        until(lambda: len(archive.uids) == 1, "a report")
+        assert store(read(written(tmp_path, plain)), node.port).Status == 0
+        assert node.says("again: it is not asked about a second time")
+        assert store(film(grays[1], 70), node.port).Status == 0xC001
+        assert store(film(grays[0], 70, PatientID=f"{CANARY}-OTHER"), node.port).Status == 0xC001
+    assert len(archive.came) == 1
 
 
 def test_a_full_disk_is_answered_with_out_of_resources(
@@ -115,6 +129,27 @@ def test_a_full_disk_is_answered_with_out_of_resources(
         assert answer.Status == 0xA700
         assert "No space left on device" in answer.ErrorComment
         assert store(read(films[0]), node.port).Status == 0, "later it is taken"
+
+
+def test_results_that_find_no_room_are_made_again(
+    predictor: Predictor, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pneumobench.errors import NoRoomError
+    from pneumobench.prediction.dicom import node as module
+
+    plain, turns = Spool.answered, iter([True])
+
+    def full_once(*arguments: Any) -> None:
+        if next(turns, False):
+            raise NoRoomError("no room") from OSError(28, "No space left on device")
+        plain(*arguments)
+
+    monkeypatch.setattr(module, "AGAIN_AFTER_S", 0.1)
+    monkeypatch.setattr(Spool, "answered", full_once)
+    with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
+        assert store(read(films[0]), node.port).Status == 0
+        until(lambda: len(archive.uids) == 1, "a report")
+    assert node.says("cannot be kept: No space left on device; the image is, and is asked about again")
 
 
 def test_who_may_send_is_held(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
@@ -161,13 +196,35 @@ def test_results_wait_for_a_node_that_is_away_refuses_or_takes_not_all(
     assert len(archive.came) == 3, "each once"
 
 
-def test_a_node_goes_on_where_the_last_one_ended(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
-    with running(predictor, tmp_path / "queue", 1, kinds=("report",)) as node:
-        for path in films[:3]:
-            assert store(read(path), node.port).Status == 0
-    with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)):
-        until(lambda: len(archive.uids) == 3, "all results")
-    assert len(archive.came) == 3
+@pytest.mark.parametrize("status", [0xB000, 0x0111])
+def test_results_that_the_other_side_has_are_not_sent_for_ever(
+    status: int, predictor: Predictor, films: list[Path], tmp_path: Path
+) -> None:
+    """Stored with a remark, or a duplicate: a kill came between its answer and our note of it."""
+    archive = Archive()
+    archive.refuses = status
+    with archive.open(), running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
+        assert store(read(films[0]), node.port).Status == 0
+        until(lambda: node.says("delivered the results"), "the end of it")
+
+
+def test_results_that_cannot_be_sent_hold_no_others_up(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+    queue = tmp_path / "queue"
+    damaged = Entry.of("1.2.3", "a" * 64)
+    Spool(queue).answered(damaged, {"report": f"{CANARY} is no DICOM".encode()})
+    with Archive().open() as archive, running(predictor, queue, archive.port, kinds=("report",)) as node:
+        until(
+            lambda: node.says(f"results of {damaged.short} cannot be sent (InvalidDicomError); next try"), "it is told"
+        )
+        assert store(read(films[0]), node.port).Status == 0
+        until(lambda: len(archive.uids) == 1, "the others")
+    assert Spool(queue).outgoing() == [damaged], "it is kept"
+    assert not [line for line in node.told if CANARY in line]
+
+
+def test_a_name_that_is_no_machine_is_waited_for(films: list[Path]) -> None:
+    with pytest.raises(UnreachableError, match=r"PACS at pacs\.invalid:104: "):
+        send([films[0]], Destination.of("pacs.invalid:104", "PACS"), "HERE", lambda _: None)
 
 
 def test_an_image_that_fails_is_kept_and_holds_nothing_up(

@@ -16,7 +16,7 @@ from pneumobench.prediction.bundle import FOR_RESEARCH
 from pneumobench.prediction.dicom.delivery import Destination
 from pneumobench.prediction.dicom.identity import Kind
 from pneumobench.prediction.dicom.node import Listening, run_node
-from pneumobench.prediction.dicom.spool import Spool
+from pneumobench.prediction.dicom.spool import Spool, make_folder
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.locks import claim_folder
 from pneumobench.runs.ending import time_to_tell_others
@@ -44,7 +44,7 @@ def receive_images(
         console: where it is told what happens.
 
     Raises:
-        SettingsError: the address cannot be listened on, or another process holds the queue.
+        SettingsError: the address cannot be listened on, or another process holds the queue, or it is none.
         SystemExit: on SIGTERM, with its code.
         KeyboardInterrupt: on Ctrl-C.
     """
@@ -74,6 +74,7 @@ def receive_images(
 
 @contextmanager
 def _held(queue: Path) -> Iterator[None]:
+    make_folder(queue)
     with ExitStack() as held:
         try:
             held.enter_context(claim_folder(queue))

@@ -37,7 +37,7 @@ class Entry:
 
     Args:
         key: hash of its SOP instance UID.
-        sha256: of its bytes, beginning.
+        sha256: of what results about it depend on, beginning.
     """
 
     key: str
@@ -79,18 +79,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._turn = threading.Lock()  # images come by several threads
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(OWNER_ONLY)
             for name in (INCOMING, OUTGOING, FAILED):
                 (folder / name).mkdir(exist_ok=True)
             self._known = dict(self._delivered())
         except OSError as error:
-            if error.errno in NO_ROOM:
-                raise cannot_write(folder, error) from error
-            raise SettingsError(
-                f"--queue {folder}: cannot be written: {error.strerror or error}. Name a folder of your own."
-            ) from error
+            raise _no_queue(folder, error) from error
         self._settle()
 
     def keep(self, entry: Entry, content: bytes) -> Literal["new", "same", "other"]:
@@ -154,6 +149,10 @@ class Spool:
             self.image(entry).replace(self.folder / FAILED / f"{entry.name}{SUFFIX}")
             _sync(self.folder / FAILED)
             self._known.pop(entry.key, None)
+
+    def aside(self) -> int:
+        """Return how many images could not be asked about and lie there."""
+        return len(_by_age(self.folder / FAILED))
 
     def outgoing(self) -> list[Entry]:
         """Return the images whose results wait for delivery, the first that was answered first."""
@@ -223,6 +222,31 @@ class Spool:
                 whole += len(line)
                 yield key, sha256
             file.truncate(whole)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a queue, for its owner alone; one that holds anything else is left as it is.
+
+    Raises:
+        SettingsError: it holds other files, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        if others := sorted(names - {INCOMING, OUTGOING, FAILED, DONE}):
+            raise SettingsError(
+                f"--queue {folder}: is no queue: it holds {others[0]}. Name a new folder, or one that "
+                "`pneumobench receive` made."
+            )
+        folder.chmod(OWNER_ONLY)
+    except OSError as error:
+        raise _no_queue(folder, error) from error
+
+
+def _no_queue(folder: Path, error: OSError) -> SettingsError:
+    if error.errno in NO_ROOM:
+        return cannot_write(folder, error)
+    return SettingsError(f"--queue {folder}: cannot be written: {error.strerror or error}. Name a folder of your own.")
 
 
 def _by_age(folder: Path) -> list[Path]:

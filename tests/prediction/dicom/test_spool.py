@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pneumobench.errors import NoRoomError, RecordError
+from pneumobench.errors import NoRoomError, RecordError, SettingsError
 from pneumobench.prediction.dicom.identity import Kind
-from pneumobench.prediction.dicom.spool import Entry, Spool
+from pneumobench.prediction.dicom.spool import Entry, Spool, make_folder
 
 ONE = Entry.of("1.2.3", "a" * 64)
 RESULTS: dict[Kind, bytes] = {"picture": b"p", "report": b"r"}
@@ -94,6 +94,7 @@ def test_what_cannot_be_asked_about_is_kept_and_tried_again_when_it_comes_again(
     spool.keep(ONE, b"image")
     spool.set_aside(ONE)
     assert spool.waiting() == []
+    assert spool.aside() == 1
     assert state(tmp_path) == {"done.txt", f"failed/{ONE.name}.dcm"}
     assert spool.keep(ONE, b"image") == "new"
     assert state(tmp_path) == {"done.txt", f"incoming/{ONE.name}.dcm"}
@@ -140,6 +141,16 @@ def test_the_beginning_of_a_line_is_cut_off(tmp_path: Path) -> None:
     done.write_text("something else\n")
     with pytest.raises(RecordError, match=r"done\.txt: line 1 is no pair of hashes"):
         Spool(tmp_path)
+
+
+def test_a_folder_that_holds_something_else_is_no_queue(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(SettingsError, match=r"--queue .*: is no queue: it holds thesis\.tex\. Name a new folder"):
+        make_folder(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755, "it is left as it was"
+    with pytest.raises(SettingsError, match=r"--queue .*thesis\.tex: cannot be written: .*Name a folder of your own"):
+        Spool(tmp_path / "thesis.tex")
 
 
 @pytest.mark.parametrize("what", ["keep", "answered", "delivered"])

@@ -53,6 +53,20 @@ MUTANTS = (
         (f"{QUEUE}::test_duplicates_are_told_apart_in_every_place_and_after_a_restart",),
     ),
     Mutant(
+        "DICOM report: what was not looked for is told as no",
+        "prediction/dicom/report.py",
+        "return () if said.review is None else (said.review,)",
+        "return (bool(said.review),)",
+        ("tests/prediction/dicom/test_results.py::test_what_was_not_looked_for_is_not_told_as_no",),
+    ),
+    Mutant(
+        "DICOM node: a radiograph of another part of the body is answered",
+        "prediction/dicom/reception.py",
+        "if note in (NO_RADIOGRAPHY, NO_CHEST):",
+        "if note == NO_RADIOGRAPHY:",
+        ("tests/prediction/dicom/test_node.py::test_what_is_no_image_is_refused_with_its_status",),
+    ),
+    Mutant(
         "sign: uniform attention is added",
         "metrics/lung_attention.py",
         "np.divide(ratio - lung_area,",

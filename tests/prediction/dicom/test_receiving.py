@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import io
+import ctypes
 import json
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from numpy.typing import NDArray
 
 from pneumobench.cli.main import main
 from pneumobench.prediction.bundle import FOR_RESEARCH
-from pneumobench.prediction.dicom.identity import KINDS, result_uid
+from pneumobench.prediction.dicom.identity import KINDS, Kind, result_uid
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.records import locks
 from pneumobench.records.locks import claim_folder
@@ -66,8 +67,8 @@ def answers(port: int) -> bool:
         return line.connect_ex(("127.0.0.1", port)) == 0
 
 
-def expected_uids(predictor: Predictor, images: list[Path]) -> set[str]:
-    return {result_uid(predictor.opened, kind, str(read(path).SOPInstanceUID)) for path in images for kind in KINDS}
+def expected_uids(predictor: Predictor, images: list[Path], kinds: tuple[Kind, ...] = KINDS) -> set[str]:
+    return {result_uid(predictor.opened, kind, str(read(path).SOPInstanceUID)) for path in images for kind in kinds}
 
 
 def canaries(folder: Path) -> list[str]:
@@ -83,15 +84,15 @@ def test_killed_between_answer_and_results_it_loses_nothing(
     predictor: Predictor, bundle: Path, films: list[Path], tmp_path: Path
 ) -> None:
     port, to, archive = free_port(), free_port(), Archive()
-    first = receiving(bundle, tmp_path, port, to)
+    first = receiving(bundle, tmp_path, port, to, "--results", "report")
     for path in films[:2]:
         assert store(read(path), port).Status == 0
     first.kill()  # the answer was given; no result is out
     printed = "".join(first.communicate())
     assert first.returncode == -signal.SIGKILL
     with archive.open(to):
-        second = receiving(bundle, tmp_path, port, to)
-        until(lambda: archive.uids == expected_uids(predictor, films[:2]), "all results")
+        second = receiving(bundle, tmp_path, port, to, "--results", "report")
+        until(lambda: archive.uids == expected_uids(predictor, films[:2], ("report",)), "all results")
         until(lambda: (tmp_path / "queue/done.txt").read_text().count("\n") == 2, "the end of the queue")
         assert store(read(films[0]), port).Status == 0, "still known"
         second.send_signal(signal.SIGTERM)
@@ -99,7 +100,7 @@ def test_killed_between_answer_and_results_it_loses_nothing(
     assert second.returncode == 143
     assert "asked to end" in errors
     assert FOR_RESEARCH in output
-    assert len(archive.came) == len(archive.uids) == 6, "each once"
+    assert len(archive.came) == len(archive.uids) == 2, "each once"
     assert CANARY not in printed + output + errors
     assert canaries(tmp_path) == []
 
@@ -126,13 +127,17 @@ def test_a_node_that_others_can_reach_is_warned_of(
 def test_killed_at_random_moments_it_loses_nothing(
     seed: int, predictor: Predictor, bundle: Path, grays: list[NDArray[Any]], tmp_path: Path
 ) -> None:
-    """Twenty kills; every image that was answered with success has all its results at the end, each the same."""
+    """Twenty kills, and an archive that is full half of the time.
+
+    Every image that was answered with success has all its results at the end, each the same.
+    """
     chance = random.Random(seed)
     port, to, archive = free_port(), free_port(), Archive()
     images = [written(tmp_path, film(grays[n % 6], 100 + n), f"{n}.dcm") for n in range(20)]
     safe: list[Path] = []
     with archive.open(to):
         for path in images:
+            archive.refuses = chance.choice((0, 0xA700))
             node = receiving(bundle, tmp_path, port, to)
             try:
                 if store(read(path), port).get("Status") == 0:
@@ -143,6 +148,7 @@ def test_killed_at_random_moments_it_loses_nothing(
             node.kill()
             node.communicate()
         assert len(safe) >= 18
+        archive.refuses = 0
         last = receiving(bundle, tmp_path, port, to)
         until(lambda: expected_uids(predictor, safe) <= archive.uids, "all results", 120)
         until(lambda: (tmp_path / "queue/done.txt").read_text().count("\n") >= len(safe), "the end of the queue")
@@ -183,6 +189,20 @@ def _png(gray: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".png", gray)[1])
 
 
+def alone(do: Callable[[], None]) -> None:
+    """Do something in a thread whose loopback nobody else can reach: Orthanc listens on every address there is."""
+    new_network = 0x40000000  # CLONE_NEWNET of Linux
+
+    def act() -> None:
+        if ctypes.CDLL(None, use_errno=True).unshare(new_network) != 0:
+            pytest.skip("needs the right to a network of its own")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        do()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(act).result()
+
+
 @contextmanager
 def orthanc(folder: Path) -> Iterator[tuple[str, int]]:
     """Run an Orthanc; give the address of its REST API and its DICOM port."""
@@ -210,10 +230,14 @@ def asked(address: str, body: bytes | None = None, method: str | None = None) ->
         return json.loads(answer.read() or b"null")
 
 
-@pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed")
+@pytest.mark.skipif(ORTHANC is None or sys.platform != "linux", reason="Orthanc is not installed")
 def test_an_orthanc_sends_images_and_shows_their_results(
     predictor: Predictor, films: list[Path], tmp_path: Path
 ) -> None:
+    alone(lambda: _an_orthanc_sends_images(predictor, films, tmp_path))
+
+
+def _an_orthanc_sends_images(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
     with orthanc(tmp_path) as (rest, dicom), running(predictor, tmp_path / "queue", dicom) as node:
         image = asked(f"{rest}/instances", films[0].read_bytes())["ID"]
         modality = json.dumps(["PNEUMOBENCH", "127.0.0.1", node.port]).encode()
@@ -227,20 +251,3 @@ def test_an_orthanc_sends_images_and_shows_their_results(
         series = [asked(f"{rest}/series/{one}") for one in asked(f"{rest}/studies/{study}")["Series"]]
     assert sorted(one["MainDicomTags"]["Modality"] for one in series) == ["DX", "OT", "OT", "SR"]
     assert sum("not for diagnosis" in one["MainDicomTags"].get("SeriesDescription", "") for one in series) == 3
-
-
-def test_results_of_the_node_and_of_predict_say_the_same(
-    predictor: Predictor, bundle: Path, films: list[Path], tmp_path: Path
-) -> None:
-    """The same probability in a table, in a report of `predict --dicom`, and in one of the node."""
-    with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
-        assert store(read(films[0]), node.port).Status == 0
-        until(lambda: len(archive.came) == 1, "a report")
-    report = pydicom.dcmread(io.BytesIO(archive.came[0][1]))
-    numbers = [
-        float(item.MeasuredValueSequence[0].NumericValue)
-        for item in report.ContentSequence[-1].ContentSequence[0].ContentSequence
-        if item.ValueType == "NUM"
-    ]
-    (said,) = predictor.predict(films[0])
-    assert numbers == pytest.approx([said.probability, said.lowest, said.highest, said.threshold], abs=1e-4)

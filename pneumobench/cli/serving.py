@@ -39,8 +39,9 @@ def serve(
         plugin: a plugin file that registers an architecture of the bundle.
     """
     require_packages("serve", "fastapi", "uvicorn", "python_multipart", why="a server")
+    from pneumobench.runs.addresses import is_loopback
     from pneumobench.runs.using import predictor_of
-    from pneumobench.serving.access import access_of, is_loopback
+    from pneumobench.serving.access import access_of
     from pneumobench.serving.app import create_app
     from pneumobench.serving.desk import warm_up
     from pneumobench.serving.limits import Limits

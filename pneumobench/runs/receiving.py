@@ -19,9 +19,8 @@ from pneumobench.prediction.dicom.node import Listening, run_node
 from pneumobench.prediction.dicom.spool import Spool, make_folder
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.locks import claim_folder
+from pneumobench.runs.addresses import is_loopback
 from pneumobench.runs.ending import time_to_tell_others
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def receive_images(
@@ -50,7 +49,7 @@ def receive_images(
     """
     if not 0 <= here.port < 2**16:
         raise SettingsError(f"--port {here.port}: expected 1 to 65535.")
-    if here.host not in LOOPBACK:
+    if not is_loopback(here.host):
         known = f"{', '.join(here.callers)} may call, by a name that anybody can give" if here.callers else ""
         warn(
             f"--host {here.host}: other machines can reach this node, and DICOM knows no password: "

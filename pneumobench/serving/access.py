@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pneumobench.errors import SettingsError
+from pneumobench.runs.addresses import is_loopback
 from pneumobench.serving.refusals import Refusal
 
 TOKEN_VARIABLE: Final = "PNEUMOBENCH_TOKEN"
@@ -104,22 +105,3 @@ def access_of(host: str, *, token_file: Path | None, names: list[str]) -> Access
             f"or set {TOKEN_VARIABLE}. Make one with: {MAKE_ONE}"
         )
     return Access(token=token, names=frozenset(name.strip().lower() for name in names))
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address.
-
-    Raises:
-        SettingsError: it is no address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError as error:
-        raise SettingsError(
-            f"--host {host}: expected an address of this machine, e.g. 127.0.0.1 or 0.0.0.0."
-        ) from error

@@ -16,7 +16,7 @@ from pneumobench.serving.access import Access
 from pneumobench.serving.app import create_app
 from pneumobench.serving.limits import Limits
 from pneumobench.serving.server import listening_socket, server_of
-from tests.serving.bundles import write_bundle, write_films
+from tests.prediction.bundles import write_bundle, write_films
 
 # a film of these tests is small; no test may be refused for asking often unless it wants to be
 LIMITS = Limits(film_bytes=2**20, held_bytes=2**22, idle_s=1.0, drained_s=0.5, rate=60_000, burst=1_000)

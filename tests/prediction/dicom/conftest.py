@@ -11,10 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
-from pneumobench.phantoms.dataset import make_phantoms
 from pneumobench.prediction.bundle import open_bundle
 from pneumobench.prediction.predictor import Predictor
-from tests.prediction.tiny_bundle import write_tiny_bundle
+from tests.prediction.bundles import write_bundle, write_films
 from tests.radiographs.dicom_files import radiograph, written
 
 pytest.importorskip("highdicom")
@@ -40,17 +39,21 @@ def film(gray: NDArray[np.uint8], number: int, **tags: Any) -> FileDataset:
 
 
 @pytest.fixture(scope="session")
-def grays(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]]:
-    """Return phantoms (H, W)."""
-    folder = tmp_path_factory.mktemp("phantoms")
-    make_phantoms(folder, patients=6, official_test_patients=1, images_per_patient=(1, 1), side_px=128, seed=3)
-    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.rglob("*.png"))]  # type: ignore[misc]
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return files of phantoms."""
+    return write_films(tmp_path_factory.mktemp("phantoms"))
 
 
 @pytest.fixture(scope="session")
-def bundle(grays: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bundle."""
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", grays)
+def grays(phantoms: list[Path]) -> list[NDArray[np.uint8]]:
+    """Return phantoms (H, W)."""
+    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in phantoms]  # type: ignore[misc]
+
+
+@pytest.fixture(scope="session")
+def bundle(phantoms: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle whose networks see a part of an image."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny", phantoms, crop="fixed")
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ from pneumobench.prediction.dicom.identity import KINDS, Kind
 from pneumobench.prediction.dicom.results import asked_kinds, results_about, write_results
 from pneumobench.prediction.predictor import Predictor
 from pneumobench.radiographs.geometry import cropped, square_to_image
+from tests.prediction.bundles import write_bundle
 from tests.prediction.dicom.conftest import COLUMNS, ROWS, film
-from tests.prediction.tiny_bundle import write_tiny_bundle
 from tests.radiographs.dicom_files import CANARY, written
 
 Made = tuple[Prediction, dict[Kind, bytes]]
@@ -126,13 +126,13 @@ def test_results_lie_in_the_study_and_refer_to_the_image(usual: Made, films: lis
 
 
 def test_the_same_question_gives_the_same_bytes(
-    usual: Made, predictor: Predictor, bundle: Path, films: list[Path], grays: list[NDArray[np.uint8]], tmp_path: Path
+    usual: Made, predictor: Predictor, bundle: Path, films: list[Path], phantoms: list[Path], tmp_path: Path
 ) -> None:
     assert made(Predictor(open_bundle(bundle)), films[0])[1] == usual[1]
     other = made(predictor, films[1])[1]
     for kind in KINDS:
         assert parsed(other[kind]).SOPInstanceUID != parsed(usual[1][kind]).SOPInstanceUID
-    named = write_tiny_bundle(tmp_path / "other", grays, name="other")
+    named = write_bundle(tmp_path / "other", phantoms, crop="fixed", results={})
     again = made(Predictor(open_bundle(named)), films[0])[1]
     uids = {parsed(content).SOPInstanceUID for results in (usual[1], again) for content in results.values()}
     assert len(uids) == 2 * len(KINDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,8 +49,11 @@ def write_films(folder: Path, count: int = 6) -> list[Path]:
     return sorted((folder / "images").rglob("*.png"))[:count]
 
 
-def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet") -> Path:
-    """Write a bundle of two folds of a network with random weights; the films are its training images."""
+def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet", **changes: Any) -> Path:
+    """Write a bundle of two folds of a network with random weights; the films are its training images.
+
+    `changes` are fields of the bundle.
+    """
     weights = {f"{name}-fold-{fold}.safetensors": _weights(name, fold) for fold in (0, 1)}
     radiographs = np.stack([cv2.resize(_gray(film), (SIDE_PX, SIDE_PX)) for film in films]).astype(np.uint8)
     mean, whitening = gray_reference(radiographs)
@@ -85,6 +89,7 @@ def write_bundle(folder: Path, films: list[Path], *, name: str = "test_resnet") 
         origin={"pneumobench": "0.1.0"},
         segmenter=sha256_of_file(WEIGHTS_FOLDER / WEIGHTS_NAME),
     )  # fmt: skip
+    bundle = dataclasses.replace(bundle, **changes)
     files = {
         **weights,
         BUNDLE_JSON: bundle.to_json().encode(),

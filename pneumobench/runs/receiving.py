@@ -12,19 +12,19 @@ from types import FrameType
 from rich.console import Console
 
 from pneumobench.errors import TERMINATED, InUseError, SettingsError, warn
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
 from pneumobench.prediction.dicom.delivery import Destination
 from pneumobench.prediction.dicom.identity import Kind
 from pneumobench.prediction.dicom.node import Listening, run_node
 from pneumobench.prediction.dicom.spool import Spool, make_folder
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.records.locks import claim_folder
 from pneumobench.runs.addresses import is_loopback
 from pneumobench.runs.ending import time_to_tell_others
 
 
 def receive_images(
-    predictor: Predictor,
+    predictor: AskedBundle,
     queue: Path,
     here: Listening,
     to: Destination,

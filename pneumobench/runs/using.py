@@ -78,7 +78,7 @@ def draw_heat_map(predictor: AskedBundle, image: Path, said: Prediction, folder:
     return picture
 
 
-def write_dicom(predictor: Predictor, said: Prediction, folder: Path) -> str:
+def write_dicom(predictor: AskedBundle, said: Prediction, folder: Path) -> str:
     """Write the DICOM results about an image into a folder; return why there are none, or nothing.
 
     Args:

@@ -152,7 +152,7 @@ def test_a_command_without_settings_takes_no_overrides(capsys: pytest.CaptureFix
 
 def test_every_command_says_what_each_of_its_options_does() -> None:
     names = [command.__name__.strip("_") for command in cli.COMMANDS]
-    assert len(set(names)) == len(names) == 30
+    assert len(set(names)) == len(names) == 31
     shown = command_parser(cli.COMMANDS).format_help()
     assert all(f"    {name}" in shown for name in names)
 

@@ -21,7 +21,7 @@ from pneumobench.prediction.bundle import open_bundle
 from pneumobench.runs.bundling import make_bundle
 from pneumobench.runs.opening import open_run
 from tests.end_to_end.commands import REPOSITORY, environment
-from tests.serving.bundles import write_bundle, write_films
+from tests.prediction.bundles import write_bundle, write_films
 
 QUIET = Console(file=io.StringIO())
 PAGE = REPOSITORY / "docs/how-to/export-onnx.md"

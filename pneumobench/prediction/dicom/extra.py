@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from typing import Final
 
-from pneumobench.errors import SettingsError
+from pneumobench.errors import require_packages
 
-INSTALL: Final = 'pip install "pneumobench[pacs]" (in a clone: uv run --extra pacs pneumobench ...)'
 PACKAGES: Final = ("highdicom", "pynetdicom")
 ABOVE_ALL: Final = logging.CRITICAL + 1
 
@@ -22,7 +20,6 @@ def required(option: str) -> None:
     Raises:
         SettingsError: one is missing; says how to install it.
     """
+    require_packages("pacs", *PACKAGES, why=option)
     for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise SettingsError(f"{option}: the package {package} is not installed: {INSTALL}.")
         logging.getLogger(package).setLevel(ABOVE_ALL)

@@ -17,7 +17,7 @@ from pneumobench.prediction.dicom.spool import FAILED, Entry, Spool
 from pneumobench.texts import counted
 
 if TYPE_CHECKING:
-    from pneumobench.prediction.predictor import Predictor
+    from pneumobench.prediction.asked import AskedBundle
 
 LOOKS_EVERY_S: Final = 0.5
 AGAIN_AFTER_S: Final = 10.0  # where the disk is full
@@ -41,7 +41,7 @@ class Listening:
 
 
 def run_node(
-    predictor: Predictor,
+    predictor: AskedBundle,
     spool: Spool,
     here: Listening,
     to: Destination,
@@ -95,7 +95,7 @@ def run_node(
 
 
 def _answered(
-    predictor: Predictor, spool: Spool, entry: Entry, kinds: Sequence[Kind], tell: Callable[[str], None]
+    predictor: AskedBundle, spool: Spool, entry: Entry, kinds: Sequence[Kind], tell: Callable[[str], None]
 ) -> bool:
     """Ask about an image and put its results in its place; tell whether it has left the queue."""
     path = spool.image(entry)

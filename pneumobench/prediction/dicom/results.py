@@ -27,7 +27,7 @@ from pneumobench.radiographs.geometry import square_to_image
 from pneumobench.radiographs.plausibility import implausible
 
 if TYPE_CHECKING:
-    from pneumobench.prediction.predictor import Predictor
+    from pneumobench.prediction.asked import AskedBundle
 
 SUFFIX: Final = ".dcm"
 HALF: Final = 0.5
@@ -47,7 +47,7 @@ def asked_kinds(names: Sequence[str] | None, option: str) -> tuple[Kind, ...]:
 
 
 def results_about(
-    predictor: Predictor, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind] = KINDS
+    predictor: AskedBundle, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind] = KINDS
 ) -> dict[Kind, bytes]:
     """Return the DICOM results about an image, each as the bytes of a file.
 
@@ -66,7 +66,7 @@ def results_about(
 
 
 def _made(
-    predictor: Predictor, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind]
+    predictor: AskedBundle, path: Path, content: bytes, said: Prediction, kinds: Sequence[Kind]
 ) -> dict[Kind, bytes]:
     opened, source, radiograph = predictor.opened, read_source(path, content), decode_radiograph(path, content)
     gray = radiograph.gray
@@ -88,7 +88,7 @@ def _made(
     return {kind: _bytes(made[kind]) for kind in kinds}
 
 
-def write_results(predictor: Predictor, path: Path, said: Prediction, folder: Path) -> list[Path]:
+def write_results(predictor: AskedBundle, path: Path, said: Prediction, folder: Path) -> list[Path]:
     """Write the DICOM results about a file into a folder; none where it is no DICOM.
 
     Their names follow from their UIDs: the name of the file may name a patient.

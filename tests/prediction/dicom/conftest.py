@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import open_bundle
-from pneumobench.prediction.predictor import Predictor
+from pneumobench.prediction.loading import asked_bundle
 from tests.prediction.bundles import write_bundle, write_films
 from tests.radiographs.dicom_files import radiograph, written
 
@@ -57,9 +58,9 @@ def bundle(phantoms: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def predictor(bundle: Path) -> Predictor:
+def predictor(bundle: Path) -> AskedBundle:
     """Return what answers with it."""
-    return Predictor(open_bundle(bundle))
+    return asked_bundle(open_bundle(bundle))
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from typing import Any
 import pydicom
 from pydicom import Dataset
 
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.dicom.delivery import CLASSES, Destination
 from pneumobench.prediction.dicom.identity import KINDS, Kind
 from pneumobench.prediction.dicom.node import Listening, run_node
 from pneumobench.prediction.dicom.reception import IMAGES
 from pneumobench.prediction.dicom.spool import Spool
-from pneumobench.prediction.predictor import Predictor
 
 WAIT_S = 60.0
 
@@ -101,7 +101,11 @@ class Running:
 
 @contextmanager
 def running(
-    predictor: Predictor, queue: Path, archive_port: int, callers: tuple[str, ...] = (), kinds: tuple[Kind, ...] = KINDS
+    predictor: AskedBundle,
+    queue: Path,
+    archive_port: int,
+    callers: tuple[str, ...] = (),
+    kinds: tuple[Kind, ...] = KINDS,
 ) -> Iterator[Running]:
     """Run a node while the context lasts."""
     node, stop = Running(), threading.Event()

@@ -22,11 +22,11 @@ from pydicom.uid import (
 )
 
 from pneumobench.errors import SettingsError
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.dicom import delivery, reception
 from pneumobench.prediction.dicom.delivery import Destination, UnreachableError, checked_title, send
 from pneumobench.prediction.dicom.results import results_about
 from pneumobench.prediction.dicom.spool import Entry, Spool
-from pneumobench.prediction.predictor import Predictor
 from tests.prediction.dicom.conftest import film
 from tests.prediction.dicom.nodes import Archive, read, running, store, until
 from tests.radiographs.dicom_files import CANARY, written
@@ -40,7 +40,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "LONGEST_WAIT_S", 0.2)
 
 
-def expected_results(predictor: Predictor, path: Path) -> dict[str, pydicom.Dataset]:
+def expected_results(predictor: AskedBundle, path: Path) -> dict[str, pydicom.Dataset]:
     """Return what `predict --dicom` gives for an image, by UID."""
     (said,) = predictor.predict(path)
     found = [
@@ -49,7 +49,7 @@ def expected_results(predictor: Predictor, path: Path) -> dict[str, pydicom.Data
     return {str(one.SOPInstanceUID): one for one in found}
 
 
-def test_images_come_and_their_results_go(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_images_come_and_their_results_go(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     expected = expected_results(predictor, films[0])
     with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port) as node:
         assert store(read(films[0]), node.port).Status == 0
@@ -71,7 +71,7 @@ def broken(dataset: pydicom.FileDataset, **tags: Any) -> pydicom.FileDataset:
 
 
 def test_what_is_no_image_is_refused_with_its_status(
-    predictor: Predictor, grays: list[NDArray[Any]], films: list[Path], tmp_path: Path
+    predictor: AskedBundle, grays: list[NDArray[Any]], films: list[Path], tmp_path: Path
 ) -> None:
     cases = [
         (broken(film(grays[0], 50), PixelData=b"\0" * 100), 0xC000, "truncated"),
@@ -97,7 +97,7 @@ def test_what_is_no_image_is_refused_with_its_status(
 
 
 def test_a_radiograph_is_the_same_however_it_is_encoded(
-    predictor: Predictor, grays: list[NDArray[Any]], tmp_path: Path
+    predictor: AskedBundle, grays: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     """Archives compress without loss what they pass on: that is no other image under a UID that is taken."""
     packed = film(grays[0], 70)
@@ -115,7 +115,7 @@ def test_a_radiograph_is_the_same_however_it_is_encoded(
 
 
 def test_a_full_disk_is_answered_with_out_of_resources(
-    predictor: Predictor, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: AskedBundle, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pneumobench.errors import NoRoomError
 
@@ -132,7 +132,7 @@ def test_a_full_disk_is_answered_with_out_of_resources(
 
 
 def test_results_that_find_no_room_are_made_again(
-    predictor: Predictor, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: AskedBundle, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pneumobench.errors import NoRoomError
     from pneumobench.prediction.dicom import node as module
@@ -152,7 +152,7 @@ def test_results_that_find_no_room_are_made_again(
     assert node.says("cannot be kept: No space left on device; the image is, and is asked about again")
 
 
-def test_who_may_send_is_held(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_who_may_send_is_held(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     with running(predictor, tmp_path / "queue", 1, callers=("MODALITY",)) as node:
         with pytest.raises(ConnectionRefusedError):
             store(read(films[0]), node.port, calling="SOMEBODY")
@@ -160,7 +160,7 @@ def test_who_may_send_is_held(predictor: Predictor, films: list[Path], tmp_path:
 
 
 def test_a_message_longer_than_an_image_ends_the_connection(
-    predictor: Predictor, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: AskedBundle, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reception, "MAX_FILE_BYTES", 50_000)
     with running(predictor, tmp_path / "queue", 1) as node:
@@ -174,7 +174,7 @@ def test_a_message_longer_than_an_image_ends_the_connection(
 
 
 def test_results_wait_for_a_node_that_is_away_refuses_or_takes_not_all(
-    predictor: Predictor, films: list[Path], tmp_path: Path
+    predictor: AskedBundle, films: list[Path], tmp_path: Path
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -198,7 +198,7 @@ def test_results_wait_for_a_node_that_is_away_refuses_or_takes_not_all(
 
 @pytest.mark.parametrize("status", [0xB000, 0x0111])
 def test_results_that_the_other_side_has_are_not_sent_for_ever(
-    status: int, predictor: Predictor, films: list[Path], tmp_path: Path
+    status: int, predictor: AskedBundle, films: list[Path], tmp_path: Path
 ) -> None:
     """Stored with a remark, or a duplicate: a kill came between its answer and our note of it."""
     archive = Archive()
@@ -208,7 +208,9 @@ def test_results_that_the_other_side_has_are_not_sent_for_ever(
         until(lambda: node.says("delivered the results"), "the end of it")
 
 
-def test_results_that_cannot_be_sent_hold_no_others_up(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_results_that_cannot_be_sent_hold_no_others_up(
+    predictor: AskedBundle, films: list[Path], tmp_path: Path
+) -> None:
     queue = tmp_path / "queue"
     damaged = Entry.of("1.2.3", "a" * 64)
     Spool(queue).answered(damaged, {"report": f"{CANARY} is no DICOM".encode()})
@@ -228,7 +230,7 @@ def test_a_name_that_is_no_machine_is_waited_for(films: list[Path]) -> None:
 
 
 def test_an_image_that_fails_is_kept_and_holds_nothing_up(
-    predictor: Predictor, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: AskedBundle, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pneumobench.prediction.dicom import node as module
 
@@ -252,7 +254,7 @@ def test_an_image_that_fails_is_kept_and_holds_nothing_up(
 
 
 @pytest.mark.skipif(STORESCU is None or ECHOSCU is None, reason="dcmtk is not installed")
-def test_dcmtk_sends(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_dcmtk_sends(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     assert STORESCU is not None
     assert ECHOSCU is not None
     with Archive().open() as archive, running(predictor, tmp_path / "queue", archive.port, kinds=("report",)) as node:
@@ -262,7 +264,7 @@ def test_dcmtk_sends(predictor: Predictor, films: list[Path], tmp_path: Path) ->
         until(lambda: len(archive.uids) == 2, "all results")
 
 
-def test_an_address_in_use_is_told(predictor: Predictor, tmp_path: Path) -> None:
+def test_an_address_in_use_is_told(predictor: AskedBundle, tmp_path: Path) -> None:
     from pneumobench.prediction.dicom.node import Listening, run_node
 
     with socket.socket() as taken:

@@ -23,9 +23,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumobench.cli.main import main
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH
 from pneumobench.prediction.dicom.identity import KINDS, Kind, result_uid
-from pneumobench.prediction.predictor import Predictor
 from pneumobench.records import locks
 from pneumobench.records.locks import claim_folder
 from tests.end_to_end.commands import Command, pneumobench, start
@@ -67,7 +67,7 @@ def answers(port: int) -> bool:
         return line.connect_ex(("127.0.0.1", port)) == 0
 
 
-def expected_uids(predictor: Predictor, images: list[Path], kinds: tuple[Kind, ...] = KINDS) -> set[str]:
+def expected_uids(predictor: AskedBundle, images: list[Path], kinds: tuple[Kind, ...] = KINDS) -> set[str]:
     return {result_uid(predictor.opened, kind, str(read(path).SOPInstanceUID)) for path in images for kind in kinds}
 
 
@@ -81,7 +81,7 @@ def canaries(folder: Path) -> list[str]:
 
 
 def test_killed_between_answer_and_results_it_loses_nothing(
-    predictor: Predictor, bundle: Path, films: list[Path], tmp_path: Path
+    predictor: AskedBundle, bundle: Path, films: list[Path], tmp_path: Path
 ) -> None:
     port, to, archive = free_port(), free_port(), Archive()
     first = receiving(bundle, tmp_path, port, to, "--results", "report")
@@ -125,7 +125,7 @@ def test_a_node_that_others_can_reach_is_warned_of(
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_random_moments_it_loses_nothing(
-    seed: int, predictor: Predictor, bundle: Path, grays: list[NDArray[Any]], tmp_path: Path
+    seed: int, predictor: AskedBundle, bundle: Path, grays: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     """Twenty kills, and an archive that is full half of the time.
 
@@ -232,12 +232,12 @@ def asked(address: str, body: bytes | None = None, method: str | None = None) ->
 
 @pytest.mark.skipif(ORTHANC is None or sys.platform != "linux", reason="Orthanc is not installed")
 def test_an_orthanc_sends_images_and_shows_their_results(
-    predictor: Predictor, films: list[Path], tmp_path: Path
+    predictor: AskedBundle, films: list[Path], tmp_path: Path
 ) -> None:
     alone(lambda: _an_orthanc_sends_images(predictor, films, tmp_path))
 
 
-def _an_orthanc_sends_images(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def _an_orthanc_sends_images(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     with orthanc(tmp_path) as (rest, dicom), running(predictor, tmp_path / "queue", dicom) as node:
         image = asked(f"{rest}/instances", films[0].read_bytes())["ID"]
         modality = json.dumps(["PNEUMOBENCH", "127.0.0.1", node.port]).encode()

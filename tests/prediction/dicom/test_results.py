@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from pneumobench.errors import SettingsError, UnreadableImageError
 from pneumobench.prediction.answers import Prediction
+from pneumobench.prediction.asked import AskedBundle
 from pneumobench.prediction.bundle import FOR_RESEARCH, open_bundle
 from pneumobench.prediction.dicom import extra
 from pneumobench.prediction.dicom.identity import KINDS, Kind
 from pneumobench.prediction.dicom.results import asked_kinds, results_about, write_results
-from pneumobench.prediction.predictor import Predictor
+from pneumobench.prediction.loading import asked_bundle
 from pneumobench.radiographs.geometry import cropped, square_to_image
 from tests.prediction.bundles import write_bundle
 from tests.prediction.dicom.conftest import COLUMNS, ROWS, film
@@ -49,7 +50,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def made(predictor: Predictor, path: Path) -> Made:
+def made(predictor: AskedBundle, path: Path) -> Made:
     (said,) = predictor.predict(path)
     return said, results_about(predictor, path, path.read_bytes(), said)
 
@@ -59,12 +60,12 @@ def parsed(content: bytes) -> pydicom.FileDataset:
 
 
 @pytest.fixture(scope="module")
-def usual(predictor: Predictor, films: list[Path]) -> Made:
+def usual(predictor: AskedBundle, films: list[Path]) -> Made:
     """Return an answer and its results."""
     return made(predictor, films[0])
 
 
-def test_the_report_says_what_the_answer_says(usual: Made, predictor: Predictor) -> None:
+def test_the_report_says_what_the_answer_says(usual: Made, predictor: AskedBundle) -> None:
     said, results = usual
     report = highdicom.sr.ComprehensiveSR.from_dataset(parsed(results["report"]))
     (group,) = report.content.get_image_measurement_groups()
@@ -84,7 +85,7 @@ def test_the_report_says_what_the_answer_says(usual: Made, predictor: Predictor)
     assert report.PreliminaryFlag == "PRELIMINARY"
 
 
-def test_the_heat_map_lies_on_the_image(usual: Made, predictor: Predictor, films: list[Path]) -> None:
+def test_the_heat_map_lies_on_the_image(usual: Made, predictor: AskedBundle, films: list[Path]) -> None:
     _, results = usual
     found = highdicom.pm.ParametricMap.from_dataset(parsed(results["heat-map"]))
     (shares,) = found.get_frames(apply_real_world_transform=True)
@@ -126,14 +127,14 @@ def test_results_lie_in_the_study_and_refer_to_the_image(usual: Made, films: lis
 
 
 def test_the_same_question_gives_the_same_bytes(
-    usual: Made, predictor: Predictor, bundle: Path, films: list[Path], phantoms: list[Path], tmp_path: Path
+    usual: Made, predictor: AskedBundle, bundle: Path, films: list[Path], phantoms: list[Path], tmp_path: Path
 ) -> None:
-    assert made(Predictor(open_bundle(bundle)), films[0])[1] == usual[1]
+    assert made(asked_bundle(open_bundle(bundle)), films[0])[1] == usual[1]
     other = made(predictor, films[1])[1]
     for kind in KINDS:
         assert parsed(other[kind]).SOPInstanceUID != parsed(usual[1][kind]).SOPInstanceUID
     named = write_bundle(tmp_path / "other", phantoms, crop="fixed", results={})
-    again = made(Predictor(open_bundle(named)), films[0])[1]
+    again = made(asked_bundle(open_bundle(named)), films[0])[1]
     uids = {parsed(content).SOPInstanceUID for results in (usual[1], again) for content in results.values()}
     assert len(uids) == 2 * len(KINDS)
     assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in uids)
@@ -149,7 +150,7 @@ def complaints(path: Path) -> list[str]:
 @pytest.mark.skipif(DCIODVFY is None, reason="dicom3tools are not installed")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_validator_finds_no_error(
-    variant: str, predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+    variant: str, predictor: AskedBundle, grays: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     path = written(tmp_path, film(grays[0], 1, **VARIANTS[variant]))
     for kind, content in made(predictor, path)[1].items():
@@ -167,7 +168,7 @@ def test_the_validator_would_find_one(usual: Made, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variant", ["odd", "japanese"])
 def test_letters_of_any_alphabet_arrive(
-    variant: str, predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+    variant: str, predictor: AskedBundle, grays: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     path = written(tmp_path, film(grays[0], 1, **VARIANTS[variant]))
     (said,) = predictor.predict(path)
@@ -178,7 +179,7 @@ def test_letters_of_any_alphabet_arrive(
         assert not report.PatientSex, "a sex that DICOM does not know is left out"
 
 
-def test_what_was_not_looked_for_is_not_told_as_no(predictor: Predictor, films: list[Path]) -> None:
+def test_what_was_not_looked_for_is_not_told_as_no(predictor: AskedBundle, films: list[Path]) -> None:
     (said,) = predictor.predict(films[0], review=False)
     for one, words, looked in ((said, True, []), (replace(said, review=False), False, ["No"])):
         results = results_about(predictor, films[0], films[0].read_bytes(), one, ("picture", "report"))
@@ -191,7 +192,7 @@ def test_what_was_not_looked_for_is_not_told_as_no(predictor: Predictor, films: 
 
 
 def test_what_is_odd_about_the_file_is_told(
-    predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+    predictor: AskedBundle, grays: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     """Nobody reads the audit of a file that a node was sent."""
     plain = written(tmp_path, film(grays[0], 1), "plain.dcm")
@@ -210,7 +211,7 @@ def test_what_is_odd_about_the_file_is_told(
 
 @pytest.mark.parametrize("name", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
 def test_an_image_that_nothing_can_be_filed_with_is_refused(
-    name: str, predictor: Predictor, grays: list[NDArray[np.uint8]], tmp_path: Path
+    name: str, predictor: AskedBundle, grays: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     dataset = film(grays[0], 1)
     delattr(dataset, name)
@@ -220,7 +221,7 @@ def test_an_image_that_nothing_can_be_filed_with_is_refused(
         results_about(predictor, path, path.read_bytes(), said)
 
 
-def test_files_are_named_by_their_uids(predictor: Predictor, films: list[Path], tmp_path: Path) -> None:
+def test_files_are_named_by_their_uids(predictor: AskedBundle, films: list[Path], tmp_path: Path) -> None:
     (said,) = predictor.predict(films[0])
     files = write_results(predictor, films[0], said, tmp_path / "results")
     assert [pydicom.dcmread(path).SOPInstanceUID for path in files] == [path.name.rsplit("-", 1)[0] if "heat" not in
@@ -239,7 +240,7 @@ def test_which_results_are_made_is_asked() -> None:
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extra, "PACKAGES", ("no_such_package",))
-    with pytest.raises(SettingsError, match=r'--dicom: the package no_such_package .*pip install "pneumobench\[pacs\]'):
+    with pytest.raises(SettingsError, match=r'--dicom needs the package no_such_package, which is not installed: pip install "pneumobench\[pacs\]'):
         extra.required("--dicom")
 
 

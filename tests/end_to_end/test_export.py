@@ -11,8 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pydicom
 import pytest
 from rich.console import Console
+from starlette.testclient import TestClient
 
 import pneumobench as pb
 from pneumobench.cli.main import main
@@ -20,8 +24,13 @@ from pneumobench.prediction import onnx_predictor, parity
 from pneumobench.prediction.bundle import open_bundle
 from pneumobench.runs.bundling import make_bundle
 from pneumobench.runs.opening import open_run
+from pneumobench.serving.access import Access
+from pneumobench.serving.app import create_app
 from tests.end_to_end.commands import REPOSITORY, environment
 from tests.prediction.bundles import write_bundle, write_films
+from tests.prediction.dicom.conftest import film
+from tests.prediction.dicom.nodes import Archive, read, running, store, until
+from tests.radiographs.dicom_files import written
 
 QUIET = Console(file=io.StringIO())
 PAGE = REPOSITORY / "docs/how-to/export-onnx.md"
@@ -93,6 +102,49 @@ def test_an_exported_bundle_answers_the_same_without_pytorch(
                 assert float(other[column]) == pytest.approx(float(value), abs=1e-4), column
             else:
                 assert other[column] == value, column
+
+
+def reported(content: bytes) -> float:
+    """Return the mean probability that a structured report holds."""
+    pending = [pydicom.dcmread(io.BytesIO(content))]
+    while pending:
+        item = pending.pop()
+        pending += item.get("ContentSequence", [])
+        named = item.get("ConceptNameCodeSequence")
+        if named and named[0].CodeMeaning == "Probability":
+            derived = [
+                one.ConceptCodeSequence[0].CodeMeaning for one in item.ContentSequence if one.ValueType == "CODE"
+            ]
+            if "Mean" in derived:
+                return float(item.MeasuredValueSequence[0].NumericValue)
+    raise AssertionError("no mean probability")
+
+
+def test_the_same_probability_everywhere(made: Path, exported: Path, films: list[Path], tmp_path: Path) -> None:
+    """Python, command, server and node, with PyTorch and ONNX Runtime, and a process that has no PyTorch."""
+    gray = cv2.imread(str(films[0]), cv2.IMREAD_GRAYSCALE)
+    assert gray is not None
+    image = written(tmp_path, film(gray.astype(np.uint8), 1))
+    assert main(["predict", str(made), str(image), "--to", str(tmp_path / "command.csv")]) == 0
+    assert alone("predict", exported, image, "--to", tmp_path / "alone.csv").returncode == 0
+    found = {
+        name: float(next(csv.DictReader((tmp_path / name).open()))["probability"])
+        for name in ("command.csv", "alone.csv")
+    }
+    for bundle in (made, exported):
+        asked = pb.load(bundle)
+        found[f"Python {bundle.name}"] = asked.predict(image)[0].probability
+        with TestClient(create_app(asked, access=Access()), base_url="http://127.0.0.1") as client:
+            found[f"server {bundle.name}"] = client.post("/api/predict", content=image.read_bytes()).json()[
+                "probability"
+            ]
+        queue = tmp_path / bundle.name
+        with Archive().open() as archive, running(asked, queue, archive.port, kinds=("report",)) as node:
+            assert store(read(image), node.port).Status == 0
+            until(lambda archive=archive: len(archive.came) == 1, "a report")  # type: ignore[misc]
+            found[f"node {bundle.name}"] = reported(archive.came[0][1])
+    assert len(found) == 8
+    assert max(found.values()) - min(found.values()) <= 1e-4, found
 
 
 def test_what_the_page_says_to_install_is_all_that_is_imported(exported: Path, films: list[Path]) -> None:

@@ -240,7 +240,10 @@ def test_which_results_are_made_is_asked() -> None:
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extra, "PACKAGES", ("no_such_package",))
-    with pytest.raises(SettingsError, match=r'--dicom needs the package no_such_package, which is not installed: pip install "pneumobench\[pacs\]'):
+    with pytest.raises(
+        SettingsError,
+        match=r'--dicom needs the package no_such_package, which is not installed: pip install "pneumobench\[pacs\]',
+    ):
         extra.required("--dicom")
 
 

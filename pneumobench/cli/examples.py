@@ -72,6 +72,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "pneumobench confounds leaderboard/kermany-cpu --data DATA --caliper 0.2",
     ),
     "labels": ("pneumobench labels runs/quickstart --gallery", "pneumobench labels leaderboard/kermany-cpu"),
+    "reader-study": (
+        "pneumobench reader-study runs/quickstart --images 12",
+        "pneumobench reader-study runs/mine --errors 0.3 --seed 1 --to PLACE",
+    ),
+    "reader-results": ("pneumobench reader-results runs/quickstart/reader-study ANSWERS.csv MORE.csv",),
     "claims": ("pneumobench claims benchmark/papers/a-densenet-efficientnet.yaml",),
     "papers": ("pneumobench papers benchmark/papers/a-densenet-efficientnet.yaml --data DATA",),
     "help": ("pneumobench help training.ema_decay", "pneumobench help training", "pneumobench help run"),

@@ -19,6 +19,7 @@ from pneumobench.cli import (
     help_pages,
     networks,
     papers,
+    readers,
     receive,
     run,
     search,
@@ -50,6 +51,7 @@ COMMANDS = (
     *receive.COMMANDS,
     *tracking.COMMANDS,
     *audits.COMMANDS,
+    *readers.COMMANDS,
     *papers.COMMANDS,
     *help_pages.COMMANDS,
 )

@@ -73,6 +73,16 @@ def command_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     return parser
 
 
+def command_name(command: Command) -> str:
+    """Return the word of a command line that calls a function.
+
+    >>> def reader_study() -> int: ...
+    >>> command_name(reader_study)
+    'reader-study'
+    """
+    return command.__name__.strip("_").replace("_", "-")
+
+
 def parsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Return the parser of each command by its name."""
     return next(dict(action.choices) for action in parser._actions if isinstance(action.choices, Mapping))
@@ -138,7 +148,7 @@ def _close(option: str, other: str) -> bool:
 def _add_command(groups: Any, command: Command) -> None:
     text = parse(inspect.getdoc(command) or "")
     said = {part.arg_name: " ".join((part.description or "").split()) for part in text.params}
-    name = command.__name__.strip("_")
+    name = command_name(command)
     examples = "".join(f"  {line}\n" for line in EXAMPLES.get(name, ()))
     parser = groups.add_parser(
         name,

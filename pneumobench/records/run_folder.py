@@ -117,6 +117,11 @@ class RunFolder:
         """Images whose label the predictions doubt."""
         return self.path / "labels"
 
+    @property
+    def reader_study(self) -> Path:
+        """A page for readers, and its key: pictures over images; never published."""
+        return self.path / "reader-study"
+
     def job_folder(self, architecture: str, fold: int) -> Path:
         """The folder of one job.
 

@@ -15,7 +15,7 @@ import pytest
 import pneumobench
 from pneumobench.cli import main as cli
 from pneumobench.cli.examples import EXAMPLES
-from pneumobench.cli.options import arguments_of, command_parser, parsers_of
+from pneumobench.cli.options import arguments_of, command_name, command_parser, parsers_of
 from pneumobench.cli.options import parsed as read
 from pneumobench.errors import SettingsError
 from pneumobench.suite.reader import load_suite
@@ -151,8 +151,8 @@ def test_a_command_without_settings_takes_no_overrides(capsys: pytest.CaptureFix
 
 
 def test_every_command_says_what_each_of_its_options_does() -> None:
-    names = [command.__name__.strip("_") for command in cli.COMMANDS]
-    assert len(set(names)) == len(names) == 31
+    names = [command_name(command) for command in cli.COMMANDS]
+    assert len(set(names)) == len(names) == 33
     shown = command_parser(cli.COMMANDS).format_help()
     assert all(f"    {name}" in shown for name in names)
 
@@ -160,7 +160,7 @@ def test_every_command_says_what_each_of_its_options_does() -> None:
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.__name__)
 def test_help_is_readable_at_80_columns(command: Any) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pneumobench", command.__name__.strip("_"), "--help"],
+        [sys.executable, "-m", "pneumobench", command_name(command), "--help"],
         env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     described, _, examples = done.stdout.partition("examples:")

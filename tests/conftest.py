@@ -40,6 +40,7 @@ SHARED = {
             "gallery",
             "nothing_left",
             "plan",
+            "reader_study",
             "readme",
             "run",
             "submit",

@@ -128,23 +128,33 @@ class ReaderStudy:
         return {image.code: image for image in self.images}
 
 
+def refuse_other_study(folder: Path, study: ReaderStudy) -> None:
+    """Refuse a folder that holds the key of another study, whose answers would have no key any more.
+
+    Raises:
+        SettingsError: it does.
+    """
+    path = folder / KEY
+    if not path.is_file():
+        return
+    kept = read_sealed(path)
+    if not isinstance(kept, dict) or kept.get("study") != study.id:
+        other = kept.get("study") if isinstance(kept, dict) else "that cannot be read"
+        raise SettingsError(
+            f"{path}: found the key of a study {other}, expected none or that of {study.id}. Its answers can only be "
+            "scored with its key: name another folder with --to, or delete this one if nobody has read it."
+        )
+
+
 def write_key(folder: Path, study: ReaderStudy) -> Path:
     """Write `key.json`, which says what every image shows and stays with the investigator, and return it.
 
     Raises:
-        SettingsError: the folder holds the key of another study, whose answers would have no key any more.
+        SettingsError: the folder holds the key of another study.
     """
-    path = folder / KEY
-    if path.is_file():
-        kept = read_sealed(path)
-        if not isinstance(kept, dict) or kept.get("study") != study.id:
-            other = kept.get("study") if isinstance(kept, dict) else "that cannot be read"
-            raise SettingsError(
-                f"{path}: found the key of a study {other}, expected none or that of {study.id}. Its answers can only "
-                "be scored with its key: name another folder with --to, or delete this one if nobody has read it."
-            )
-    write_sealed(path, {"study": study.id, **dataclasses.asdict(study)})
-    return path
+    refuse_other_study(folder, study)
+    write_sealed(folder / KEY, {"study": study.id, **dataclasses.asdict(study)})
+    return folder / KEY
 
 
 def read_key(folder: Path) -> ReaderStudy:

@@ -27,7 +27,13 @@ from pneumobench.radiographs.geometry import CropBox, cropped
 from pneumobench.records.job_record import read_record
 from pneumobench.records.loaded_run import gather, open_suite
 from pneumobench.records.locks import claim_folder
-from pneumobench.records.reader_study import READERS_FOLDER, ReaderStudy, StudyImage, write_key
+from pneumobench.records.reader_study import (
+    READERS_FOLDER,
+    ReaderStudy,
+    StudyImage,
+    refuse_other_study,
+    write_key,
+)
 from pneumobench.reporting.reader_page import HELP, IMAGES, reader_page
 from pneumobench.runs.audited import RunPredictions, predictions_of
 from pneumobench.runs.context import Bench, open_run
@@ -108,6 +114,8 @@ def make_reader_study(
         seed=seed,
         images=draw_study_images(found.out_of_fold[name], found.group, images=images, seed=seed, errors=errors),
     )
+    place = folder.reader_study if to is None else to
+    refuse_other_study(place, study)
     for file in plugins_to_run(
         suite.architectures.plugins, path, named=[Path(p) for p in plugins], trusted=trust_plugins
     ):
@@ -115,15 +123,15 @@ def make_reader_study(
     quiet_lightning()
     check_device(suite.training)
     bench = open_run(path, data, console)
-    place = folder.reader_study if to is None else to
     with claim_folder(path):
-        key = write_key(place, study)
         readers = place / READERS_FOLDER
         with temporary_folder(place, READERS_FOLDER) as made:
-            _write_pictures(bench, study, asked, made, cache=path.parent / ".cache")
-            write_text(made / "index.html", reader_page(study, synthetic=suite.data.source == MADE_ON_THE_SPOT))
+            fresh = made / READERS_FOLDER
+            _write_pictures(bench, study, asked, fresh, cache=path.parent / ".cache")
+            write_text(fresh / "index.html", reader_page(study, synthetic=suite.data.source == MADE_ON_THE_SPOT))
             shutil.rmtree(readers, ignore_errors=True)
-            shutil.copytree(made, readers)
+            fresh.rename(readers)
+        key = write_key(place, study)
     return WrittenStudy(study=study, page=readers / "index.html", key=key)
 
 

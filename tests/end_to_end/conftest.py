@@ -84,7 +84,7 @@ def copied(smoke: tuple[Path, CompletedProcess[str]], tmp_path_factory: pytest.T
 def run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """Return the smoke run as it was when it finished; its plugin and data are named from the working folder."""
     monkeypatch.chdir(copied)
-    for folder in ("gallery", "external", "confounds", "labels"):
+    for folder in ("gallery", "external", "confounds", "labels", "reader-study"):
         shutil.rmtree(Path("runs/smoke") / folder, ignore_errors=True)
     return RunFolder(Path("runs/smoke"))
 

@@ -36,7 +36,7 @@ const done = (of = session) => answersOf(reader).filter((row) => row.session ===
 function show(name) {
   sections.forEach((section) => { section.hidden = section.id !== name; });
   if (name !== "reading") sections.find((section) => section.id === name).querySelector("h1").focus();
-  window.scrollTo(0, 0);
+  window.scrollTo({ top: 0, behavior: "instant" });
 }
 
 // ---- the start: who reads, which session, and the file of answers
@@ -60,16 +60,17 @@ function sessionLine(number) {
   const [read, all] = [done(number), facts.orders[reader - 1][number - 1].length];
   const [first, whole] = [done(1), read.length === all];
   const line = make("li", "");
+  let early = false; // the images may still be remembered
   const words = make("span", `Session ${number}: ${read.length} of ${all} images read`);
   if (number === 2 && !whole && first.length === all) {
     const days = Math.floor((Date.now() - Date.parse(first.at(-1).answered)) / 86400000);
-    words.append(make("small", days < facts.washout
-      ? `Session 1 was finished ${days === 1 ? "1 day" : `${days} days`} ago: better wait until ${facts.washout} days have gone by.`
-      : `Session 1 was finished ${days} days ago.`));
+    early = days < facts.washout;
+    const ago = days < 1 ? "less than a day ago" : days === 1 ? "1 day ago" : `${days} days ago`;
+    words.append(make("small", `Session 1 was finished ${ago}${early ? `: better wait until ${facts.washout} days have gone by` : ""}.`));
   }
   line.append(words);
   if (whole) return line;
-  const go = make("button", `${read.length ? "Continue" : "Begin"} session ${number}`, { type: "button", className: "main-action" });
+  const go = make("button", `${read.length ? "Continue" : "Begin"} session ${number}`, { type: "button", className: early ? "" : "main-action" });
   go.addEventListener("click", () => { session = number; announce(true); });
   if (number === 1 || first.length === all) {
     line.append(go);
@@ -195,11 +196,12 @@ function setWindow() {
 }
 
 function missing(help) {
-  const words = [];
-  if (!answer.elements.decision.value) words.push("your decision");
-  if (answer.elements.confidence.classList.contains("unset")) words.push("how likely pneumonia is");
-  if (help && !answer.elements.map.value) words.push("the rating of the heat map");
-  return words;
+  const { decision, confidence, map } = answer.elements;
+  const open = [];
+  if (!decision.value) open.push(["your decision", decision[0]]);
+  if (confidence.classList.contains("unset")) open.push(["how likely pneumonia is", confidence]);
+  if (help && !map.value) open.push(["the rating of the heat map", map[0]]);
+  return open;
 }
 
 answer.addEventListener("submit", (event) => {
@@ -208,7 +210,11 @@ answer.addEventListener("submit", (event) => {
   const at = done().length;
   const help = order()[at] > 0;
   const open = missing(help);
-  if (open.length) { told.textContent = `Still to be said: ${open.join(", ")}.`; return; }
+  if (open.length) {
+    told.textContent = `Still to be said: ${open.map(([words]) => words).join(", ")}.`;
+    open[0][1].focus();
+    return;
+  }
   clock(false);
   const fields = answer.elements;
   keep(reader, [...answersOf(reader), {

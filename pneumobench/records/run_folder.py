@@ -22,16 +22,7 @@ from pneumobench.suite.spec import CLASSES
 PREDICTION_COLUMNS: Final = ("image_id", "split", "fold", "seed", "label", "logit", "probability")
 # of the task `three_class`, behind the others: 0 = normal, 1 = bacterial, 2 = viral, and the softmax over them
 CLASS_COLUMNS: Final = ("class_label", *(f"probability_{name}" for name in CLASSES))
-ATTENTION_COLUMNS: Final = (
-    "image_id",
-    "fold",
-    "label",
-    "method",
-    "mask_tier",
-    "lung_area",
-    "lar",
-    "lar_adjusted",
-)
+ATTENTION_COLUMNS: Final = ("image_id", "fold", "label", "method", "mask_tier", "lung_area", "lar", "lar_adjusted")
 SPLITS: Final = ("tune", "test", "official_test")
 PROBABILITY_ERROR: Final = 1e-6  # logits and probabilities are written with nine digits
 FOLD_PREFIX: Final = "fold-"

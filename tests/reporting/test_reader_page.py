@@ -105,7 +105,7 @@ def read_one(page: Any, study: ReaderStudy) -> str:
 
 
 def read_session(page: Any, study: ReaderStudy) -> list[str]:
-    codes = []
+    codes: list[str] = []
     while True:
         page.wait_for_selector("#film:visible, #between:visible")
         if page.is_visible("#between"):

@@ -42,7 +42,7 @@ def draw_overlay(
     lung_mask: NDArray[np.bool_] | None,
     size: tuple[int, int] = (OVERLAY_SIDE_PX, OVERLAY_SIDE_PX),
 ) -> Picture:
-    """Return an RGB picture (256, 256, 3) of an image with its heat map and the outline of the lungs.
+    """Return an RGB picture of an image with its heat map and the outline of the lungs, (256, 256, 3) or as asked for.
 
     Args:
         radiograph: (H, W) uint8.
@@ -118,8 +118,19 @@ def write_panel(
     path: Path, rows: Sequence[Sequence[Tile]], *, legend: bool = False, warnings: Sequence[str] = ()
 ) -> None:
     """Write a panel as a JPEG file, whole or not at all; arguments as `draw_panel`."""
-    panel = draw_panel(rows, legend=legend, warnings=warnings)
-    done, encoded = cv2.imencode(".jpg", panel[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    write_jpeg(path, draw_panel(rows, legend=legend, warnings=warnings))
+
+
+def write_jpeg(path: Path, picture: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> None:
+    """Write a gray (H, W) or RGB (H, W, 3) picture as a JPEG file, whole or not at all.
+
+    Args:
+        path: of the file.
+        picture: pixels alone; no metadata are written.
+        quality: 1 to 100.
+    """
+    pixels = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV reads blue, green, red
+    done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done, "OpenCV encodes every uint8 picture"
     with written_whole(path) as temporary:
         temporary.write_bytes(bytes(encoded))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,8 +13,16 @@ from numpy.typing import NDArray
 
 from pneumobench.metrics.decision_intervals import share_interval
 from pneumobench.metrics.estimates import PatientEstimate, area_estimate, share_estimate
-from pneumobench.metrics.intervals import Interval
-from pneumobench.metrics.readers import Measured, mean_kappa, mean_over_readers, paired_share_change
+from pneumobench.metrics.readers import (
+    LEAST_IMAGES,
+    LEAST_READERS,
+    NO_INTERVAL,
+    Measured,
+    mean_change_over_readers,
+    mean_kappa,
+    mean_over_readers,
+    paired_share_change,
+)
 from pneumobench.records.reader_study import ReaderStudy
 
 WASHOUT_DAYS: Final = 28  # Gallas et al. 2012, doi 10.1016/j.acra.2011.12.016: four weeks or more between readings
@@ -169,8 +176,7 @@ def _effects(reads: _Reads, study: ReaderStudy, measure: str) -> list[Effect]:
             return paired_share_change(without, helped)
         difference = estimate(reader, True).minus(estimate(reader, False))
         varies = bool(np.any(difference.influence))
-        nothing = Interval(low=math.nan, high=math.nan)
-        return Measured(value=difference.value, interval=difference.difference_interval() if varies else nothing)
+        return Measured(value=difference.value, interval=difference.difference_interval() if varies else NO_INTERVAL)
 
     everyone = range(len(reads.names))
     effects = [
@@ -187,15 +193,12 @@ def _effects(reads: _Reads, study: ReaderStudy, measure: str) -> list[Effect]:
     if len(reads.names) > 1:
         without, helped = ([estimate(reader, mode) for reader in everyone] for mode in (False, True))
         differences = [after.minus(before) for before, after in zip(without, helped, strict=True)]
+        of_class = np.unique(reads.label[among], return_counts=True)[1].min()  # AUC: of the class that has fewer
+        means = [mean_over_readers(without), mean_over_readers(helped), mean_change_over_readers(differences)]
+        if len(reads.names) < LEAST_READERS or of_class < LEAST_IMAGES:
+            means = [Measured(value=mean.value, interval=NO_INTERVAL) for mean in means]
         effects.append(
-            Effect(
-                reader=EVERYBODY,
-                measure=measure,
-                images=images,
-                without=mean_over_readers(without),
-                helped=mean_over_readers(helped),
-                change=mean_over_readers(differences, low=-1.0),
-            )
+            Effect(reader=EVERYBODY, measure=measure, images=images, without=means[0], helped=means[1], change=means[2])
         )
     effects.append(_network_effect(reads, study, measure, among))
     return effects

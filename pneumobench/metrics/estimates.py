@@ -93,14 +93,10 @@ class PatientEstimate:
         evaluation of medical tests, section 5.2 (the scale).
         """
         error = self.standard_error
-        if math.isnan(error):
-            return Interval(low=math.nan, high=math.nan)
         half = NORMAL_QUANTILE * error
-        if self.value in (0.0, 1.0):
+        if self.value in (0.0, 1.0) and not math.isnan(error):
             return Interval(low=max(0.0, self.value - half), high=min(1.0, self.value + half))
-        odds = math.log(self.value) - math.log1p(-self.value)
-        half /= self.value * (1 - self.value)
-        return Interval(low=_inverse_logit(odds - half), high=_inverse_logit(odds + half))
+        return logit_interval(self.value, half)
 
     def difference_interval(self) -> Interval:
         """Return the 95 % interval of a difference of areas, by the law of `p_value`: it may have any sign."""
@@ -274,6 +270,22 @@ def _aligned(first: PatientEstimate, second: PatientEstimate) -> tuple[NDArray[A
 
 def _both(labels: Booleans) -> bool:
     return bool(labels.any() and not labels.all())
+
+
+def logit_interval(value: float, half: float) -> Interval:
+    """Return the interval that is symmetric on the logit scale, so that it stays inside (0, 1); NaN where half is NaN.
+
+    Args:
+        value: between 0 and 1, both left out: they have no logit.
+        half: half of its width, to first order, on the scale of the value.
+
+    Source: Pepe 2003, The statistical evaluation of medical tests, section 5.2.
+    """
+    if math.isnan(half):
+        return Interval(low=math.nan, high=math.nan)
+    odds = math.log(value) - math.log1p(-value)
+    half /= value * (1 - value)
+    return Interval(low=_inverse_logit(odds - half), high=_inverse_logit(odds + half))
 
 
 def _inverse_logit(odds: float) -> float:

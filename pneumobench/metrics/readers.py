@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pneumobench.metrics.decision_intervals import NORMAL_QUANTILE
-from pneumobench.metrics.estimates import PatientEstimate
+from pneumobench.metrics.estimates import PatientEstimate, logit_interval
 from pneumobench.metrics.intervals import RESAMPLES, Interval, bootstrap_interval
 from pneumobench.metrics.validation import Floats, Integers, checked_flags, require_same_length
+
+# A mean over fewer readers, or over fewer images of a class, has an interval that holds the truth too seldom:
+# benchmark/statistics/reader_coverage.md
+LEAST_READERS: Final = 3
+LEAST_IMAGES: Final = 20
+NO_INTERVAL: Final = Interval(low=math.nan, high=math.nan)
+NO_VARIANCE: Final = 1e-15  # of shares: below is what arithmetic leaves of 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,28 +31,56 @@ class Measured:
     interval: Interval
 
 
-def mean_over_readers(estimates: Sequence[PatientEstimate], *, low: float = 0.0, high: float = 1.0) -> Measured:
-    """Return the mean of a number over readers who read the same images, for other readers and other patients.
+def mean_over_readers(estimates: Sequence[PatientEstimate]) -> Measured:
+    """Return the mean of an area or a share over readers of the same images, for other readers and other patients.
 
-    The variance of the mean of r readers is (S + r C) / r: S is the variance of their numbers, and C the mean
-    covariance of two readers that comes from their images being the same, 0 where it comes out below; what a patient
-    does to the numbers of two readers is in the influences. The law is Student's, of the degrees of freedom that r
-    readers leave. Of differences between two readings of the same images this is the analysis of Obuchowski and
-    Rockette for two modalities.
+    The interval is symmetric on the logit scale, so that it stays inside (0, 1). Whoever shows it heeds LEAST_READERS
+    and LEAST_IMAGES.
 
     Args:
         estimates: of each reader, two or more, over the same patients.
-        low: least value there is.
-        high: largest value there is.
 
     Returns:
-        Mean and interval, cut to what there is; without an interval where nothing varies.
+        Mean and interval; without an interval where nothing varies.
 
     Raises:
         ValueError: fewer than two readers, or other patients.
 
     Source: Obuchowski and Rockette 1995, doi 10.1080/03610919508813243; Hillis 2007, doi 10.1002/sim.2532 (degrees of
-        freedom).
+        freedom). benchmark/statistics/reader_coverage.md shows how often it holds the truth.
+    """
+    mean, half = _mean_and_half(estimates)
+    return Measured(value=mean, interval=logit_interval(mean, half))
+
+
+def mean_change_over_readers(estimates: Sequence[PatientEstimate]) -> Measured:
+    """Return the mean over readers of the change of an area or a share, for other readers and other patients.
+
+    Args:
+        estimates: of each reader, two or more: the difference between two readings of the same images.
+
+    Returns:
+        Mean and interval, cut to -1 and 1; without an interval where nothing varies.
+
+    Raises:
+        ValueError: fewer than two readers, or other patients.
+
+    Source: as of `mean_over_readers`; this is their analysis of two modalities.
+    """
+    mean, half = _mean_and_half(estimates)
+    if math.isnan(half):
+        return Measured(value=mean, interval=NO_INTERVAL)
+    return Measured(value=mean, interval=Interval(low=max(mean - half, -1.0), high=min(mean + half, 1.0)))
+
+
+def _mean_and_half(estimates: Sequence[PatientEstimate]) -> tuple[float, float]:
+    """Return a mean over readers, and half the width of its 95 % interval; NaN where nothing varies.
+
+    The variance of the mean of r readers is (S + r C) / r: S is the variance of their numbers, and C the mean
+    covariance of two readers that comes from their images being the same, 0 where it comes out below; what a patient
+    does to the numbers of two readers is in the influences. The law is Student's, of the degrees of freedom that r
+    readers leave. Readers who happen to come out alike make S small: the interval is never narrower than that of these
+    very readers for other patients.
     """
     from scipy.special import stdtrit  # here: whoever asks for no mean does without scipy
 
@@ -56,17 +92,19 @@ def mean_over_readers(estimates: Sequence[PatientEstimate], *, low: float = 0.0,
     readers, patients = values.size, estimates[0].patients.size
     mean = float(values.mean())
     if math.isnan(mean) or patients < 2:
-        return Measured(value=mean, interval=Interval(low=math.nan, high=math.nan))
+        return mean, math.nan
     influence = np.stack([one.influence for one in estimates])
     covariance = influence @ influence.T * patients / (patients - 1)
-    shared = float((covariance.sum() - np.trace(covariance)) / (readers * (readers - 1)))
+    own = float(np.trace(covariance)) / readers
+    shared = float(covariance.sum() - readers * own) / (readers * (readers - 1))
     spread = float(values.var(ddof=1))
     total = spread + readers * max(shared, 0.0)
-    if total < 1e-15:
-        return Measured(value=mean, interval=Interval(low=math.nan, high=math.nan))
-    freedom = min((readers - 1) * (total / spread) ** 2, 1e12) if spread > 1e-15 else 1e12
-    half = float(stdtrit(freedom, 0.975)) * math.sqrt(total / readers)
-    return Measured(value=mean, interval=Interval(low=max(mean - half, low), high=min(mean + half, high)))
+    if max(total, own) < NO_VARIANCE:
+        return mean, math.nan
+    freedom = min((readers - 1) * (total / max(spread, NO_VARIANCE)) ** 2, 1e12)  # the normal law from there on
+    of_others = float(stdtrit(freedom, 0.975)) * math.sqrt(total / readers)
+    of_these = NORMAL_QUANTILE * math.sqrt(max(own + (readers - 1) * shared, 0.0) / readers)
+    return mean, max(of_others, of_these)
 
 
 def paired_share_change(before: ArrayLike, after: ArrayLike) -> Measured:
@@ -98,33 +136,11 @@ def paired_share_change(before: ArrayLike, after: ArrayLike) -> Measured:
     return Measured(value=(gained - lost) / images, interval=interval)
 
 
-def cohen_kappa(first: ArrayLike, second: ArrayLike) -> float:
-    """Return Cohen's kappa of two readers' decisions: 1 = agree on every image, 0 = as often as by chance.
-
-    Args:
-        first: (N,) of 0 and 1.
-        second: (N,) of 0 and 1, of the same images.
-
-    Returns:
-        At most 1, and negative where they agree less often than by chance; NaN where both call all images the same.
-
-    Raises:
-        ValueError: malformed arrays.
-
-    Source: Cohen 1960, doi 10.1177/001316446002000104.
-
-    >>> cohen_kappa([1, 1, 0, 0], [1, 0, 0, 0])
-    0.5
-    """
-    a, b = checked_flags(first, "first"), checked_flags(second, "second")
-    require_same_length(first=a, second=b)
-    return float(_kappas([(a, b)], np.ones((1, a.size), np.int64))[0])
-
-
 def mean_kappa(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, resamples: int = RESAMPLES, seed: int = 0) -> Measured:
     """Return the mean of Cohen's kappa over pairs of readers, with its interval over images of one patient each.
 
-    The interval speaks of other patients, the readers being the same.
+    1 = agree on every image, 0 = as often as by chance, negative = less often. The interval speaks of other patients,
+    the readers being the same.
 
     Args:
         pairs: decisions (N,) of 0 and 1 of the two readers of each pair, all of the same images.
@@ -137,7 +153,10 @@ def mean_kappa(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, resamples: int =
     Raises:
         ValueError: malformed arrays, or no pair.
 
-    Source: Light 1971, doi 10.1037/h0031643 (mean over pairs).
+    Source: Cohen 1960, doi 10.1177/001316446002000104; Light 1971, doi 10.1037/h0031643 (mean over pairs).
+
+    >>> mean_kappa([([1, 1, 0, 0], [1, 0, 0, 0])]).value
+    0.5
     """
     if not pairs:
         raise ValueError("no pair of readers; expected at least one.")
@@ -150,7 +169,7 @@ def mean_kappa(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, resamples: int =
         lambda weights: _kappas(checked, weights), np.arange(images), resamples=resamples, seed=seed
     )
     if math.isnan(value):
-        interval = Interval(low=math.nan, high=math.nan)
+        interval = NO_INTERVAL
     return Measured(value=value, interval=interval)
 
 

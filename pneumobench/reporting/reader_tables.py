@@ -22,14 +22,12 @@ from pneumobench.leaderboard.reader_results import (
     ReaderFacts,
     ReaderResults,
 )
-from pneumobench.metrics.intervals import Interval
-from pneumobench.metrics.readers import Measured
+from pneumobench.metrics.readers import LEAST_IMAGES, LEAST_READERS, NO_INTERVAL, Measured
 from pneumobench.reporting.columns import NOTHING, interval_text, number
 from pneumobench.reporting.console import Name, console_table
 from pneumobench.texts import counted, markdown_text
 
 TABLE, PAGE = "reader-study.csv", "reader-study.md"
-NO_INTERVAL: Final = Interval(low=math.nan, high=math.nan)
 MEASURE_WORDS: Final = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
 DIGITS: Final = {"sensitivity": 2, "specificity": 2, "auc": 3}
 OF_ONE: Final = (
@@ -92,6 +90,17 @@ def warnings_of(results: ReaderResults) -> list[str]:
         )
     if results.readers == 1:
         found.append("One reader: nothing here speaks of other readers.")
+    elif results.readers < LEAST_READERS:
+        found.append(
+            f"{counted(results.readers, 'reader')}: their mean has no interval, which would hold the truth too seldom "
+            f"with fewer than {LEAST_READERS}."
+        )
+    of_class = min(results.pneumonia_images, len(results.study.images) - results.pneumonia_images)
+    if results.readers > 1 and of_class < LEAST_IMAGES:
+        found.append(
+            f"{counted(of_class, 'image')} of a class: the mean of readers has no interval where it rests on fewer "
+            f"than {LEAST_IMAGES}, as that would hold the truth too seldom."
+        )
     if not results.network_wrong:
         found.append("The network is right on all images: what help does where it is wrong was not seen.")
     return found

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from pneumobench.attributions.lung_attention_maps import MAIN_METHOD
 from pneumobench.attributions.methods import AttributionMethod, attribution_method
-from pneumobench.attributions.overlays import draw_overlay
+from pneumobench.attributions.overlays import draw_overlay, write_jpeg
 from pneumobench.errors import NotAvailableError, SettingsError, suggestion
-from pneumobench.files import temporary_folder, write_text, written_whole
+from pneumobench.files import temporary_folder, write_text
 from pneumobench.leaderboard.reader_sample import draw_study_images
 from pneumobench.leaderboard.scores import area_of
 from pneumobench.lungs.crop import image_crop
@@ -46,7 +46,7 @@ from pneumobench.training.cost import check_device
 from pneumobench.training.keeping import quiet_lightning
 
 LONGEST_SIDE_PX: Final = 1536  # of an image as readers get it: more than a screen shows of it
-JPEG_QUALITY: Final = 95
+JPEG_QUALITY: Final = 95  # of what is read, not looked through
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +159,10 @@ def _write_pictures(bench: Bench, study: ReaderStudy, method: AttributionMethod,
     for image in study.images:  # in the order of their codes: neither names nor times of files tell anything
         radiograph = _shrunk(read_gray(bench.index.root / image.image_id))
         box = None if boxes is None else boxes[row_of[image.image_id]]
-        _write_jpeg(folder / IMAGES / f"{image.code}.jpg", radiograph)
+        write_jpeg(folder / IMAGES / f"{image.code}.jpg", radiograph, quality=JPEG_QUALITY)
         whole = _in_its_place(heat[image.code], radiograph.shape[:2], box)
         overlay = draw_overlay(radiograph, whole, None, size=(radiograph.shape[1], radiograph.shape[0]))
-        _write_jpeg(folder / HELP / f"{image.code}.jpg", overlay[..., ::-1])
+        write_jpeg(folder / HELP / f"{image.code}.jpg", overlay, quality=JPEG_QUALITY)
 
 
 def _heat(bench: Bench, study: ReaderStudy, method: AttributionMethod) -> dict[str, NDArray[np.float32]]:
@@ -208,10 +208,3 @@ def _shrunk(radiograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return radiograph
     size = (max(round(radiograph.shape[1] * scale), 1), max(round(radiograph.shape[0] * scale), 1))
     return np.asarray(cv2.resize(radiograph, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:
-    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done, "OpenCV encodes every uint8 picture"
-    with written_whole(path) as temporary:
-        temporary.write_bytes(bytes(encoded))

@@ -13,6 +13,7 @@ from pneumobench.leaderboard.reader_results import EVERYBODY, ReaderResults, rea
 from pneumobench.leaderboard.reader_sample import draw_study_images
 from pneumobench.records.reader_answers import read_answers
 from pneumobench.records.reader_study import Reading, StudyImage
+from pneumobench.reporting.reader_tables import warnings_of
 from tests.records.simulated_reader import Decide, answers_of, as_csv, small_study
 
 
@@ -87,8 +88,8 @@ def knows(image: StudyImage, reading: Reading) -> bool:
     return bool(image.label) if reading.help or image.code != "01" else not image.label
 
 
-def results_of(tmp_path_factory: pytest.TempPathFactory, *readers: Decide) -> ReaderResults:
-    folder, study = tmp_path_factory.mktemp("answers"), small_study()
+def results_of(tmp_path_factory: pytest.TempPathFactory, *readers: Decide, images: int = 8) -> ReaderResults:
+    folder, study = tmp_path_factory.mktemp("answers"), small_study(images)
     paths = []
     for number, decide in enumerate(readers, start=1):
         paths.append(folder / f"{number}.csv")
@@ -119,8 +120,6 @@ def test_answers_by_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
             assert effect.change.interval.low <= effect.change.value <= effect.change.interval.high
     network = effects["network", "sensitivity"]
     assert (network.without.value, network.helped, network.change) == (0.75, None, None)
-    assert effects[EVERYBODY, "specificity"].change.interval.low < 0, "two readers say little of others"  # type: ignore[union-attr]
-
     kappa = {one.between: one for one in found.agreements}
     assert list(kappa) == ["reader 1 and reader 2", "reader 1 and network", "reader 2 and network"]
     assert kappa["reader 1 and reader 2"].without.value == 0, "one calls everything: chance"
@@ -135,6 +134,29 @@ def test_answers_by_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert (everybody.corrected, everybody.misled, everybody.days) == ((4, 0), (0, 1), None)
     assert first.days == 29, "begun a minute into its day, the session before finished some minutes later"
     assert (found.readers, found.pneumonia_images, found.network_wrong) == (2, 4, 2)
+
+
+def guesses(image: StudyImage, reading: Reading) -> bool:
+    """Decide by the code, now and then rightly, and otherwise with help."""
+    return (int(image.code) * 7 + reading.help) % 5 < 2 or (bool(image.label) and int(image.code) % 3 > 0)
+
+
+@pytest.mark.parametrize(("images", "readers", "shown"), [(40, 3, True), (40, 2, False), (38, 3, False)])
+def test_a_mean_has_an_interval_where_readers_and_images_are_enough_for_one(
+    images: int, readers: int, shown: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    found = results_of(tmp_path_factory, *(guesses, knows, follows)[:readers], images=images)
+    means = [effect for effect in found.effects if effect.reader == EVERYBODY]
+    assert [mean.measure for mean in means] == ["sensitivity", "specificity", "auc"]
+    for mean in means:
+        for number in (mean.without, mean.helped, mean.change):
+            assert number is not None
+            assert not math.isnan(number.value)
+            assert math.isnan(number.interval.low) != shown, mean.measure
+            assert not shown or number.interval.low <= number.value <= number.interval.high
+    said = " ".join(warnings_of(found))
+    assert ("2 readers: their mean has no interval" in said) == (readers == 2)
+    assert ("19 images of a class: the mean of readers has no interval" in said) == (images == 38)
 
 
 def test_one_reader_has_no_mean(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -248,7 +248,7 @@ def _report(cells: pd.DataFrame, data_sets: int) -> str:
         "",
         "`python -m benchmark.statistics.reader_coverage --write`",
         "",
-        f"{data_sets:,} simulated studies a cell: a coverage of .950 is known to ± {error:.3f}. Every reader rates each "
+        f"{data_sets:,} simulated studies a cell: a coverage of .950 is known to ± {error:.3f}. A reader rates each "
         "image once without help and once with it; half of the images show pneumonia. Ratings are those of Roe and "
         "Metz (1997, Academic Radiology 4, 298-303): normal, as sums of what reader, image, help and each two of them "
         "add, here rounded to whole numbers from 0 to 100. Their four kinds of study (readings of one image alike or "

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pneumobench.cli.exit_codes import DONE
 from pneumobench.cli.shown import console_for, fields_of, next_step, path_word, print_json, tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def reader_study(
@@ -63,6 +67,18 @@ def reader_study(
         highlight=False,
         markup=False,
     )
+    if errors is not None and abs(wrong - errors * len(drawn)) > 1:
+        _warn(
+            console,
+            f"--errors {errors:g} asked for {round(errors * len(drawn))} images that are called wrongly, found "
+            f"{wrong}: a class has too few images of the other kind.",
+        )
+    if made.empty_maps:
+        _warn(
+            console,
+            f"{counted(made.empty_maps, 'heat map')} without any colour: no place speaks for pneumonia there. Another "
+            "--method or --architecture may show more.",
+        )
     tell(console, "for readers", made.page)
     tell(console, "keep from them", made.key)
     next_step(console, "reader-results", path_word(made.key.parent), "ANSWERS.csv")
@@ -83,14 +99,19 @@ def reader_results(study: Path, answers: list[Path], *, json: bool = False) -> i
     console = console_for(json=json)
     found = results_of_readers(study, answers)
     console.print(reader_table(found.results))
-    for warning in warnings_of(found.results):
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+    warnings = warnings_of(found.results)
+    for warning in warnings:
+        _warn(console, warning)
     tell(console, "tables", found.page)
     if json:
         values = fields_of(found.results)
         del values["study"]["images"]  # what they show stays in the key
-        print_json({"page": str(found.page), **values})
+        print_json({"page": str(found.page), "warnings": warnings, **values})
     return DONE
+
+
+def _warn(console: Console, words: str) -> None:
+    console.print(f"warning: {words}", style="yellow", highlight=False, markup=False)
 
 
 COMMANDS = (reader_study, reader_results)

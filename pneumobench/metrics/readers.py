@@ -148,7 +148,8 @@ def mean_kappa(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, resamples: int =
         seed: not negative.
 
     Returns:
-        NaN where a pair has no kappa; resamples in which one has none are left out and counted.
+        NaN where a pair has no kappa; resamples in which one has none are left out and counted. Without an interval
+        where all resamples have the same kappa.
 
     Raises:
         ValueError: malformed arrays, or no pair.
@@ -168,7 +169,7 @@ def mean_kappa(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, resamples: int =
     interval = bootstrap_interval(
         lambda weights: _kappas(checked, weights), np.arange(images), resamples=resamples, seed=seed
     )
-    if math.isnan(value):
+    if math.isnan(value) or interval.low == interval.high:  # nothing varies: one calls all the same, or both alike
         interval = NO_INTERVAL
     return Measured(value=value, interval=interval)
 

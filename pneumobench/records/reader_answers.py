@@ -99,7 +99,11 @@ def _read(study: ReaderStudy, path: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError) as error:
         _refuse(str(path), f"no table ({error})", f"the columns {', '.join(ANSWER_COLUMNS)}")
     if tuple(table.columns) != ANSWER_COLUMNS:
-        _refuse(str(path), f"the columns {', '.join(map(str, table.columns))}", f"{', '.join(ANSWER_COLUMNS)}")
+        _refuse(
+            str(path),
+            f"the columns {', '.join(map(str, table.columns))}",
+            f"{', '.join(ANSWER_COLUMNS)}, separated by commas, as the page gives them; a spreadsheet may save others",
+        )
     if not len(table):
         _refuse(str(path), "no answer", "answers to both sessions")
     rows = [_answer(study, path, line, row) for line, row in enumerate(table.to_dict("records"), start=2)]

@@ -57,11 +57,13 @@ class WrittenStudy:
         study: its images.
         page: what readers open; its folder is all that they get.
         key: what the investigator keeps.
+        empty_maps: how many heat maps have no colour, as no place speaks for pneumonia.
     """
 
     study: ReaderStudy
     page: Path
     key: Path
+    empty_maps: int
 
 
 def make_reader_study(
@@ -127,12 +129,14 @@ def make_reader_study(
         readers = place / READERS_FOLDER
         with temporary_folder(place, READERS_FOLDER) as made:
             fresh = made / READERS_FOLDER
-            _write_pictures(bench, study, asked, fresh, cache=path.parent / ".cache")
+            heat = _heat(bench, study, asked)
+            _write_pictures(bench, study, heat, fresh, cache=path.parent / ".cache")
             write_text(fresh / "index.html", reader_page(study, synthetic=suite.data.source == MADE_ON_THE_SPOT))
             shutil.rmtree(readers, ignore_errors=True)
             fresh.rename(readers)
         key = write_key(place, study)
-    return WrittenStudy(study=study, page=readers / "index.html", key=key)
+    empty_maps = sum(not (one > 0).any() for one in heat.values())
+    return WrittenStudy(study=study, page=readers / "index.html", key=key, empty_maps=empty_maps)
 
 
 def _architecture(found: RunPredictions, asked: str | None) -> str:
@@ -151,9 +155,10 @@ def _architecture(found: RunPredictions, asked: str | None) -> str:
     return asked
 
 
-def _write_pictures(bench: Bench, study: ReaderStudy, method: AttributionMethod, folder: Path, *, cache: Path) -> None:
+def _write_pictures(
+    bench: Bench, study: ReaderStudy, heat: Mapping[str, NDArray[np.float32]], folder: Path, *, cache: Path
+) -> None:
     """Write each image as readers get it, and under the map of the network of its fold; pixels alone, no metadata."""
-    heat = _heat(bench, study, method)
     boxes = _boxes(bench, cache)
     row_of = {name: row for row, name in enumerate(bench.index.table["image_id"])}
     for image in study.images:  # in the order of their codes: neither names nor times of files tell anything

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,6 +122,22 @@ def test_what_cannot_be_studied_is_refused(
     assert not run.reader_study.exists()
 
 
+def test_what_was_asked_for_and_is_not_there_is_said(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def black(bench: Any, network: Any, fold: int, methods: Any, rows: np.ndarray) -> SimpleNamespace:
+        return SimpleNamespace(heat={"gradcam": np.zeros((len(rows), 32, 32), np.float32)})
+
+    monkeypatch.setattr("pneumobench.runs.reader_study.heat_maps", black)
+    assert main([*ASKED, "--errors", "1"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    study = read_key(run.reader_study)
+    wrong = sum(not image.network_right for image in study.images)
+    assert wrong < 5
+    assert f"warning: --errors 1 asked for 6 images that are called wrongly, found {wrong}: a class has too few" in told
+    assert "warning: 6 heat maps without any colour: no place speaks for pneumonia there." in told
+
+
 def test_missing_weights_are_said(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = Path(shutil.copytree("runs/smoke", tmp_path / "runs" / "smoke"))
     for weights in copy.glob("*/fold-*/weights.safetensors"):
@@ -154,6 +172,7 @@ def test_answers_are_scored(run: RunFolder, capsys: pytest.CaptureFixture[str]) 
     assert main([*words, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["readers"] == 2
+    assert "2 readers: their mean has no interval" in " ".join(answer["warnings"])
     assert "images" not in answer["study"]
     Path("1.csv").write_text("nothing\n")
     assert main(words) == 3

@@ -129,6 +129,8 @@ def test_missing_and_repeated_answers_are_refused(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "found no table"),
         (b'a,"b\n', "found no table|found the columns"),
         (b"reader,image\n1,01\n", "found the columns reader, image; expected study, reader"),
+        (as_csv(ROWS).replace(",", ";").encode(), "found the columns study;reader.* separated by commas.*spreadsheet"),
+        (b'{"study": "0123", "answ', "found the columns"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

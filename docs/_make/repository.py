@@ -34,6 +34,7 @@ PAGES: Mapping[str, str] = {
     "results/region-fills.md": "leaderboard/region-fills/README.md",
     "results/interval-coverage.md": "benchmark/statistics/interval_coverage.md",
     "results/share-coverage.md": "benchmark/statistics/share_coverage.md",
+    "results/reader-coverage.md": "benchmark/statistics/reader_coverage.md",
     "results/equal-networks.md": "benchmark/statistics/equal_networks.md",
     "results/confounds.md": "leaderboard/kermany-cpu/confounds/README.md",
     "results/labels.md": "leaderboard/kermany-cpu/labels/README.md",

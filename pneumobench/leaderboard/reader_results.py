@@ -157,6 +157,7 @@ def _effects(reads: _Reads, study: ReaderStudy, measure: str) -> list[Effect]:
     """Return a measure of each reader, of their mean where there are several, and of the network."""
     among = {"sensitivity": reads.label, "specificity": ~reads.label, "auc": np.ones_like(reads.label)}[measure]
     codes, images = reads.codes[among], int(among.sum())
+    few = np.unique(reads.label[among], return_counts=True)[1].min() < LEAST_IMAGES  # AUC: of the class that has fewer
 
     def estimate(reader: int, helped: bool) -> PatientEstimate:
         if measure == "auc":
@@ -175,8 +176,8 @@ def _effects(reads: _Reads, study: ReaderStudy, measure: str) -> list[Effect]:
             without, helped = (_hits(reads.called[mode][reader], reads.label)[among] for mode in (False, True))
             return paired_share_change(without, helped)
         difference = estimate(reader, True).minus(estimate(reader, False))
-        varies = bool(np.any(difference.influence))
-        return Measured(value=difference.value, interval=difference.difference_interval() if varies else NO_INTERVAL)
+        known = np.any(difference.influence) and not few
+        return Measured(value=difference.value, interval=difference.difference_interval() if known else NO_INTERVAL)
 
     everyone = range(len(reads.names))
     effects = [
@@ -193,9 +194,8 @@ def _effects(reads: _Reads, study: ReaderStudy, measure: str) -> list[Effect]:
     if len(reads.names) > 1:
         without, helped = ([estimate(reader, mode) for reader in everyone] for mode in (False, True))
         differences = [after.minus(before) for before, after in zip(without, helped, strict=True)]
-        of_class = np.unique(reads.label[among], return_counts=True)[1].min()  # AUC: of the class that has fewer
         means = [mean_over_readers(without), mean_over_readers(helped), mean_change_over_readers(differences)]
-        if len(reads.names) < LEAST_READERS or of_class < LEAST_IMAGES:
+        if len(reads.names) < LEAST_READERS or few:
             means = [Measured(value=mean.value, interval=NO_INTERVAL) for mean in means]
         effects.append(
             Effect(reader=EVERYBODY, measure=measure, images=images, without=means[0], helped=means[1], change=means[2])

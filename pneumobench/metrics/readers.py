@@ -15,10 +15,11 @@ from pneumobench.metrics.estimates import PatientEstimate, logit_interval
 from pneumobench.metrics.intervals import RESAMPLES, Interval, bootstrap_interval
 from pneumobench.metrics.validation import Floats, Integers, checked_flags, require_same_length
 
-# A mean over fewer readers, or over fewer images of a class, has an interval that holds the truth too seldom:
-# benchmark/statistics/reader_coverage.md
+# With fewer readers, or fewer images of a class, intervals of a mean over readers hold the truth too seldom, and with
+# fewer images that of one reader's change of AUC: benchmark/statistics/reader_coverage.md
 LEAST_READERS: Final = 3
 LEAST_IMAGES: Final = 20
+NEAR_ONE: Final = 0.95  # a mean AUC from here on; simulated were .9 and .97
 NO_INTERVAL: Final = Interval(low=math.nan, high=math.nan)
 NO_VARIANCE: Final = 1e-15  # of shares: below is what arithmetic leaves of 0
 

@@ -154,9 +154,12 @@ def test_a_mean_has_an_interval_where_readers_and_images_are_enough_for_one(
             assert not math.isnan(number.value)
             assert math.isnan(number.interval.low) != shown, mean.measure
             assert not shown or number.interval.low <= number.value <= number.interval.high
+    change = next(one.change for one in found.effects if (one.reader, one.measure) == ("reader 1", "auc"))
+    assert change is not None
+    assert math.isnan(change.interval.low) == (images == 38), "one reader's needs images alone"
     said = " ".join(warnings_of(found))
     assert ("2 readers: their mean has no interval" in said) == (readers == 2)
-    assert ("19 images of a class: the mean of readers has no interval" in said) == (images == 38)
+    assert ("19 images of a class: a reader's change of AUC and the mean have no interval" in said) == (images == 38)
 
 
 def test_one_reader_has_no_mean(tmp_path_factory: pytest.TempPathFactory) -> None:

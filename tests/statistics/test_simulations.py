@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics import equal_networks, interval_coverage, share_coverage, simulated
+from benchmark.statistics import equal_networks, interval_coverage, reader_coverage, share_coverage, simulated
 from benchmark.statistics.simulated import Population, draw_films, draw_scores, measured
-from pneumobench.metrics.estimates import area_estimate
+from benchmark.statistics.simulated_readers import AREAS, NEAR_ONE, STRUCTURES, area_estimates, draw, share_estimates
+from pneumobench.metrics.estimates import area_estimate, share_estimate
+from pneumobench.reporting.reader_tables import OF_SEVERAL
 
 HOME = Path(interval_coverage.__file__).parent
 
@@ -114,3 +117,62 @@ def test_the_shown_interval_of_a_share_holds_it_more_often_than_the_others() -> 
     assert min(held[share_coverage.CHOSEN]) >= low - 0.005
     assert min(held["percentile"]) < 0.5
     assert "2,000 simulated data sets" in text
+
+
+def test_the_truth_of_simulated_readers_is_what_many_come_to() -> None:
+    rng, structure = np.random.default_rng(2), STRUCTURES["HH"]
+    study = draw(structure, 0.9, 0.05, 4, 20_000, rng)
+    areas, shares = area_estimates(study.rating[:, :, :2000]), share_estimates(study.called[..., 1::2])
+    label, names = np.arange(2000) % 2, np.arange(2000)
+    for mode in (0, 1):
+        for reader in range(4):
+            slow = area_estimate(study.rating[mode, reader, :2000], label, names)
+            assert areas[mode][reader].value == pytest.approx(slow.value)
+            assert areas[mode][reader].influence == pytest.approx(slow.influence)
+            slow_share = share_estimate(study.called[mode, reader, 1::2], np.arange(10_000))
+            assert shares[mode][reader].influence == pytest.approx(slow_share.influence)
+            assert slow.value == pytest.approx(study.areas[mode, reader], abs=0.03)
+            assert slow_share.value == pytest.approx(study.sensitivities[mode, reader], abs=0.03)
+    many = draw(structure, 0.9, 0.05, 40_000, 2, rng)
+    assert many.areas.mean(axis=1) == pytest.approx(many.area, abs=0.004)
+    assert many.sensitivities.mean(axis=1) == pytest.approx(many.sensitivity, abs=0.004)
+
+
+def test_the_simulation_of_readers_goes_through(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reader_coverage", "--data-sets", "1", "--patients", "40"])
+    reader_coverage.main()
+    text = capsys.readouterr().out
+    assert "`python -m benchmark.statistics.reader_coverage --write`" in text
+    assert len(re.findall(r"^\| 40 \| \d+ \|", text, re.MULTILINE)) == 2 * len(reader_coverage.READERS)
+
+
+def test_the_words_of_a_reader_study_are_those_of_its_simulation() -> None:
+    cells = pd.read_csv(HOME / "reader_coverage.csv")
+    assert len(cells.groupby(["structure", "auc", "change"])) == len(STRUCTURES) * sum(map(len, AREAS.values()))
+    ends = [
+        tuple(f"{end:.2f}".removeprefix("0") for end in (part["held"].min(), part["held"].max()))
+        for part in (
+            reader_coverage.shown(cells[cells["auc"] < NEAR_ONE]),
+            reader_coverage.shown(cells[cells["auc"] == NEAR_ONE]),
+        )
+    ]
+    assert "in {} to {} of studies where the mean AUC without help was .7 or .9".format(*ends[0]) in OF_SEVERAL
+    assert "in {} to {} where it was .97".format(*ends[1]) in OF_SEVERAL
+    guide = " ".join((HOME.parents[1] / "docs/how-to/reader-study.md").read_text().split())
+    assert (
+        "in {} to {} of them with a mean AUC of .7 or .9 without help, and in {} to {} with .97".format(
+            *ends[0], *ends[1]
+        )
+        in guide
+    )
+    kept = cells[(cells["readers"] > 1) & ~cells["interval_of"].str.endswith("alone")]
+    hidden = kept.drop(reader_coverage.shown(cells).index)["held"].min()
+    assert f"with fewer it held the truth in as few as {hidden:.2f}".replace("0.", ".") in guide
+    usual = cells[(cells["auc"] < NEAR_ONE) & (cells["readers"] > 1)]
+    change = usual.pivot_table(
+        index=["structure", "auc", "change", "images", "readers"], columns="interval_of", values="held"
+    )
+    for alone in ("images alone", "readers alone"):
+        assert change[f"AUC change, {alone}"].min() < change["AUC change"].min() - 0.05, "either variance matters"

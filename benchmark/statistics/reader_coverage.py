@@ -201,13 +201,14 @@ def _range(cells: pd.DataFrame) -> str:
 
 def _rows(cells: pd.DataFrame, names: Iterable[str]) -> list[dict[str, str]]:
     """Return a row for each number of images and readers (one: not named)."""
+    alone = cells["readers"].max() == 1
     return [
         {
-            "images": str(images),
-            **({"readers": str(readers)} if readers > 1 else {}),
+            "images": str(part["images"].iloc[0]),
+            **({} if alone else {"readers": str(part["readers"].iloc[0])}),
             **{name: _ends(part[part["interval_of"] == name], mark=True) for name in names},
         }
-        for (images, readers), part in cells.groupby(["images", "readers"])
+        for _, part in cells.groupby(["images", "readers"])
     ]
 
 

@@ -73,7 +73,8 @@ def draw(
     spread = structure.reader[area]
 
     def normal(variance: float, *shape: int) -> NDArray[np.float64]:
-        return np.sqrt(variance) * rng.normal(size=shape)
+        drawn: NDArray[np.float64] = np.sqrt(variance) * rng.normal(size=shape)
+        return drawn
 
     areas_wanted = np.array([area, area + change])
     apart = norm.ppf(areas_wanted) * np.sqrt(2 + 4 * spread)  # of the classes, (2,)

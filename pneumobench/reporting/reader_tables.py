@@ -42,7 +42,8 @@ OF_SEVERAL: Final = (
     "the degrees of freedom of Hillis 2007; where readers come out alike by chance, the wider one of these very "
     f"readers for other patients. It is shown for {LEAST_READERS} readers or more and {LEAST_IMAGES} images or more of "
     "each class that it rests on. In simulated studies (benchmark/statistics/reader_coverage.md) such intervals held "
-    "the truth in .92 to .99 of studies where the mean AUC without help was .7 or .9, and in .86 to .99 where it was .97."
+    "the truth in .92 to .99 of studies where the mean AUC without help was .7 or .9, and in .86 to .99 where it was "
+    ".97."
 )
 KAPPA: Final = (
     "Cohen's kappa of the decisions: 1 = agree on every image, 0 = as often as by chance. Of more than two readers the "

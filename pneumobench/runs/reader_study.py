@@ -165,7 +165,7 @@ def _write_pictures(
         radiograph = _shrunk(read_gray(bench.index.root / image.image_id))
         box = None if boxes is None else boxes[row_of[image.image_id]]
         write_jpeg(folder / IMAGES / f"{image.code}.jpg", radiograph, quality=JPEG_QUALITY)
-        whole = _in_its_place(heat[image.code], radiograph.shape[:2], box)
+        whole = in_its_place(heat[image.code], radiograph.shape[:2], box)
         overlay = draw_overlay(radiograph, whole, None, size=(radiograph.shape[1], radiograph.shape[0]))
         write_jpeg(folder / HELP / f"{image.code}.jpg", overlay, quality=JPEG_QUALITY)
 
@@ -198,8 +198,14 @@ def _boxes(bench: Bench, cache: Path) -> Sequence[CropBox] | None:
     return image_crop(kind, bench.index, segmented_lungs(bench.index, cache) if kind == "adaptive" else None).boxes
 
 
-def _in_its_place(heat: NDArray[np.float32], shape: tuple[int, ...], box: CropBox | None) -> NDArray[np.float32]:
-    """Return a map of what the network saw as a map (H, W) of the whole image: 0 outside."""
+def in_its_place(heat: NDArray[np.float32], shape: tuple[int, ...], box: CropBox | None) -> NDArray[np.float32]:
+    """Return a map of what the network saw as a map (H, W) of the whole image: 0 outside, and where it was negative.
+
+    Args:
+        heat: (side, side).
+        shape: of the image, (H, W).
+        box: the part of it that the network saw; None = all of it.
+    """
     whole: NDArray[np.float32] = np.zeros(shape, np.float32)
     part = cropped(whole, box)  # a view
     part[...] = cv2.resize(np.maximum(heat, 0), (part.shape[1], part.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -20,6 +20,7 @@ from pneumobench.radiographs.formats import read_gray
 from pneumobench.records.reader_study import ReaderStudy, read_key
 from pneumobench.records.run_folder import RunFolder
 from pneumobench.runs.audited import image_root
+from pneumobench.runs.reader_study import in_its_place
 from tests.records.simulated_reader import answers_of, as_csv
 
 ASKED = ["reader-study", "runs/smoke", "--images", "6"]
@@ -184,3 +185,48 @@ def test_a_study_is_never_published(run: RunFolder, tmp_path: Path) -> None:
     assert main([*ASKED, "-q"]) == 0
     assert main(["publish", "runs/smoke", "--to", str(tmp_path / "copy"), "-q"]) == 0
     assert not any("reader-study" in str(path) or path.suffix == ".jpg" for path in (tmp_path / "copy").rglob("*"))
+
+
+def test_a_map_of_a_crop_lies_where_the_crop_was() -> None:
+    whole = in_its_place(np.ones((4, 4), np.float32), (200, 100), (0.25, 0.75, 0.5, 1.0))
+    assert whole.shape == (200, 100)
+    assert (whole[50:150, 50:] == 1).all()
+    assert whole.sum() == 100 * 50, "nothing outside"
+    negative = in_its_place(np.full((4, 4), -1, np.float32), (8, 8), None)
+    assert not negative.any(), "what speaks against pneumonia is left out"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("settings", "cropped"),
+    [
+        (["--data.crop", "adaptive"], True),
+        (["--data.region", "without_lungs"], False),
+        (["--task", "three_class"], False),
+    ],
+)
+def test_readers_see_whole_radiographs_whatever_the_networks_saw(
+    settings: list[str],
+    cropped: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["--architectures.names", "[test_resnet]", "--controls.names", "[majority]", "-q"]
+    assert main(["run", "smoke", *settings, *few]) == 0
+    assert main([*ASKED, "--method", "occlusion"]) == 0
+    assert "study " in capsys.readouterr().out
+    folder = RunFolder(Path("runs/smoke"))
+    study, differing = read_key(folder.reader_study), 0
+    for image in study.images:
+        plain, helped = (
+            np.asarray(Image.open(folder.reader_study / "readers" / part / f"{image.code}.jpg").convert("L"), float)
+            for part in ("images", "help")
+        )
+        original = read_gray(image_root(folder.path, None) / image.image_id)
+        assert plain.shape == original.shape
+        assert np.abs(plain - original).mean() < 3
+        edge = np.abs(plain - helped)[[0, -1]].mean()
+        differing += edge > 3
+    assert not (cropped and differing), "outside of the crop there is no map"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -82,7 +82,7 @@ class AskedBundle(abc.ABC):
         return answers
 
     def stream(self, images: Iterable[Image], *, review: bool = True, workers: int = 2) -> Iterator[Prediction]:
-        """Yield what is said of each image, in order, with the memory of one batch; a bad file costs only itself.
+        """Yield what is said of each image, in order, with the memory of two batches; a bad file costs only itself.
 
         Args:
             images: as for `predict`.
@@ -91,8 +91,14 @@ class AskedBundle(abc.ABC):
         """
         todo = iter(enumerate(images))
         with ThreadPoolExecutor(workers) as pool:
-            while batch := list(islice(todo, BATCH)):
-                read = list(pool.map(lambda one: _gray(one[1], one[0]), batch))
+
+            def begun() -> list[Future[tuple[str, NDArray[np.uint8] | str]]]:
+                return [pool.submit(_gray, image, place) for place, image in islice(todo, BATCH)]
+
+            ahead = begun()
+            while ahead:
+                batch, ahead = ahead, begun()  # the next batch is read while this one is asked about
+                read = [one.result() for one in batch]
                 names = [name for name, _ in read]
                 good = [(name, gray) for name, gray in read if not isinstance(gray, str)]
                 said = iter(self._answers([name for name, _ in good], [gray for _, gray in good], review=review))

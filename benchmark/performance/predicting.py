@@ -67,7 +67,7 @@ def main() -> None:
         f"({options.architecture}, random weights) at {options.side} px, {torch.get_num_threads()} threads; median of "
         f"{options.repeats} turns. {device_name(torch.device('cpu'))}; torch {versions['torch']}, commit "
         f"{versions['commit'][:7]}. `predict` also finds the lungs, and asks the networks a second time with the lungs "
-        "blanked; without reasons it does the first alone.",
+        "blanked; without reasons it does neither.",
         "",
         *markdown_table(rows),
     ]

@@ -44,6 +44,8 @@ PAGES: Mapping[str, str] = {
     "results/label-noise.md": "benchmark/evidence/label_noise.md",
     "results/review-flags.md": "benchmark/evidence/review_flags.md",
     "results/commands.md": "benchmark/performance/commands.md",
+    "results/onnx-runtime.md": "benchmark/performance/onnx_runtime.md",
+    "results/predicting.md": "benchmark/performance/predicting.md",
     "reference/timm-families.md": "benchmark/architectures/timm_families.md",
     "reference/segmenter.md": "pneumobench/lungs/weights/README.md",
     "about/submitting.md": "leaderboard/SUBMITTING.md",

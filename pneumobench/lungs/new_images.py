@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from pneumobench.lungs.lung_parts import SEGMENTED_SIDE_PX
 from pneumobench.lungs.quality import QualityBounds, check_lungs
 from pneumobench.radiographs.geometry import CropBox, cropped, image_to_square, mask_to_square
 
+NOT_LOOKED_FOR: Final = "lungs were not looked for"
 FindLungs = Callable[
     [NDArray[np.uint8]], NDArray[np.bool_]
 ]  # whole images (B, 224, 224) uint8 -> masks, the same shape
@@ -39,7 +41,7 @@ class NewImage:
 
 
 def new_images(
-    grays: Sequence[NDArray[np.uint8]], *, side_px: int, crop: Crop, find_lungs: FindLungs, bounds: QualityBounds
+    grays: Sequence[NDArray[np.uint8]], *, side_px: int, crop: Crop, find_lungs: FindLungs | None, bounds: QualityBounds
 ) -> list[NewImage]:
     """Return images as the networks of a run see them.
 
@@ -47,18 +49,23 @@ def new_images(
         grays: gray levels (H, W) of each, of any size.
         side_px: side of the square that networks see, in pixels.
         crop: what is cut out, see `DataSpec.crop`; an adaptive crop is the fixed one where no lungs were found.
-        find_lungs: the segmenter.
+        find_lungs: the segmenter; None = lungs are not looked for, which an adaptive crop needs.
         bounds: of what is a plausible pair of lungs.
     """
+    usual = None if crop == "none" else FIXED_BOX
+    if find_lungs is None:
+        assert crop != "adaptive", "it is that of the lungs"
+        squares = [image_to_square(cropped(gray, usual), side_px) for gray in grays]
+        return [
+            NewImage(radiograph=square, lungs=None, without_lungs=NOT_LOOKED_FOR, crop_box=usual) for square in squares
+        ]
     if not grays:
         return []
     wholes = np.stack([image_to_square(gray, SEGMENTED_SIDE_PX) for gray in grays])
     found = []
     for gray, whole, mask in zip(grays, wholes, find_lungs(wholes), strict=True):
         quality = check_lungs(whole, mask, bounds)
-        box: CropBox | None = None if crop == "none" else FIXED_BOX
-        if crop == "adaptive" and quality.usable:
-            box = lung_box(mask)
+        box = lung_box(mask) if crop == "adaptive" and quality.usable else usual
         words = (
             "" if quality.usable else f"no pair of lungs found: {quality.reason}" if mask.any() else "no lungs found"
         )

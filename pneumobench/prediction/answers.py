@@ -58,7 +58,7 @@ class Prediction:
         reasons: why, in words, by name; those that flag no image are among `notes`.
         notes: what else is to be said of it.
         measures: the numbers behind the reasons.
-        lungs: whether a pair of lungs was found.
+        lungs: whether a pair of lungs was found; None = it was not looked for.
         classes: probability of each class, for three classes.
         problem: why there is no answer; empty where there is one.
     """
@@ -203,7 +203,8 @@ def predictions_of(
                 image=name, probability=probability, pneumonia=probability >= threshold, threshold=threshold,
                 lowest=float(folds[row].min()), highest=float(folds[row].max()), folds=tuple(folds[row].tolist()),
                 review=None if measured is None else bool(flags),
-                reasons=flags, notes=notes, measures=measures, lungs=image.lungs is not None,
+                reasons=flags, notes=notes, measures=measures,
+                lungs=None if measured is None else image.lungs is not None,
                 classes=classes,
             )
         )  # fmt: skip

@@ -68,8 +68,8 @@ class AskedBundle(abc.ABC):
         Args:
             images: one or many files (JPEG, PNG, DICOM), arrays or tensors of gray levels (H, W) uint8, 0 black to 255
                 white, of any size.
-            review: look for reasons to have a person look, which takes a second pass without lungs; else
-                `Prediction.review` is None.
+            review: look for reasons to have a person look, which takes finding the lungs and a second pass without
+                them; else `Prediction.review` and `Prediction.lungs` are None.
 
         Raises:
             UnreadableImageError: a file cannot be read.
@@ -141,14 +141,15 @@ class AskedBundle(abc.ABC):
             f"bundle that it was made from ({self.bundle.name})."
         )
 
-    def _prepared(self, grays: Sequence[NDArray[np.uint8]]) -> list[NewImage]:
+    def _prepared(self, grays: Sequence[NDArray[np.uint8]], *, lungs: bool = True) -> list[NewImage]:
         side_px, crop = self.bundle.image_side_px, self.bundle.crop
-        return new_images(grays, side_px=side_px, crop=crop, find_lungs=self._lungs, bounds=self._bounds)
+        find_lungs = self._lungs if lungs or crop == "adaptive" else None
+        return new_images(grays, side_px=side_px, crop=crop, find_lungs=find_lungs, bounds=self._bounds)
 
     def _answers(self, names: list[str], grays: list[NDArray[np.uint8]], *, review: bool) -> list[Prediction]:
         if not grays:
             return []
-        images = self._prepared(grays)
+        images = self._prepared(grays, lungs=review)
         squares = np.stack([image.radiograph for image in images])
         whole = self.say(squares)
         if not review:

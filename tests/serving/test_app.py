@@ -167,6 +167,7 @@ def zipped() -> bytes:
         (b"x", {"Content-Type": "multipart/form-data; boundary=a"}, 400, "damaged or breaks off"),
         (b"--a\r\nX: y\r\n\r\nz\r\n" * 9, {"Content-Type": "multipart/form-data; boundary=a"}, 400, "than 8 parts"),
     ],
+    ids=lambda value: "body" if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_what_is_no_film_is_refused_in_one_line(
     content: bytes, headers: dict[str, str], status: int, words: str, client: TestClient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -81,3 +82,16 @@ def registrations_end_with_the_test() -> Iterator[None]:
     """Forget what a test registered beside what ships: another one in this process lists all names."""
     with registrations_forgotten():
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, for a file: while one is open no other test of its process can run an event loop."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=chromium)
+        yield launched
+        launched.close()

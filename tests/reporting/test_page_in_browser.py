@@ -17,9 +17,7 @@ from pneumobench.reporting.leaderboard import write_leaderboard
 from tests.reporting.hostile import INJECTIONS
 from tests.reporting.test_injection import pages_of
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+pytestmark = pytest.mark.long
 NAMES = (
     "table => [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.querySelector('.name').textContent)"
 )
@@ -30,14 +28,6 @@ WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 def address(fake_run_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     run = Path(shutil.copytree(fake_run_template, tmp_path_factory.mktemp("page") / "run"))
     return write_leaderboard(run).page.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from pneumobench.reporting.page import policy_hash
 from pneumobench.reporting.reader_page import reader_page
 from tests.records.simulated_reader import small_study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 STUDY = small_study(4)
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
-in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 
 def test_the_page_holds_the_orders_and_its_policy_its_hashes() -> None:
@@ -54,15 +51,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
             cv2.imwrite(str(folder / name / f"{image.code}.jpg"), picture)
     (folder / "index.html").write_text(reader_page(STUDY), encoding="utf-8")
     return (folder / "index.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
-    with sync_api.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -118,7 +106,7 @@ def read_session(page: Any, study: ReaderStudy) -> list[str]:
 
 
 @pytest.mark.long
-@in_chromium
+@pytest.mark.long
 def test_a_reader_reads_both_sessions_and_the_answers_are_scored(page: Any, tmp_path: Path) -> None:
     begin(page, 2, 1)
     assert read_session(page, STUDY) == [one.code for one in STUDY.order(2, 1)]
@@ -140,7 +128,7 @@ def test_a_reader_reads_both_sessions_and_the_answers_are_scored(page: Any, tmp_
 
 
 @pytest.mark.long
-@in_chromium
+@pytest.mark.long
 def test_nothing_is_lost_when_the_page_is_closed(page: Any, address: str) -> None:
     begin(page, 1, 1)
     first = read_one(page, STUDY)
@@ -158,7 +146,7 @@ def test_nothing_is_lost_when_the_page_is_closed(page: Any, address: str) -> Non
 
 
 @pytest.mark.long
-@in_chromium
+@pytest.mark.long
 def test_help_is_shown_where_it_is_due_and_an_answer_has_to_be_whole(page: Any) -> None:
     begin(page, 1, 1)  # without help first
     assert page.is_hidden("#heat")
@@ -179,7 +167,7 @@ def test_help_is_shown_where_it_is_due_and_an_answer_has_to_be_whole(page: Any) 
 
 
 @pytest.mark.long
-@in_chromium
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
 def test_no_accessibility_violation_and_no_sideways_scrolling(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ from tests.reporting.hostile import INJECTIONS
 from tests.serving.conftest import served
 from tests.serving.test_access import TOKEN
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="uv run --group browser pytest")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+pytestmark = pytest.mark.long
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 DROP = """([name, bytes]) => {
   const moved = new DataTransfer();
@@ -38,14 +35,6 @@ PIXELS = """() => {
   }
   return colourful;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
